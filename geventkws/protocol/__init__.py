@@ -1,0 +1,10 @@
+"""The WebSocket protocol without input or output: bytes and events in, bytes and events out.
+
+Nothing here knows of gevent, sockets, TLS, clocks or threads. RFC 6455 throughout:
+
+- ``handshake``, ``headers``, ``origin``: the opening handshake (section 4);
+- ``frames``, ``masking``: the framing of data (section 5);
+- ``messages``, ``utf8``: fragments, control frames in between, text (sections 5.4 to 5.6 and 8.1);
+- ``close``, ``close_codes``: the closing handshake (section 7);
+- ``endpoint``: one side of a connection, made of the parts above.
+"""

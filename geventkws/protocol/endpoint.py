@@ -1,0 +1,114 @@
+"""One side of a WebSocket connection without its socket: a server's, after the opening handshake.
+
+Bytes received become events, and what is sent becomes bytes in ``output``. The caller decides when
+a ping, a close frame or a failure is answered, so that messages which arrived whole before it can
+be answered first.
+"""
+
+from __future__ import annotations
+
+from geventkws.protocol import opcodes
+from geventkws.protocol.close import close_payload
+from geventkws.protocol.frames import FrameParser, encode_frame, encode_head
+from geventkws.protocol.messages import Event
+
+JOIN_MAX = 16 * 1024
+"""Payloads up to this many bytes are joined with their heads; longer ones are not copied."""
+
+
+class Endpoint:
+    """The state of the conversation, and the bytes that wait to be sent.
+
+    ``output`` is the list of chunks to send and ``output_size`` the bytes in it. After ``close``
+    nothing more is ever added to it (RFC 6455, sections 5.5.1 and 7.1.7).
+    """
+
+    __slots__ = (
+        "_parser",
+        "bytes_received",
+        "bytes_sent",
+        "close_sent",
+        "messages_received",
+        "messages_sent",
+        "output",
+        "output_size",
+    )
+
+    def __init__(self, max_message_size: int, max_fragments: int) -> None:
+        self._parser = FrameParser(max_message_size, max_fragments)
+        self.output: list[bytes | memoryview] = []
+        self.output_size = 0
+        self.close_sent = False
+        self.messages_received = 0
+        self.messages_sent = 0
+        self.bytes_received = 0
+        self.bytes_sent = 0
+
+    def receive(self, data: bytes | memoryview) -> list[Event]:
+        """Return the events that the peer's ``data`` completes, see ``FrameParser.feed``."""
+        self.bytes_received += len(data)
+        events = self._parser.feed(data)
+        for event in events:
+            if isinstance(event, (str, bytes)):
+                self.messages_received += 1
+        return events
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        """Send a text or binary message in one frame."""
+        if self.close_sent:
+            return
+        self.messages_sent += 1
+        if len(payload) > JOIN_MAX:
+            self._put(encode_head(opcode, len(payload)))
+            self._put(payload)
+        else:
+            self._put(encode_frame(opcode, payload))
+
+    def send_encoded(self, frame: bytes) -> None:
+        """Send a message that is encoded already (one frame for many connections)."""
+        if not self.close_sent:
+            self.messages_sent += 1
+            self._put(frame)
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Send a ping; ``payload`` is at most 125 bytes, else ``ValueError`` (5.5)."""
+        if len(payload) > opcodes.MAX_CONTROL_PAYLOAD:
+            raise ValueError(f"a ping's payload must be at most 125 bytes, not {len(payload)}")
+        if not self.close_sent:
+            self._put(encode_frame(opcodes.PING, payload))
+
+    def pong(self, payload: bytes) -> None:
+        """Answer a ping with its payload (5.5.3)."""
+        if not self.close_sent:
+            self._put(encode_frame(opcodes.PONG, payload))
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Send the one close frame of this side, as a start, an answer or a failure.
+
+        1005 sends an empty one. Raises ``ValueError`` as ``close_payload`` does, before anything is sent.
+        """
+        payload = close_payload(code, reason)
+        if not self.close_sent:
+            self._put(encode_frame(opcodes.CLOSE, payload))
+            self.close_sent = True
+
+    def _put(self, chunk: bytes) -> None:
+        self.output.append(chunk)
+        self.output_size += len(chunk)
+
+    def sent(self, count: int) -> None:
+        """Take the first ``count`` bytes out of ``output``: the transport has them."""
+        self.bytes_sent += count
+        self.output_size -= count
+        if not self.output_size:
+            self.output.clear()
+            return
+        gone = 0
+        for chunk in self.output:
+            if count < len(chunk):
+                break
+            count -= len(chunk)
+            gone += 1
+        del self.output[:gone]
+        if count:
+            self.output[0] = memoryview(self.output[0])[count:]

@@ -1,0 +1,218 @@
+"""The server's opening handshake (RFC 6455, section 4.2) as a pure function.
+
+A request is checked in the order of ``negotiate``, and the first thing wrong with it is the answer:
+
+====  =================================  =========================================  ======================
+step  what must hold                     else                                       RFC 6455, section
+====  =================================  =========================================  ======================
+1     the method is GET                  405 with ``Allow``                         4.2.1, item 1
+2     the version is HTTP/1.1            400                                        4.2.1, item 1
+3     one well-formed ``Host``           400                                        4.2.1, item 2
+4     ``Upgrade`` names ``websocket``    400                                        4.2.1, item 3
+5     ``Connection`` names ``upgrade``   400                                        4.2.1, item 4
+6     one ``Sec-WebSocket-Version``, 13  400 missing or repeated, 426 for another   4.2.1, item 6; 4.2.2; 4.4
+7     one ``Sec-WebSocket-Key``          400                                        4.2.1, item 5
+8     no ``Origin``, or an allowed one   400 repeated, 403 foreign                  4.2.2, item 4; 10.2
+9     subprotocols are tokens            400                                        4.2.1, item 8; 4.2.2
+====  =================================  =========================================  ======================
+
+The version comes before the key, for it is the version that says how the rest is to be read.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from geventkws.protocol.headers import Headers, is_token, list_members, tokens
+from geventkws.protocol.origin import origin_allowed, parse_authority
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+VERSION = "13"
+
+# 22 digits and the padding are 16 bytes. The 4 bits that the last digit has to spare may be set: decoders
+# may take that (RFC 4648, 3.5), and clients that make up the text of their key do it.
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+
+# Visible characters, spaces, tabs and Latin-1 (RFC 9110, 5.5): nothing that could end the line.
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+class HandshakeError(Exception):
+    """An upgrade is refused, with an HTTP answer. Raise it in ``connecting`` to refuse a connection.
+
+    ``status`` is that of the answer, 300 to 599, ``message`` its body, as plain text, and ``headers`` are
+    header fields for it, a mapping or (name, value) pairs: ``{"Location": "/login"}``, for example.
+
+    Raises ``ValueError`` for another status, or a header field that could not be sent as one.
+    """
+
+    status: int
+    message: str
+    headers: list[tuple[str, str]]
+
+    def __init__(
+        self,
+        status: int,
+        message: str = "",
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+    ) -> None:
+        if not 300 <= status <= 599:
+            raise ValueError(f"an upgrade is refused with a status of 300 to 599, not {status!r}")
+        self.status = status
+        self.message = message
+        self.headers = list(headers.items() if isinstance(headers, Mapping) else headers)
+        for name, value in self.headers:
+            if not is_token(name):
+                raise ValueError(f"{name!r} is no name of a header field (RFC 9110, 5.1)")
+            if _FIELD_VALUE.fullmatch(value) is None:
+                raise ValueError(
+                    f"the value of {name} has characters that no header field can have: {value!r}"
+                )
+        super().__init__(status, message, self.headers)
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.message}".rstrip()
+
+
+class HandshakePolicy(Protocol):
+    """What the handshake needs to know of a service."""
+
+    @property
+    def subprotocols(self) -> Sequence[str]:
+        """The subprotocols that the service speaks."""
+
+    @property
+    def allowed_origins(self) -> Sequence[str] | str | None:
+        """The origins that may connect, as ``origin_allowed`` takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A handshake to be completed: the header fields of the 101 answer and the chosen subprotocol."""
+
+    headers: list[tuple[str, str]]
+    subprotocol: str | None
+
+
+def is_upgrade(headers: Headers) -> bool:
+    """Tell whether a request asks to go on as a WebSocket (RFC 9110, 7.8), well-formed or not."""
+    return _lists(headers, "Upgrade", "websocket") and _lists(headers, "Connection", "upgrade")
+
+
+def accept_key(key: str) -> str:
+    """Return the ``Sec-WebSocket-Accept`` that answers a ``Sec-WebSocket-Key`` (RFC 6455, 4.2.2, item 5)."""
+    # SHA-1 proves here that the server understood the handshake; it protects nothing.
+    digest = hashlib.sha1(key.encode("ascii") + GUID, usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode("ascii")
+
+
+def negotiate(method: str, version: str, headers: Headers, service: HandshakePolicy) -> Acceptance:
+    """Return the answer to the opening handshake of a client.
+
+    ``method`` is as sent, ``version`` the HTTP version, such as ``"1.1"``, and ``service`` the one at the
+    path asked for. Raises ``HandshakeError`` for a request that must be refused; the module's table
+    says with what.
+    """
+    _check_request_line(method, version)
+    host = _check_host(headers)
+    _check_upgrade(headers)
+    _check_version(headers)
+    key = _check_key(headers)
+    _check_origin(headers, host, service.allowed_origins)
+    subprotocol = _choose_subprotocol(headers, service.subprotocols)
+    answer = [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Accept", accept_key(key)),
+    ]
+    if subprotocol is not None:
+        answer.append(("Sec-WebSocket-Protocol", subprotocol))
+    return Acceptance(answer, subprotocol)
+
+
+def _check_request_line(method: str, version: str) -> None:
+    # 4.2.1, item 1: "An HTTP/1.1 or higher GET request". HTTP/2 has another handshake (RFC 8441).
+    if method != "GET":
+        raise HandshakeError(405, f"A WebSocket is opened by GET, not by {method}", [("Allow", "GET")])
+    if version != "1.1":
+        raise HandshakeError(400, f"A WebSocket is opened by HTTP/1.1, not by HTTP/{version}")
+
+
+def _check_host(headers: Headers) -> str:
+    # 4.2.1, item 2: "A |Host| header field containing the server's authority."
+    host = _single(headers, "Host")
+    if host is None:
+        raise HandshakeError(400, "Host header missing in the upgrade request")
+    if parse_authority(host) is None:
+        raise HandshakeError(400, "Host header malformed in the upgrade request")
+    return host
+
+
+def _check_upgrade(headers: Headers) -> None:
+    # 4.2.1, items 3 and 4: both "treated as an ASCII case-insensitive value".
+    if not _lists(headers, "Upgrade", "websocket"):
+        raise HandshakeError(400, "Upgrade header in the upgrade request does not name websocket")
+    if not _lists(headers, "Connection", "upgrade"):
+        raise HandshakeError(400, "Connection header in the upgrade request does not name Upgrade")
+
+
+def _check_version(headers: Headers) -> None:
+    version = _single(headers, "Sec-WebSocket-Version")
+    if version is None:
+        raise HandshakeError(400, "Sec-WebSocket-Version header missing in the upgrade request")
+    if version != VERSION:
+        # 4.2.2: "an appropriate HTTP error code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version|
+        # header field indicating the version(s) the server is capable of understanding".
+        # RFC 9110, 15.5.22: a 426 has an Upgrade field, and 7.8: that field goes with Connection.
+        answer = [("Sec-WebSocket-Version", VERSION), ("Upgrade", "websocket"), ("Connection", "Upgrade")]
+        raise HandshakeError(426, f"Only WebSocket protocol version {VERSION} is supported", answer)
+
+
+def _check_key(headers: Headers) -> str:
+    # 4.2.1, item 5: "a base64-encoded value that, when decoded, is 16 bytes in length".
+    key = _single(headers, "Sec-WebSocket-Key")
+    if key is None:
+        raise HandshakeError(400, "Sec-WebSocket-Key header missing in the upgrade request")
+    if _KEY.fullmatch(key) is None:
+        raise HandshakeError(400, "Sec-WebSocket-Key header in the upgrade request is not 16 bytes in base64")
+    return key
+
+
+def _check_origin(headers: Headers, host: str, allowed: Sequence[str] | str | None) -> None:
+    # 4.2.2, item 4: "If the server does not wish to accept this connection, it MUST return an appropriate
+    # HTTP error code (e.g., 403 Forbidden)". 10.2: a client that sends no origin is not a browser.
+    origin = _single(headers, "Origin")
+    if origin is not None and not origin_allowed(origin, host, allowed):
+        raise HandshakeError(403, "The origin of the upgrade request is not allowed to connect")
+
+
+def _choose_subprotocol(headers: Headers, spoken: Sequence[str]) -> str | None:
+    # 4.2.1, item 8: "a list of values indicating which protocols the client would like to speak, ordered by
+    # preference"; 11.3.4: it may be split over several lines. A repeated value adds nothing and is let pass.
+    lines = headers.get_all("Sec-WebSocket-Protocol")
+    offered = list_members(lines)
+    # 4.2.1: on "any violations of the ABNF grammar [...] the server MUST stop processing"; 4.3: 1#token.
+    if (lines and not offered) or not all(map(is_token, offered)):
+        raise HandshakeError(400, "Sec-WebSocket-Protocol header malformed in the upgrade request")
+    # 4.2.2, item 5: "if the server does not wish to agree to one of the suggested subprotocols, it MUST NOT
+    # send back a |Sec-WebSocket-Protocol| header field". Compared with regard to case.
+    known = frozenset(spoken)
+    return next((subprotocol for subprotocol in offered if subprotocol in known), None)
+
+
+def _lists(headers: Headers, name: str, member: str) -> bool:
+    return member in tokens(headers.get_all(name))
+
+
+def _single(headers: Headers, name: str) -> str | None:
+    # 11.3.1 and 11.3.5: the key and the version "MUST NOT appear more than once in an HTTP request";
+    # RFC 9112, 3.2 says so of Host and RFC 6454, 7.3 of Origin.
+    values = headers.get_all(name)
+    if len(values) > 1:
+        raise HandshakeError(400, f"{name} header repeated in the upgrade request")
+    return values[0] if values else None

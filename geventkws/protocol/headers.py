@@ -1,0 +1,76 @@
+"""The header fields of a request: names without case, several lines of one name (RFC 9110, section 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+OWS = " \t"
+"""Optional whitespace (RFC 9110, 5.6.3); a plain ``str.strip`` would also take control characters."""
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+def is_token(text: str) -> bool:
+    """Tell whether ``text`` is a token: a method, a field name, a subprotocol (RFC 9110, 5.6.2)."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def list_members(values: Iterable[str]) -> list[str]:
+    """Return the members of a comma-separated list that may span several lines, as sent and in order.
+
+    Empty members are left out (RFC 9110, 5.6.1.2). No member is taken for a quoted string.
+    """
+    return [member for value in values for part in value.split(",") if (member := part.strip(OWS))]
+
+
+def tokens(values: Iterable[str]) -> list[str]:
+    """Return the members of a comma-separated list of names without case, in lower case and in order."""
+    return [member.lower() for member in list_members(values)]
+
+
+class Headers(Mapping[str, str]):
+    """Immutable header fields, looked up by name without regard to case.
+
+    ``pairs`` are (name, value) in the order of the lines; whitespace around a value is not part of it
+    (RFC 9110, 5.5). As a mapping it has one item a name: under the spelling that came first, with
+    the values of all its lines joined.
+    """
+
+    __slots__ = ("_lines", "pairs")
+
+    pairs: tuple[tuple[str, str], ...]
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self.pairs = tuple((name, value.strip(OWS)) for name, value in pairs)
+        self._lines: dict[str, list[str]] = {}
+        for name, value in self.pairs:
+            self._lines.setdefault(name.lower(), []).append(value)
+
+    def get_all(self, name: str) -> list[str]:
+        """Return the value of every line called ``name``, in order; an empty list where there is none."""
+        return list(self._lines.get(name.lower(), ()))
+
+    def __getitem__(self, name: str) -> str:
+        # "a recipient MAY combine multiple field lines [...] separated by a comma" (RFC 9110, 5.2), but
+        # a cookie may hold a comma: its lines are joined as cookies are (RFC 9113, 8.2.3).
+        separator = "; " if name.lower() == "cookie" else ", "
+        return separator.join(self._lines[name.lower()])
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._lines
+
+    def __iter__(self) -> Iterator[str]:
+        first_spellings: dict[str, str] = {}
+        for name, _ in self.pairs:
+            first_spellings.setdefault(name.lower(), name)
+        return iter(first_spellings.values())
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __eq__(self, other: object) -> bool:
+        return self._lines == other._lines if isinstance(other, Headers) else NotImplemented
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self.pairs)!r})"

@@ -1,0 +1,139 @@
+"""Messages out of frames: fragments, control frames in between, text and limits (RFC 6455, section 5.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from geventkws.protocol import opcodes
+from geventkws.protocol.close import Close, parse_close
+from geventkws.protocol.errors import ProtocolError, too_large, violation
+from geventkws.protocol.utf8 import Utf8Validator, decode_text
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """A ping frame, to be answered with a pong of the same payload (RFC 6455, section 5.5.2)."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """A pong frame, asked for or not (RFC 6455, section 5.5.3)."""
+
+    payload: bytes
+
+
+Event = str | bytes | Ping | Pong | Close | ProtocolError
+"""What a peer's bytes amount to.
+
+A ``str`` is a whole text message and ``bytes`` a whole binary one. ``Close`` and ``ProtocolError``
+are the last event of a connection.
+"""
+
+
+class MessageAssembler:
+    """Judges the frames of one connection in order and puts their payloads together.
+
+    Per frame: ``begin`` with what its head says, before any payload is buffered; ``payload`` with
+    each unmasked piece; ``end``, which returns the event that the frame completes, if any. The
+    first two raise ``ProtocolError`` as soon as a rule is broken.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_control",
+        "_control_opcode",
+        "_fin",
+        "_fragments",
+        "_max_fragments",
+        "_max_message_size",
+        "_message_opcode",
+        "_validator",
+    )
+
+    def __init__(self, max_message_size: int, max_fragments: int) -> None:
+        self._max_message_size = max_message_size
+        self._max_fragments = max_fragments
+        self._message_opcode: int | None = None
+        self._fin = True
+        self._fragments = 0
+        self._buffer = bytearray()
+        self._validator: Utf8Validator | None = None
+        self._control_opcode: int | None = None
+        self._control = b""
+
+    def begin(self, fin: bool, opcode: int, length: int) -> None:
+        """Judge a frame by its head; ``length`` is its payload's, in bytes."""
+        if opcode not in opcodes.ASSIGNED:
+            raise violation(f"Parsed a frame with an invalid operation code of {opcode}")
+        if opcode >= opcodes.FIRST_CONTROL_OPCODE:
+            self._begin_control(fin, opcode, length)
+        else:
+            self._begin_data(fin, opcode, length)
+
+    def _begin_control(self, fin: bool, opcode: int, length: int) -> None:
+        # "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be
+        # fragmented." (5.5)
+        if not fin:
+            raise violation("Control frames must not be fragmented")
+        if length > opcodes.MAX_CONTROL_PAYLOAD:
+            if opcode == opcodes.CLOSE:
+                raise violation(
+                    "Close frames, which contain a payload, must be between 2 and 125 octets inclusive"
+                )
+            raise violation("Control frames are only allowed to have payload up to and including 125 octets")
+        self._control_opcode = opcode
+        self._control = b""
+
+    def _begin_data(self, fin: bool, opcode: int, length: int) -> None:
+        if opcode == opcodes.CONTINUATION:
+            if self._message_opcode is None:
+                raise violation("Continuation sent with prior binary or text frame")
+        elif self._message_opcode is not None:
+            kind = "text" if opcode == opcodes.TEXT else "binary"
+            raise violation(f"A {kind} frame must be the first in the message")
+        else:
+            self._message_opcode = opcode
+            self._validator = Utf8Validator() if opcode == opcodes.TEXT else None
+        self._fin = fin
+        self._fragments += 1
+        if len(self._buffer) + length > self._max_message_size:
+            raise too_large(f"A message must be at most {self._max_message_size} bytes")
+        if self._fragments > self._max_fragments:
+            raise too_large(f"A message must have at most {self._max_fragments} fragments")
+
+    def payload(self, data: bytes) -> None:
+        """Take the next unmasked piece of the frame's payload."""
+        if self._control_opcode is not None:
+            self._control += data
+            return
+        if self._validator is not None:
+            self._validator.feed(data)
+        self._buffer += data
+
+    def end(self) -> Event | None:
+        """Return the event that the frame's last byte completes, ``None`` for a fragment."""
+        if self._control_opcode is not None:
+            return self._end_control()
+        if not self._fin:
+            return None
+        buffer, self._buffer = self._buffer, bytearray()
+        opcode, self._message_opcode = self._message_opcode, None
+        self._validator = None
+        self._fragments = 0
+        return decode_text(buffer) if opcode == opcodes.TEXT else bytes(buffer)
+
+    def _end_control(self) -> Event:
+        opcode, self._control_opcode = self._control_opcode, None
+        payload, self._control = self._control, b""
+        if opcode == opcodes.PING:
+            return Ping(payload)
+        if opcode == opcodes.PONG:
+            return Pong(payload)
+        return parse_close(payload)
+
+    @property
+    def between_messages(self) -> bool:
+        """Whether no message has begun: the next data frame must be a text or a binary frame."""
+        return self._message_opcode is None

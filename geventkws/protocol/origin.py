@@ -1,0 +1,96 @@
+"""The origin rule: which web pages may open a connection (RFC 6455, sections 4.2.2 and 10.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from ipaddress import AddressValueError, IPv6Address
+from typing import NamedTuple
+
+ANY_ORIGIN = "*"
+
+DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+# uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2). Five digits bound the cost of int().
+_AUTHORITY = re.compile(
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\]|(?P<name>(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+))"
+    r"(?::(?P<port>[0-9]{0,5}))?"
+)
+# scheme "://" host [ ":" port ] (RFC 6454, 7.1)
+_ORIGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*)://(?P<authority>[^/]+)")
+
+
+class Authority(NamedTuple):
+    """A host in its normal form (lower case, IPv6 addresses compressed, no brackets) and a port, if given."""
+
+    host: str
+    port: int | None
+
+
+class Origin(NamedTuple):
+    """An origin in its normal form: ``port`` is the scheme's where none was given, None where it has none."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+
+def parse_authority(text: str) -> Authority | None:
+    """Return the host and the port of a ``Host`` field, or None where it is malformed (RFC 9110, 7.2).
+
+    An empty port is a missing one (RFC 3986, 3.2.3).
+    """
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
+        return None
+    port = int(match["port"]) if match["port"] else None
+    if port is not None and port > 65535:
+        return None
+    if match["ipv6"] is None:
+        return Authority(match["name"].lower(), port)
+    try:
+        return Authority(IPv6Address(match["ipv6"]).compressed, port)
+    except AddressValueError:
+        return None
+
+
+def parse_origin(text: str) -> Origin | None:
+    """Return an ``Origin`` field in its normal form; None if it is malformed or ``null`` (RFC 6454, 7.1)."""
+    match = _ORIGIN.fullmatch(text)
+    authority = parse_authority(match["authority"]) if match else None
+    if match is None or authority is None:
+        return None
+    scheme = match["scheme"].lower()
+    port = DEFAULT_PORTS.get(scheme) if authority.port is None else authority.port
+    return Origin(scheme, authority.host, port)
+
+
+def origin_allowed(origin: str, host: str, allowed: Sequence[str] | str | None = None) -> bool:
+    """Tell whether a page of ``origin`` may open a connection to ``host``.
+
+    ``origin`` and ``host`` are the values of the request's header fields. ``allowed`` is one of these:
+
+    - ``None``: host and port of the origin must be those of ``host``; a missing port is the default
+      of the origin's scheme, on both sides;
+    - ``"*"``: any origin will do;
+    - a list of origins, or one, in the form ``"https://example.com:8443"``. The case of scheme and host does
+      not matter, and a default port may be left out. ``"null"`` allows the origin of that name.
+    """
+    if allowed == ANY_ORIGIN:
+        return True
+    own = parse_origin(origin)
+    if allowed is None:
+        return own is not None and _same_host(own, host)
+    listed = (allowed,) if isinstance(allowed, str) else allowed
+    if own is None:
+        # Files and sandboxed frames of any site have this origin: it must have been allowed by name.
+        return origin == "null" and "null" in listed
+    return any(parse_origin(candidate) == own for candidate in listed)
+
+
+def _same_host(origin: Origin, host: str) -> bool:
+    authority = parse_authority(host)
+    if authority is None or origin.port is None:
+        return False
+    port = DEFAULT_PORTS.get(origin.scheme) if authority.port is None else authority.port
+    return (authority.host, port) == (origin.host, origin.port)

@@ -1,0 +1,503 @@
+"""The server's opening handshake (RFC 6455, section 4.2)."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geventkws.protocol.handshake import Acceptance, HandshakeError, accept_key, is_upgrade, negotiate
+from geventkws.protocol.headers import Headers
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+REQUEST = {
+    "Host": "server.example.com",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": KEY,
+    "Sec-WebSocket-Version": "13",
+}
+
+
+@dataclass
+class Policy:
+    subprotocols: list[str] = field(default_factory=list)
+    allowed_origins: list[str] | str | None = None
+
+
+def request(*lines, without=(), **replaced):
+    """Return the header fields of a good request, some replaced (``sec_websocket_key=...``), lines added."""
+    fields = {name: value for name, value in REQUEST.items() if name not in without}
+    for name, value in replaced.items():
+        fields[next(known for known in fields if known.lower() == name.replace("_", "-"))] = value
+    return Headers([*fields.items(), *lines])
+
+
+def accepted(headers, policy=None):
+    return negotiate("GET", "1.1", headers, policy or Policy())
+
+
+def refused(headers, policy=None, method="GET", version="1.1"):
+    with pytest.raises(HandshakeError) as caught:
+        negotiate(method, version, headers, policy or Policy())
+    return caught.value
+
+
+# The answer
+
+
+def test_the_example_of_the_rfc_is_accepted():
+    headers = request(
+        ("Origin", "http://example.com"),
+        ("Sec-WebSocket-Protocol", "chat, superchat"),
+    )
+    assert accepted(headers, Policy(["chat"], ["http://example.com"])) == Acceptance(
+        [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", ACCEPT),
+            ("Sec-WebSocket-Protocol", "chat"),
+        ],
+        "chat",
+    )
+
+
+def test_without_a_subprotocol_the_answer_has_no_field_for_one():
+    acceptance = accepted(request())
+    assert acceptance.subprotocol is None
+    assert [name for name, _ in acceptance.headers] == ["Upgrade", "Connection", "Sec-WebSocket-Accept"]
+
+
+def test_an_offered_extension_is_not_taken():
+    acceptance = accepted(request(("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")))
+    assert "Sec-WebSocket-Extensions" not in dict(acceptance.headers)
+
+
+def test_the_accept_key_is_that_of_the_rfc():
+    assert accept_key(KEY) == ACCEPT
+
+
+# 4.2.1, item 1: the request line
+
+
+@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "OPTIONS", "get", ""])
+def test_a_method_other_than_get_is_refused_with_405_and_allow(method):
+    error = refused(request(), method=method)
+    assert (error.status, error.headers) == (405, [("Allow", "GET")])
+
+
+@pytest.mark.parametrize("version", ["1.0", "0.9", "2.0", "1.2", "", "1"])
+def test_a_version_other_than_http_1_1_is_refused(version):
+    error = refused(request(), version=version)
+    assert (error.status, error.headers) == (400, [])
+    assert error.message == f"A WebSocket is opened by HTTP/1.1, not by HTTP/{version}"
+
+
+# 4.2.1, item 2: Host
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        (request(without=["Host"]), "Host header missing in the upgrade request"),
+        (request(("host", "server.example.com")), "Host header repeated in the upgrade request"),
+        (request(host=""), "Host header malformed in the upgrade request"),
+        (request(host="a, b"), "Host header malformed in the upgrade request"),
+        (request(host="user@a"), "Host header malformed in the upgrade request"),
+        (request(host="a:99999"), "Host header malformed in the upgrade request"),
+        (request(host="[::1"), "Host header malformed in the upgrade request"),
+    ],
+)
+def test_a_missing_repeated_or_malformed_host_is_refused(headers, message):
+    error = refused(headers)
+    assert (error.status, error.message, error.headers) == (400, message, [])
+
+
+# 4.2.1, items 3 and 4: Upgrade and Connection
+
+UPGRADES = [
+    ("websocket", "Upgrade"),
+    ("WebSocket", "upgrade"),
+    ("WEBSOCKET", "UPGRADE"),
+    ("websocket", "keep-alive, Upgrade"),
+    ("websocket", "Upgrade,keep-alive"),
+    ("websocket", ",\tUpgrade ,"),
+    ("h2c, websocket", "Upgrade, HTTP2-Settings"),
+]
+NO_UPGRADES = [
+    "",
+    "h2c",
+    "websocket/13",
+    "websockets",
+    "web socket",
+    '"websocket"',
+    "websocket;q=1",
+    "\xa0websocket",
+]
+NO_CONNECTIONS = ["", "keep-alive", "close", "upgraded", "keep-alive upgrade", '"upgrade"', "upgrade;q=1"]
+
+
+@pytest.mark.parametrize(("upgrade", "connection"), UPGRADES)
+def test_upgrade_and_connection_are_lists_without_case(upgrade, connection):
+    headers = request(upgrade=upgrade, connection=connection)
+    assert is_upgrade(headers)
+    assert accepted(headers).headers[2] == ("Sec-WebSocket-Accept", ACCEPT)
+
+
+def test_upgrade_and_connection_may_take_several_lines():
+    headers = request(
+        ("upgrade", "WebSocket"), ("connection", "Upgrade"), upgrade="h2c", connection="keep-alive"
+    )
+    assert is_upgrade(headers)
+    assert accepted(headers).subprotocol is None
+
+
+@pytest.mark.parametrize(
+    "headers", [request(without=["Upgrade"]), *(request(upgrade=value) for value in NO_UPGRADES)]
+)
+def test_an_upgrade_to_something_else_is_refused(headers):
+    assert not is_upgrade(headers)
+    error = refused(headers)
+    assert error.status == 400
+    assert error.message == "Upgrade header in the upgrade request does not name websocket"
+
+
+@pytest.mark.parametrize(
+    "headers", [request(without=["Connection"]), *(request(connection=value) for value in NO_CONNECTIONS)]
+)
+def test_a_connection_field_without_upgrade_is_refused(headers):
+    assert not is_upgrade(headers)
+    error = refused(headers)
+    assert error.status == 400
+    assert error.message == "Connection header in the upgrade request does not name Upgrade"
+
+
+# 4.2.1, item 6, and 4.4: the version
+
+
+def test_a_missing_version_is_refused_with_400():
+    error = refused(request(without=["Sec-WebSocket-Version"]))
+    assert error.status == 400
+    assert error.message == "Sec-WebSocket-Version header missing in the upgrade request"
+    assert error.headers == []
+
+
+@pytest.mark.parametrize(
+    "version", ["8", "7", "0", "12", "14", "255", "013", "+13", "13.0", "13, 8", "1 3", "", "x"]
+)
+def test_another_version_is_refused_with_426_and_the_supported_one(version):
+    error = refused(request(sec_websocket_version=version))
+    assert error.status == 426
+    assert error.message == "Only WebSocket protocol version 13 is supported"
+    assert error.headers == [
+        ("Sec-WebSocket-Version", "13"),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+    ]
+
+
+def test_a_repeated_version_is_refused_with_400():
+    error = refused(request(("sec-websocket-version", "13")))
+    assert (error.status, error.message) == (
+        400,
+        "Sec-WebSocket-Version header repeated in the upgrade request",
+    )
+
+
+# 4.2.1, item 5: the key
+
+
+def test_a_missing_key_is_refused():
+    error = refused(request(without=["Sec-WebSocket-Key"]))
+    assert error.status == 400
+    assert error.message == "Sec-WebSocket-Key header missing in the upgrade request"
+
+
+@pytest.mark.parametrize("second", [KEY, "AAAAAAAAAAAAAAAAAAAAAA=="])
+def test_a_repeated_key_is_refused(second):
+    error = refused(request(("sec-websocket-key", second)))
+    assert (error.status, error.message) == (400, "Sec-WebSocket-Key header repeated in the upgrade request")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "=",
+        "==",
+        "a",
+        KEY[:-1],
+        KEY[:-2],
+        KEY + "=",
+        KEY + KEY,
+        f"{KEY}, {KEY}",
+        KEY[:10] + " " + KEY[10:],
+        KEY[:10] + "\t" + KEY[11:],
+        KEY + "\n",
+        "dGhlIHNhbXBsZSBub25jZ===",
+        base64.b64encode(bytes(15)).decode(),
+        base64.b64encode(bytes(17)).decode(),
+        base64.b64encode(bytes(18)).decode(),
+        base64.urlsafe_b64encode(b"\xff" * 16).decode(),
+        base64.b64encode(b"\xfb" * 16).decode().replace("+", "-"),
+        "*" + KEY[1:],
+        "é" + KEY[1:],
+        "１" + KEY[1:],
+        "\x00" + KEY[1:],
+    ],
+)
+def test_a_key_that_is_not_16_bytes_in_base64_is_refused(key):
+    error = refused(request(("Sec-WebSocket-Key", key.strip(" ")), without=["Sec-WebSocket-Key"]))
+    assert error.status == 400
+    assert error.message == "Sec-WebSocket-Key header in the upgrade request is not 16 bytes in base64"
+
+
+def test_a_key_may_set_the_spare_bits_of_its_last_digit():
+    # RFC 4648, 3.5: a decoder may refuse that, and need not.
+    assert len(base64.b64decode("AAAAAAAAAAAAAAAAAAAAAB==")) == 16
+    assert accepted(request(sec_websocket_key="AAAAAAAAAAAAAAAAAAAAAB=="))
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_any_16_bytes_are_a_key(nonce):
+    assert accepted(request(sec_websocket_key=base64.b64encode(nonce).decode()))
+
+
+@given(st.binary(max_size=64).filter(lambda nonce: len(nonce) != 16))
+def test_any_other_number_of_bytes_is_no_key(nonce):
+    assert refused(request(sec_websocket_key=base64.b64encode(nonce).decode())).status == 400
+
+
+# 4.2.2, item 4, and 10.2: the origin
+
+
+def test_a_request_without_an_origin_passes_whatever_is_allowed():
+    assert accepted(request(), Policy(allowed_origins=["https://example.com"]))
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("http://server.example.com", None),
+        ("https://Server.example.com:443", None),
+        ("http://evil.example", "*"),
+        ("null", "*"),
+        ("https://page.example", ["https://page.example:443"]),
+    ],
+)
+def test_an_allowed_origin_passes(origin, allowed):
+    assert accepted(request(("Origin", origin)), Policy(allowed_origins=allowed))
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("http://evil.example", None),
+        ("http://server.example.com:8080", None),
+        ("null", None),
+        ("", None),
+        ("", ["https://page.example"]),
+        ("http://server.example.com", []),
+        ("http://page.example", ["https://page.example"]),
+    ],
+)
+def test_a_foreign_origin_is_refused_with_403(origin, allowed):
+    error = refused(request(("Origin", origin)), Policy(allowed_origins=allowed))
+    assert (error.status, error.headers) == (403, [])
+    assert error.message == "The origin of the upgrade request is not allowed to connect"
+
+
+def test_a_repeated_origin_is_refused_with_400():
+    headers = request(("Origin", "http://server.example.com"), ("origin", "http://server.example.com"))
+    assert refused(headers, Policy(allowed_origins="*")).status == 400
+
+
+# 4.2.1, item 8, and 4.2.2, item 5: subprotocols
+
+
+@pytest.mark.parametrize(
+    ("lines", "spoken", "chosen"),
+    [
+        (["chat"], ["chat"], "chat"),
+        (["chat, superchat"], ["superchat", "chat"], "chat"),
+        (["superchat, chat"], ["superchat", "chat"], "superchat"),
+        (["other, superchat"], ["superchat", "chat"], "superchat"),
+        (["other", "superchat, chat"], ["chat", "superchat"], "superchat"),
+        ([",other ,\tchat,,"], ["chat"], "chat"),
+        (["chat, chat"], ["chat"], "chat"),
+        (["other, other"], ["chat"], None),
+        (["other"], ["chat"], None),
+        (["Chat"], ["chat"], None),
+        (["chat"], [], None),
+        ([], ["chat"], None),
+    ],
+)
+def test_the_subprotocol_is_the_first_of_the_client_that_the_service_speaks(lines, spoken, chosen):
+    acceptance = accepted(request(*(("Sec-WebSocket-Protocol", line) for line in lines)), Policy(spoken))
+    assert acceptance.subprotocol == chosen
+    assert dict(acceptance.headers).get("Sec-WebSocket-Protocol") == chosen
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [""],
+        [","],
+        [" ,\t,"],
+        ["", ""],
+        ["a b"],
+        ["chat, a b"],
+        ["chat", "é"],
+        ['"chat"'],
+        ["chat;v=1"],
+        ["a/b"],
+    ],
+)
+def test_malformed_subprotocols_are_refused_even_if_one_would_match(lines):
+    error = refused(request(*(("Sec-WebSocket-Protocol", line) for line in lines)), Policy(["chat"]))
+    assert (error.status, error.message) == (
+        400,
+        "Sec-WebSocket-Protocol header malformed in the upgrade request",
+    )
+
+
+# The order of the checks: each request has all the faults from its own on, and the first is the answer.
+
+FAULTS = [
+    ("Host", [], 400, "Host header missing in the upgrade request"),
+    ("Upgrade", ["h2c"], 400, "Upgrade header in the upgrade request does not name websocket"),
+    ("Connection", ["close"], 400, "Connection header in the upgrade request does not name Upgrade"),
+    ("Sec-WebSocket-Version", ["8"], 426, "Only WebSocket protocol version 13 is supported"),
+    (
+        "Sec-WebSocket-Key",
+        ["x"],
+        400,
+        "Sec-WebSocket-Key header in the upgrade request is not 16 bytes in base64",
+    ),
+    ("Origin", ["null"], 403, "The origin of the upgrade request is not allowed to connect"),
+    ("Sec-WebSocket-Protocol", [""], 400, "Sec-WebSocket-Protocol header malformed in the upgrade request"),
+]
+
+
+@pytest.mark.parametrize("first", range(len(FAULTS)))
+def test_the_first_fault_in_the_order_of_the_table_is_the_answer(first):
+    faulty = {name: values for name, values, _, _ in FAULTS[first:]}
+    lines = [(name, value) for name, value in REQUEST.items() if name not in faulty]
+    lines += [(name, value) for name, values in faulty.items() for value in values]
+    error = refused(Headers(lines))
+    assert (error.status, error.message) == FAULTS[first][2:]
+
+
+def test_the_method_comes_first_and_the_version_of_http_second():
+    assert refused(Headers(), method="POST", version="1.0").status == 405
+    assert refused(Headers(), version="1.0").message == "A WebSocket is opened by HTTP/1.1, not by HTTP/1.0"
+
+
+# HandshakeError
+
+
+@pytest.mark.parametrize("status", [300, 302, 400, 401, 403, 426, 503, 599])
+def test_a_refusal_has_a_status_of_300_to_599(status):
+    assert HandshakeError(status).status == status
+
+
+@pytest.mark.parametrize("status", [-1, 0, 100, 101, 200, 299, 600, 1000])
+def test_another_status_is_a_value_error(status):
+    with pytest.raises(ValueError, match="300 to 599"):
+        HandshakeError(status)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Location": "/login", "Set-Cookie": "a=é"}, (("Location", "/login"), ("Set-Cookie", "a=é"))]
+)
+def test_headers_are_a_mapping_or_pairs(headers):
+    error = HandshakeError(302, "Log in first", headers)
+    assert error.headers == [("Location", "/login"), ("Set-Cookie", "a=é")]
+    assert error.message == "Log in first"
+
+
+def test_headers_may_come_from_an_iterator():
+    assert HandshakeError(401, headers=iter([("WWW-Authenticate", "Basic\trealm")])).headers == [
+        ("WWW-Authenticate", "Basic\trealm")
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", ["a\rb", "a\nb", "a\r\nSet-Cookie: b", "a\x00b", "\n", "a\x7f", "\x1b[0m", "€"]
+)
+def test_a_value_that_cannot_be_in_a_header_field_is_a_value_error(value):
+    with pytest.raises(ValueError, match="Location"):
+        HandshakeError(302, "", {"Location": value})
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "a\x00", "é", " a"])
+def test_a_name_that_cannot_be_of_a_header_field_is_a_value_error(name):
+    with pytest.raises(ValueError, match="no name of a header field"):
+        HandshakeError(400, "", [(name, "value")])
+
+
+def test_a_refusal_reads_as_its_status_and_message():
+    assert str(HandshakeError(403, "Not you")) == "403 Not you"
+    assert str(HandshakeError(403)) == "403"
+
+
+def test_a_refusal_can_be_pickled():
+    copy = pickle.loads(pickle.dumps(HandshakeError(401, "Who?", {"WWW-Authenticate": "Basic"})))
+    assert (copy.status, copy.message, copy.headers) == (401, "Who?", [("WWW-Authenticate", "Basic")])
+
+
+# Whatever a peer sends
+
+
+def answered(method, version, headers, policy):
+    try:
+        return negotiate(method, version, headers, policy)
+    except HandshakeError as error:
+        return error
+
+
+NAMES = [*REQUEST, "Origin", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Cookie"]
+VALUES = (
+    st.sampled_from(
+        [*REQUEST.values(), "8", "null", "http://server.example.com", "chat", "chat, superchat", ""]
+    )
+    | st.text('aZ0+/=,:;[]. \t"\\', max_size=30)
+    | st.text(st.characters(max_codepoint=0xFF), max_size=30)
+)
+
+
+@given(
+    st.sampled_from(["GET", "POST", ""]),
+    st.sampled_from(["1.1", "1.0", ""]),
+    st.lists(st.tuples(st.sampled_from(NAMES) | st.text(max_size=10), VALUES), max_size=12),
+    st.sampled_from([None, "*", [], ["http://example.com"]]),
+    st.booleans(),
+)
+def test_a_handshake_is_accepted_or_refused_whatever_is_sent(method, version, lines, allowed, complete):
+    headers = Headers([*(REQUEST.items() if complete else ()), *lines])
+    answer = answered(method, version, headers, Policy(["chat"], allowed))
+    if isinstance(answer, HandshakeError):
+        assert answer.status in (400, 403, 405, 426)
+    else:
+        assert (method, version) == ("GET", "1.1")
+        assert is_upgrade(headers)
+        assert answer.subprotocol in ("chat", None)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("unit", [",", " ", "a", "a,", "=", "A=", "chat, "])
+def test_a_megabyte_in_any_field_is_judged_in_linear_time(name, unit):
+    headers = Headers(
+        [*((known, value) for known, value in REQUEST.items() if known != name), (name, unit * 2**19)]
+    )
+    answer = answered("GET", "1.1", headers, Policy([f"v{number}.chat" for number in range(1000)]))
+    assert isinstance(answer, Acceptance) or len(answer.message) < 1000, (
+        "a refusal does not echo what was sent"
+    )
