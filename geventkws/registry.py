@@ -1,0 +1,150 @@
+"""Which service is at a path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
+from urllib.parse import unquote
+
+from geventkws.service import WebSocketService, check_service
+
+Segments = tuple[str | None, ...]
+"""A registered path: its literal segments in their normal form, None where a parameter stands."""
+
+
+class _Route(NamedTuple):
+    path: str
+    parameters: dict[int, str]  # by the index of the segment
+    service: WebSocketService
+
+
+class ServiceRegistry:
+    """Services by path.
+
+    A path is a list of segments between slashes. Literal segments are compared after percent-decoding and
+    without regard to case; a segment ``<name>`` is a parameter, which any non-empty segment matches. Where
+    several paths match, the one with a literal at the first segment that tells them apart wins, so that an
+    exact path beats a parameter. The slash at the start may be left out when registering; one at the
+    end counts.
+    """
+
+    __slots__ = ("_routes", "_shapes")
+
+    def __init__(self) -> None:
+        self._routes: dict[Segments, _Route] = {}
+        self._shapes: dict[int, list[tuple[int, ...]]] = {}
+
+    def register(self, service: WebSocketService, on_path: str) -> None:
+        """Put ``service`` at ``on_path``, such as ``"chat"`` or ``"/rooms/<room>"``, replacing what is there.
+
+        Raises ``TypeError`` if ``service`` is not an instance of ``WebSocketService``, and ``ValueError``
+        if a parameter is malformed or an attribute of ``service`` cannot be right.
+        """
+        check_service(service)
+        path = _absolute(on_path)
+        self._routes[_segments(path)] = _Route(path, _parameters(path), service)
+        self._find_shapes()
+
+    def unregister(self, path: str) -> None:
+        """Take away the service at ``path``, if there is one; its open connections live on.
+
+        The names of parameters do not matter: ``"/rooms/<room>"`` and ``"/rooms/<name>"`` are one path.
+        """
+        self._routes.pop(_segments(_absolute(path)), None)
+        self._find_shapes()
+
+    @property
+    def services(self) -> Mapping[str, WebSocketService]:
+        """The services by their paths, which are as registered, but start with a slash. A read-only copy."""
+        return MappingProxyType({route.path: route.service for route in self._routes.values()})
+
+    def match(self, path: str) -> tuple[WebSocketService, dict[str, str]] | None:
+        """Return the service at a request's path and the values of the path's parameters; None without one.
+
+        ``path`` is as sent, percent-encoded and without the query; a ``%2F`` in it begins no new segment.
+        """
+        if not path.startswith("/"):
+            return None
+        if "%" not in path and path.isascii():
+            literals: Segments = tuple(path[1:].lower().split("/"))
+        else:
+            literals = tuple(_normal(segment) for segment in path[1:].split("/"))
+        route = self._routes.get(literals)
+        if route is not None:
+            return route.service, {}
+        for shape in self._shapes.get(len(literals), ()):
+            route = self._routes.get(_with_parameters(literals, shape))
+            if route is not None and all(literals[index] for index in shape):
+                sent = path[1:].split("/")
+                return route.service, {name: unquote(sent[index]) for index, name in route.parameters.items()}
+        return None
+
+    def _find_shapes(self) -> None:
+        # A shape is where the parameters stand in a path. Finding a path of a given shape is one look into
+        # the dict, and there are few shapes. By precedence: a literal comes before a parameter.
+        shapes = {(len(segments), tuple(route.parameters)) for segments, route in self._routes.items()}
+        by_length: dict[int, list[tuple[int, ...]]] = {}
+        for length, shape in sorted(shapes, key=lambda found: _precedence(*found)):
+            if shape:
+                by_length.setdefault(length, []).append(shape)
+        self._shapes = by_length
+
+
+class WebSocket:
+    """The process-wide registry, which a server uses unless it is given another."""
+
+    services: ClassVar[ServiceRegistry] = ServiceRegistry()
+
+    @classmethod
+    def register(cls, service: WebSocketService, on_path: str) -> None:
+        """Put ``service`` at ``on_path``; see ``ServiceRegistry.register``."""
+        cls.services.register(service, on_path)
+
+    @classmethod
+    def unregister(cls, path: str) -> None:
+        """Take away the service at ``path``; see ``ServiceRegistry.unregister``."""
+        cls.services.unregister(path)
+
+
+def _absolute(path: str) -> str:
+    if not isinstance(path, str):
+        raise TypeError(f"a path must be a str, not {path!r}")
+    return path if path.startswith("/") else f"/{path}"
+
+
+def _segments(path: str) -> Segments:
+    return tuple(None if _is_parameter(segment) else _normal(segment) for segment in path[1:].split("/"))
+
+
+def _is_parameter(segment: str) -> bool:
+    return segment.startswith("<") and segment.endswith(">")
+
+
+def _parameters(path: str) -> dict[int, str]:
+    parameters: dict[int, str] = {}
+    for index, segment in enumerate(path[1:].split("/")):
+        if "<" not in segment and ">" not in segment:
+            continue
+        name = segment[1:-1]
+        if not _is_parameter(segment) or not name.isidentifier():
+            raise ValueError(f"path {path!r}: a parameter is a whole segment like '<room>', not {segment!r}")
+        if name in parameters.values():
+            raise ValueError(f"path {path!r} has two parameters called {name!r}")
+        parameters[index] = name
+    return parameters
+
+
+def _normal(segment: str) -> str:
+    return unquote(segment).casefold()
+
+
+def _with_parameters(literals: Segments, shape: tuple[int, ...]) -> Segments:
+    segments = list(literals)
+    for index in shape:
+        segments[index] = None
+    return tuple(segments)
+
+
+def _precedence(length: int, shape: tuple[int, ...]) -> list[bool]:
+    return [index in shape for index in range(length)]
