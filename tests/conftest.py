@@ -1,0 +1,55 @@
+"""Fixtures of all tests, and the rule that nothing is skipped in CI."""
+
+from __future__ import annotations
+
+# The servers under test run in this process, beside the blocking clients that talk to them.
+from gevent import monkey
+
+monkey.patch_all()
+
+import os
+from collections.abc import Generator
+
+import hypothesis
+import pytest
+
+from tests.backends import BACKENDS, Backend
+from tests.helpers import FEED_MODES, Feed
+
+Report = pytest.TestReport | pytest.CollectReport
+
+IN_CI = os.environ.get("CI") == "true"
+
+# The time limit is pytest's: how long one example takes under coverage says nothing.
+hypothesis.settings.register_profile("geventkws", deadline=None)
+hypothesis.settings.load_profile("geventkws")
+
+
+@pytest.fixture(params=BACKENDS, scope="session")
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """The hot path of the protocol, once for each implementation."""
+    return BACKENDS[request.param]
+
+
+@pytest.fixture(params=FEED_MODES)
+def chunked(request: pytest.FixtureRequest) -> Feed:
+    """A function that cuts bytes as reads might: whole, byte by byte and in random chunks."""
+    return FEED_MODES[request.param]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Report, Report]:
+    return _no_skip_in_ci((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, Report, Report]:
+    return _no_skip_in_ci((yield))
+
+
+def _no_skip_in_ci(report: Report) -> Report:
+    """CI installs every client: there a skip would hide that one is missing."""
+    if IN_CI and report.skipped and isinstance(report.longrepr, tuple):
+        report.outcome = "failed"
+        report.longrepr = f"{report.longrepr[2]} (in CI a skip is a failure)"
+    return report

@@ -1,0 +1,55 @@
+"""What tests of several modules share."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+Feed = Callable[[bytes], Iterator[bytes]]
+
+
+def whole(data: bytes) -> Iterator[bytes]:
+    """Yield ``data`` as one read."""
+    yield data
+
+
+def byte_by_byte(data: bytes) -> Iterator[bytes]:
+    """Yield every byte as a read of its own."""
+    for index in range(len(data)):
+        yield data[index : index + 1]
+
+
+def random_chunks(data: bytes) -> Iterator[bytes]:
+    """Yield reads of random sizes, mostly small; the same data is always cut the same way."""
+    choice = random.Random(data)
+    start = 0
+    while start < len(data):
+        end = start + choice.choice((1, 2, 3, 7, choice.randint(1, 64), choice.randint(1, 4096)))
+        yield data[start:end]
+        start = end
+
+
+FEED_MODES: dict[str, Feed] = {
+    "whole": whole,
+    "byte by byte": byte_by_byte,
+    "random chunks": random_chunks,
+}
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing listens on now, for a program that takes a port number."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def require_program(*names: str) -> str:
+    """Return the path of the first of these programs that is installed; without one, skip the test."""
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    pytest.skip(f"{' or '.join(names)} is not installed")

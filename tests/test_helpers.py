@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tests.helpers import byte_by_byte, free_port, random_chunks, require_program
+
+DATA = bytes(range(256)) * 64
+
+
+def test_every_way_of_feeding_keeps_all_bytes_in_order(chunked):
+    chunks = list(chunked(DATA))
+    assert b"".join(chunks) == DATA
+    assert all(chunks)
+
+
+def test_byte_by_byte_feeds_one_byte_at_a_time():
+    assert list(byte_by_byte(b"abc")) == [b"a", b"b", b"c"]
+
+
+def test_random_chunks_are_many_and_cut_the_same_way_each_time():
+    chunks = list(random_chunks(DATA))
+    assert len(chunks) > 5
+    assert len({len(chunk) for chunk in chunks}) > 3
+    assert list(random_chunks(DATA)) == chunks
+
+
+def test_a_free_port_can_be_listened_on():
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
+        assert listener.getsockname()[1] > 0
+
+
+def test_a_program_that_is_not_installed_skips_the_test_and_is_named():
+    with pytest.raises(pytest.skip.Exception, match="no-such-program or neither-this"):
+        require_program("no-such-program", "neither-this")
+
+
+def test_the_first_program_that_is_installed_is_taken():
+    assert require_program("no-such-program", "sh").endswith("/sh")
