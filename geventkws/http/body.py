@@ -1,0 +1,120 @@
+"""The body of a request as a stream that is read from the socket when the application reads it."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from geventkws.http.errors import HTTPError, RequestBodyError
+from geventkws.http.head import CHUNKED, RequestHead
+from geventkws.http.reader import RequestReader
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from geventkws.stream import Stream
+
+MAX_DISCARDED = 256 * 1024
+"""Bytes of a body nobody read that are read away to keep the connection."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class RequestBody(io.RawIOBase):
+    """One request's body; applications get it as ``RequestBody.buffered``.
+
+    Reads raise ``RequestBodyError``, the same one again on each further read.
+    """
+
+    def __init__(
+        self,
+        head: RequestHead,
+        reader: RequestReader,
+        stream: Stream,
+        timeout: float | None = None,
+        max_size: int | None = None,
+    ) -> None:
+        self._reader = reader
+        self._stream = stream
+        self._timeout = timeout
+        self._max_size = max_size
+        self._size = 0
+        self._continue_due = head.expects_continue
+        self.error: RequestBodyError | None = None
+
+    def buffered(self) -> io.BufferedReader:
+        """Return the stream with ``read``, ``readline``, ``readlines`` and iteration on top."""
+        return io.BufferedReader(self, 64 * 1024)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Wait for some of the body and read it into ``buffer``; 0 at its end."""
+        view = memoryview(buffer).cast("B")
+        piece = self._piece(len(view))
+        view[: len(piece)] = piece
+        return len(piece)
+
+    def may_be_discarded(self) -> bool:
+        """Whether reading away what is left may be worth it to keep the connection.
+
+        A client that still waits for ``100 Continue`` may send the body or not (RFC 9110, 10.1.1),
+        so what follows could be either.
+        """
+        left = self._reader.body_left
+        return left == 0 or (self.error is None and not self._continue_due and left <= MAX_DISCARDED)
+
+    def discard(self) -> bool:
+        """Read away what the application left; ``False`` if the connection has to close instead."""
+        if not self.may_be_discarded():
+            return False
+        discarded = 0
+        try:
+            while discarded <= MAX_DISCARDED:
+                piece = self._piece(64 * 1024)
+                if not piece:
+                    return True
+                discarded += len(piece)
+        except RequestBodyError:
+            pass
+        return False
+
+    def _piece(self, limit: int) -> bytes:
+        if self.error is not None:
+            raise self.error
+        try:
+            piece = self._reader.body(limit)
+            while piece is None:
+                self._receive()
+                piece = self._reader.body(limit)
+        except HTTPError as error:
+            raise self._failed(error.status, error.message) from None
+        except TimeoutError:
+            raise self._failed(408, "The request body took too long to arrive") from None
+        except OSError:
+            raise self._failed(400, "The connection was lost within the request body") from None
+        self._size += len(piece)
+        if self._max_size is not None and self._size > self._max_size:
+            raise self._failed(413, f"The request body is larger than {self._max_size} bytes")
+        return piece
+
+    def _receive(self) -> None:
+        self._stream.set_deadline(self._timeout)
+        if self._continue_due:
+            self._continue_due = False
+            self._stream.sendall((CONTINUE,))
+        data = self._stream.recv()
+        if not data:
+            raise HTTPError(400, "The request body ends early")
+        self._reader.feed(data)
+
+    def _failed(self, status: int, message: str) -> RequestBodyError:
+        self.error = RequestBodyError(status, message)
+        return self.error
+
+
+def check_size(head: RequestHead, max_size: int | None) -> None:
+    """Refuse, before a byte of it is read, a body whose ``Content-Length`` is over the limit (413)."""
+    if max_size is not None and head.body_length != CHUNKED and head.body_length > max_size:
+        raise HTTPError(413, f"The request body is larger than {max_size} bytes")

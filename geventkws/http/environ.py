@@ -1,0 +1,104 @@
+"""The WSGI environ of a request (PEP 3333, "environ Variables")."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any, Protocol
+from urllib.parse import unquote_to_bytes
+
+from geventkws.version import __version__
+
+Address = tuple[str, int] | str
+"""A peer: host and port, or the path (mostly empty) of a Unix-domain socket."""
+
+_MAX_KNOWN_NAMES = 1024
+
+
+class Head(Protocol):
+    """What an environ is built from."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: a file-like object, iterated in blocks of ``block_size`` bytes."""
+
+    def __init__(self, filelike: Any, block_size: int = 64 * 1024) -> None:
+        self._read = filelike.read
+        self._block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> FileWrapper:
+        return self
+
+    def __next__(self) -> bytes:
+        if block := self._read(self._block_size):
+            return bytes(block)
+        raise StopIteration
+
+
+class EnvironBuilder:
+    """Builds the environs of one server's requests from a base that they share."""
+
+    def __init__(self, server_name: str, server_port: int | str, secure: bool = False) -> None:
+        self._base: dict[str, Any] = {
+            "GATEWAY_INTERFACE": "CGI/1.1",
+            "SERVER_NAME": server_name or "localhost",
+            "SERVER_PORT": str(server_port),
+            "SERVER_SOFTWARE": f"geventkws/{__version__}",
+            "SCRIPT_NAME": "",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "https" if secure else "http",
+            "wsgi.errors": sys.stderr,
+            # Greenlets call the application side by side, as threads would.
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input_terminated": True,
+        }
+        # The name of a field -> its key; bounded, since clients choose the names.
+        self._keys = {"Content-Type": "CONTENT_TYPE", "Content-Length": "CONTENT_LENGTH"}
+
+    def build(
+        self, head: Head, remote_address: Address, body: io.BufferedIOBase | None = None
+    ) -> dict[str, Any]:
+        """Return a fresh environ for a request; ``body`` is its ``wsgi.input``, empty if not given."""
+        environ = self._base.copy()
+        target = head.target
+        path, _, query = target.partition("?")
+        environ["REQUEST_METHOD"] = head.method
+        environ["REQUEST_URI"] = target
+        environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
+        environ["QUERY_STRING"] = query
+        environ["SERVER_PROTOCOL"] = f"HTTP/{head.version}"
+        environ["wsgi.input"] = io.BytesIO() if body is None else body
+        if isinstance(remote_address, tuple):
+            environ["REMOTE_ADDR"] = remote_address[0]
+            environ["REMOTE_PORT"] = str(remote_address[1])
+        else:
+            environ["REMOTE_ADDR"] = remote_address
+        keys = self._keys
+        for name, value in head.headers:
+            key = keys.get(name) or self._key(name)
+            if key in environ:
+                value = environ[key] + ("; " if key == "HTTP_COOKIE" else ", ") + value
+            environ[key] = value
+        return environ
+
+    def _key(self, name: str) -> str:
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = "HTTP_" + key
+        if len(self._keys) < _MAX_KNOWN_NAMES:
+            self._keys[name] = key
+        return key

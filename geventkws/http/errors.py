@@ -1,0 +1,37 @@
+"""Why a request is refused, or ends early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class HTTPError(Exception):
+    """A request the server itself answers with ``status``, after which the connection closes.
+
+    ``message`` is the answer's body, one sentence for a person; ``headers`` are further fields.
+    """
+
+    def __init__(self, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+        self.headers = list(headers)
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.message}"
+
+
+class RequestBodyError(OSError):
+    """What ``wsgi.input`` raises: the body is malformed (400), late (408), too large (413) or cut off.
+
+    An ``OSError``, since that is what applications and frameworks expect of a broken upload.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class PeerGoneError(ConnectionError):
+    """The peer closed the connection, or takes nothing any more, while a response was written."""

@@ -1,0 +1,142 @@
+"""The status line and the header fields of an application's response, checked and encoded."""
+
+from __future__ import annotations
+
+import re
+import time
+from email.utils import formatdate
+
+from geventkws.http.context import logger
+from geventkws.protocol.headers import is_token
+
+SERVER = b"Server: geventkws\r\n"
+
+# Applications use few statuses and names over and over; the bound is for those that make them up.
+_MAX_KNOWN = 1024
+_STATUS = re.compile(r"([2-9][0-9][0-9]) [\t -~\x80-\xff]*")
+
+_PLAIN, _CONTENT_LENGTH, _CONNECTION, _HOP_BY_HOP, _DATE, _SERVER = range(6)
+_MEANINGS = {
+    "content-length": _CONTENT_LENGTH,
+    "connection": _CONNECTION,
+    "keep-alive": _HOP_BY_HOP,
+    "proxy-connection": _HOP_BY_HOP,
+    "te": _HOP_BY_HOP,
+    "trailer": _HOP_BY_HOP,
+    "transfer-encoding": _HOP_BY_HOP,
+    "upgrade": _HOP_BY_HOP,
+    "date": _DATE,
+    "server": _SERVER,
+}
+_known_names: dict[str, int] = {}
+_known_statuses: dict[str, tuple[int, bytes]] = {}
+_warnings_given: set[str] = set()
+
+
+class Fields:
+    """The fields an application passed to ``start_response``, without those the server sends itself.
+
+    Raises ``TypeError`` and ``ValueError`` for what is no header field: a line break in a value
+    would let whoever chose the value write the rest of the response.
+    """
+
+    __slots__ = ("closes", "content_length", "encoded", "own_date", "own_server")
+
+    def __init__(self, headers: list[tuple[str, str]]) -> None:
+        self.content_length: int | None = None
+        self.closes = False
+        self.own_date = False
+        self.own_server = False
+        parts: list[str] = []
+        for name, value in headers:
+            meaning = _known_names.get(name)
+            if meaning is None:
+                meaning = _meaning(name)
+            if meaning == _PLAIN or self._keep(meaning, name, value):
+                parts += (name, ": ", value, "\r\n")
+        try:
+            text = "".join(parts)
+        except TypeError:
+            raise TypeError(f"a header field is a tuple of two strings, in {headers!r}") from None
+        # Each line has just one CR and one LF, at its end, unless a value brings some of its own.
+        if not text.count("\r") == text.count("\n") == len(parts) // 4 or "\0" in text:
+            raise ValueError(f"the value of a header field has a CR, LF or NUL in it, in {headers!r}")
+        self.encoded = text.encode("latin-1")
+
+    def _keep(self, meaning: int, name: str, value: str) -> bool:
+        """Take note of a field that means something to the server; ``False`` if it is not to be sent."""
+        if not isinstance(value, str):
+            raise TypeError(f"the value of {name} is a string, not {value!r}")
+        if meaning == _DATE:
+            self.own_date = True
+        elif meaning == _SERVER:
+            self.own_server = True
+        elif meaning == _CONTENT_LENGTH:
+            length = _read_length(value)
+            if self.content_length not in (None, length):
+                raise ValueError("there are two Content-Length headers, and they differ")
+            self.content_length = length
+            return False
+        elif meaning == _CONNECTION and value.strip().lower() == "close":
+            self.closes = True
+            return False
+        else:
+            warn_once(f"The header {name} is not the application's to send (PEP 3333); it is dropped")
+            return False
+        return True
+
+    def common(self) -> bytes:
+        """Return the ``Date`` and ``Server`` lines that the application left to the server."""
+        if not (self.own_date or self.own_server):
+            return date_and_server()
+        date = b"" if self.own_date else date_and_server()[: -len(SERVER)]
+        return date if self.own_server else date + SERVER
+
+
+def read_status(status: str) -> tuple[int, bytes]:
+    """Return the number of a WSGI status and its status line, or raise ``ValueError``."""
+    known = _known_statuses.get(status)
+    if known is None:
+        match = _STATUS.fullmatch(status)
+        if match is None:
+            raise ValueError(f"a status is a number of 200 to 999, a space and a reason, not {status!r}")
+        known = int(match[1]), f"HTTP/1.1 {status}\r\n".encode("latin-1")
+        if len(_known_statuses) < _MAX_KNOWN:
+            _known_statuses[status] = known
+    return known
+
+
+def _read_length(value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and len(value) < 19):
+        raise ValueError(f"Content-Length is a number of bytes, not {value!r}")
+    return int(value)
+
+
+def _meaning(name: str) -> int:
+    if not is_token(name):
+        raise ValueError(f"{name!r} is no name of a header field")
+    meaning = _MEANINGS.get(name.lower(), _PLAIN)
+    if len(_known_names) < _MAX_KNOWN:
+        _known_names[name] = meaning
+    return meaning
+
+
+def warn_once(message: str) -> None:
+    """Log a warning about the application the first time it deserves it."""
+    if message not in _warnings_given and len(_warnings_given) < _MAX_KNOWN:
+        _warnings_given.add(message)
+        logger.warning("%s", message)
+
+
+class _Clock:
+    second = 0
+    lines = b""
+
+
+def date_and_server() -> bytes:
+    """Return the ``Date`` and ``Server`` lines, formatted once a second."""
+    second = int(time.time())
+    if second != _Clock.second:
+        _Clock.lines = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii") + SERVER
+        _Clock.second = second
+    return _Clock.lines

@@ -1,0 +1,127 @@
+"""Where a message ends, and whether another may follow: decided here and nowhere else.
+
+The lengths of requests and responses are the surface of request smuggling, so everything that is
+not plainly one length is refused (RFC 9112, 6 and 9).
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from geventkws.http.errors import HTTPError
+from geventkws.http.head import CHUNKED, RequestHead
+from geventkws.protocol.headers import tokens
+
+# At most 18 digits: an exabyte less one, which fits 64 bits.
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
+# RFC 3986, 3.2.2 and 3.2.3: an IP literal or a registered name, and a port.
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]*)(?::[0-9]*)?")
+
+_DECISIVE = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"})
+
+
+def frame_request(
+    method: str, target: str, version: str, headers: tuple[tuple[str, str], ...]
+) -> RequestHead:
+    """Decide how the request with this head is framed.
+
+    Raises ``HTTPError`` (400, 417, 501) for a head that leaves it open, or open to interpretation.
+    """
+    lines: dict[str, list[str]] = {}
+    for name, value in headers:
+        lower = name.lower()
+        if lower in _DECISIVE:
+            lines.setdefault(lower, []).append(value)
+    _check_host(lines.get("host", ()), version)
+    if len(lines) == 1 and "host" in lines and version == "1.1":
+        return RequestHead(method, target, version, headers)
+    length = _body_length(lines, version)
+    options = tokens(lines.get("connection", ()))
+    if version == "1.1":
+        keep_alive = "close" not in options
+    else:
+        keep_alive = "keep-alive" in options and "close" not in options
+    upgrade = False
+    if "upgrade" in options and "upgrade" in lines:
+        upgrade = "websocket" in tokens(lines["upgrade"])
+        keep_alive = False
+        if upgrade:
+            _check_upgrade(method, length)
+    expects_continue = _expects_continue(lines.get("expect", ()), version) and length != 0
+    return RequestHead(method, target, version, headers, length, keep_alive, expects_continue, upgrade)
+
+
+def _check_host(hosts: Iterable[str], version: str) -> None:
+    hosts = tuple(hosts)
+    if len(hosts) > 1:
+        raise HTTPError(400, "The request has more than one Host header")
+    if not hosts:
+        if version == "1.1":
+            raise HTTPError(400, "Host header missing in the request")
+    elif not valid_host(hosts[0]):
+        raise HTTPError(400, "The Host header is malformed")
+
+
+@lru_cache(maxsize=256)
+def valid_host(host: str) -> bool:
+    """Return whether ``host`` is a host with or without a port (RFC 9110, 7.2)."""
+    return _HOST.fullmatch(host) is not None
+
+
+def _body_length(lines: dict[str, list[str]], version: str) -> int:
+    lengths, codings = lines.get("content-length"), lines.get("transfer-encoding")
+    if codings is not None:
+        if lengths is not None:
+            raise HTTPError(400, "The request has both Content-Length and Transfer-Encoding")
+        if version != "1.1":
+            raise HTTPError(400, "Transfer-Encoding is not defined in HTTP/1.0")
+        if len(codings) > 1 or codings[0].lower() != "chunked":
+            raise HTTPError(501, "The only transfer coding supported is a single chunked")
+        return CHUNKED
+    if lengths is None:
+        return 0
+    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
+        raise HTTPError(400, "The Content-Length header is malformed")
+    return int(lengths[0])
+
+
+def _check_upgrade(method: str, length: int) -> None:
+    if method != "GET":
+        raise HTTPError(400, "A WebSocket upgrade must be a GET request")
+    if length != 0:
+        raise HTTPError(400, "A WebSocket upgrade must not have a body")
+
+
+def _expects_continue(values: Iterable[str], version: str) -> bool:
+    expectations = tokens(values)
+    if version != "1.1" or not expectations:
+        return False
+    if expectations != ["100-continue"]:
+        raise HTTPError(417, "The only expectation supported is 100-continue")
+    return True
+
+
+class BodyFraming(enum.Enum):
+    """How the end of a response's body is told to the client (RFC 9112, 6.3)."""
+
+    NONE = enum.auto()
+    """There is no body, whatever the header fields say: HEAD, 204, 304."""
+    LENGTH = enum.auto()
+    """By a ``Content-Length``."""
+    CHUNKED = enum.auto()
+    """By a last chunk."""
+    CLOSE = enum.auto()
+    """By the end of the connection: all that HTTP/1.0 has for a length not known before."""
+
+
+def frame_response(method: str, version: str, status: int, length: int | None) -> BodyFraming:
+    """Decide how the response of a request is framed; ``length`` in bytes if known before it starts."""
+    if method == "HEAD" or status in (204, 304):
+        return BodyFraming.NONE
+    if length is not None:
+        return BodyFraming.LENGTH
+    return BodyFraming.CHUNKED if version == "1.1" else BodyFraming.CLOSE

@@ -1,0 +1,199 @@
+"""Requests out of bytes, without a socket.
+
+The reader finds the end of each head itself and gives llhttp (Node's parser, strict) that head
+alone, to check. So llhttp never sees a body, an upgrade or a second request, whose framing it would
+decide by rules of its own, and nothing behind a request is parsed before that request is answered.
+"""
+
+from __future__ import annotations
+
+import re
+
+from httptools import (
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
+
+from geventkws.http.chunked import ChunkedDecoder
+from geventkws.http.errors import HTTPError
+from geventkws.http.framing import frame_request
+from geventkws.http.head import CHUNKED, RequestHead
+from geventkws.http.target import ALLOWED, normalise
+from geventkws.protocol.headers import is_token
+
+_START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]")
+_VERSIONS = {"HTTP/1.1": "1.1", "HTTP/1.0": "1.0"}
+_OTHER_VERSION = re.compile(r"HTTP/[0-9]\.[0-9]")
+
+
+class RequestReader:
+    """The requests of one connection, in order: ``feed`` bytes, then pull the head, then its body."""
+
+    __slots__ = (
+        "_blank",
+        "_buffer",
+        "_chunks",
+        "_left",
+        "_max_fields",
+        "_max_size",
+        "_position",
+        "_searched",
+    )
+
+    def __init__(self, max_head_size: int = 64 * 1024, max_head_fields: int = 100) -> None:
+        self._max_size = max_head_size
+        self._max_fields = max_head_fields
+        self._buffer = b""
+        self._position = 0
+        self._searched = 0
+        self._blank = 0
+        self._left = 0
+        self._chunks: ChunkedDecoder | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the socket."""
+        if self._position == len(self._buffer):
+            self._buffer = data
+        else:
+            self._buffer = self._buffer[self._position :] + data
+        self._searched -= self._position
+        self._position = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether bytes have arrived that no head or body returned so far accounts for."""
+        return self._position < len(self._buffer)
+
+    def take_rest(self) -> bytes:
+        """Return, and forget, what arrived behind the last head (and its body as far as read)."""
+        rest = self._buffer[self._position :]
+        self._buffer = b""
+        self._position = 0
+        return rest
+
+    # ---------------------------------------------------------------- heads
+
+    def head(self) -> RequestHead | None:
+        """Return the next request's head, or ``None`` until more has been fed.
+
+        Raises ``HTTPError`` when the bytes are no request this server takes; the reader is of no
+        use after that.
+        """
+        data, start = self._buffer, self._position
+        if data.startswith(b"\r\n", start):
+            start = self._skip_blank_lines()
+        end = data.find(b"\r\n\r\n", max(start, self._searched)) + 4
+        if end < 4:
+            self._check_unfinished(start)
+            return None
+        if end - start + self._blank > self._max_size:
+            raise self._too_large(start)
+        head = _parse(data[start:end], self._max_fields)
+        self._position = self._searched = end
+        self._blank = 0
+        self._left = head.body_length
+        self._chunks = ChunkedDecoder() if head.body_length == CHUNKED else None
+        return head
+
+    def _skip_blank_lines(self) -> int:
+        # RFC 9112, 2.2: clients that send an empty line after a body; they count for the head's size.
+        start = self._position
+        while self._buffer.startswith(b"\r\n", start):
+            start += 2
+        self._blank += start - self._position
+        self._position = start
+        if self._blank > self._max_size:
+            raise self._too_large(start)
+        return start
+
+    def _check_unfinished(self, start: int) -> None:
+        data = self._buffer
+        if len(data) - start + self._blank > self._max_size:
+            raise self._too_large(start)
+        if len(data) > start and data.find(b"\r", start, start + 1) < 0 and not _START.match(data, start):
+            raise HTTPError(400, "The bytes received are not an HTTP request")
+        if len(data) > start + 1 and data.startswith(b"\r", start):
+            raise HTTPError(400, "A line of the request head does not end in CRLF")
+        # A line that ends in a bare LF must not wait for a CRLF that never comes.
+        newline = data.find(b"\n", max(start, self._searched))
+        while newline >= 0:
+            if newline == start or data[newline - 1] != 0x0D:
+                raise HTTPError(400, "A line of the request head does not end in CRLF")
+            newline = data.find(b"\n", newline + 1)
+        self._searched = max(start, len(data) - 3)
+
+    def _too_large(self, start: int) -> HTTPError:
+        if self._buffer.find(b"\r\n", start, start + self._max_size) < 0:
+            return HTTPError(414, "The request target is too long")
+        return HTTPError(431, f"The request head is larger than {self._max_size} bytes")
+
+    # --------------------------------------------------------------- bodies
+
+    @property
+    def body_left(self) -> int:
+        """Bytes of the current body that were not returned yet; ``CHUNKED`` if nobody knows."""
+        if self._chunks is not None:
+            return 0 if self._chunks.done else CHUNKED
+        return self._left
+
+    def body(self, limit: int = 64 * 1024) -> bytes | None:
+        """Return up to ``limit`` bytes of the current body: ``b""`` at its end, ``None`` until more is fed.
+
+        Raises ``HTTPError`` (400) for a malformed chunked body.
+        """
+        if self._chunks is not None:
+            piece, self._position = self._chunks.decode(self._buffer, self._position, limit)
+            return piece if piece or self._chunks.done else None
+        if not self._left:
+            return b""
+        piece = self._buffer[self._position : self._position + min(self._left, limit)]
+        self._position += len(piece)
+        self._left -= len(piece)
+        return piece or None
+
+
+def _parse(data: bytes, max_fields: int) -> RequestHead:
+    lines = data.decode("latin-1").split("\r\n")
+    if len(lines) - 3 > max_fields:
+        raise HTTPError(431, f"The request head has more than {max_fields} fields")
+    request_line = lines[0].split(" ")
+    # llhttp would skip a bare CR or LF before the method.
+    if len(request_line) != 3 or request_line[0][:1] in "\r\n":
+        raise HTTPError(400, "The request line is not 'method target version'")
+    method, target, protocol = request_line
+    version = _VERSIONS.get(protocol) or _refuse_protocol(protocol)
+    _check(data, method)
+    if method in ("CONNECT", "TRACE"):
+        raise HTTPError(405, f"The method {method} is not supported", [("Allow", ALLOWED)])
+    headers = []
+    for line in lines[1:-2]:
+        name, _, value = line.partition(":")
+        # "_" and "-" are one character in the environ, where such a name would pass for another.
+        if "_" not in name:
+            headers.append((name, value.strip(" \t")))
+    if not target.startswith("/") or "#" in target:
+        target, headers = normalise(method, target, headers)
+    return frame_request(method, target, version, tuple(headers))
+
+
+def _refuse_protocol(protocol: str) -> str:
+    if _OTHER_VERSION.fullmatch(protocol) and protocol != "HTTP/0.9":
+        raise HTTPError(505, "The only versions of HTTP supported are 1.1 and 1.0")
+    if protocol.startswith(("RTSP/", "ICE/")):
+        raise HTTPError(501, "The only protocol supported is HTTP")
+    raise HTTPError(400, "The request line does not end in an HTTP version")
+
+
+def _check(data: bytes, method: str) -> None:
+    try:
+        HttpRequestParser(None).feed_data(data)
+    except HttpParserUpgrade:
+        pass  # Whether it is one, framing.py decides.
+    except HttpParserInvalidMethodError:
+        if is_token(method):
+            raise HTTPError(501, "The request method is not known") from None
+        raise HTTPError(400, "The request method is malformed") from None
+    except HttpParserError as error:
+        raise HTTPError(400, f"The request is malformed: {error}") from None

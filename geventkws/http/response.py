@@ -1,0 +1,223 @@
+"""The one place that writes responses: the application's, and those of the server itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from geventkws.http.context import logger
+from geventkws.http.errors import PeerGoneError
+from geventkws.http.fields import Fields, date_and_server, read_status, warn_once
+from geventkws.http.framing import BodyFraming, frame_response
+from geventkws.http.head import RequestHead
+
+if TYPE_CHECKING:
+    from geventkws.stream import Stream
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+MAX_WRITE = 256 * 1024
+"""Bytes written with one deadline: a slow peer has the whole time for each such part."""
+
+_JOIN_MAX = 64 * 1024
+
+
+class Response:
+    """The response to one request: ``start_response``, then ``send`` what the application returned.
+
+    What the application does wrong raises in the application: ``TypeError`` and ``ValueError`` for
+    what is no status, header field or body, ``RuntimeError`` for calls out of order. ``PeerGoneError``
+    when the peer no longer takes what is written.
+    """
+
+    __slots__ = (
+        "_fields",
+        "_framing",
+        "_length",
+        "_may_persist",
+        "_request",
+        "_status_line",
+        "_stream",
+        "_timeout",
+        "bytes_sent",
+        "head_sent",
+        "incomplete",
+        "keep_alive",
+        "peer_gone",
+        "status",
+    )
+
+    def __init__(
+        self,
+        request: RequestHead,
+        stream: Stream,
+        timeout: float | None = None,
+        may_persist: Callable[[], bool] | None = None,
+    ) -> None:
+        """Answer ``request``; ``may_persist`` is asked when the response's head is written."""
+        self._request = request
+        self._stream = stream
+        self._timeout = timeout
+        self._may_persist = may_persist
+        self.status = 0
+        self._length: int | None = None
+        self.keep_alive = request.keep_alive
+        self.head_sent = False
+        self.bytes_sent = 0
+        """Bytes of the body, without the chunked coding."""
+        self.incomplete = False
+        """Whether the application sent less than it announced: the client must see a cut."""
+        self.peer_gone = False
+
+    # ------------------------------------------------------- for the application
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        """Take the status and header fields of the response (PEP 3333); return ``write``."""
+        if exc_info is not None:
+            try:
+                if self.head_sent and exc_info[1] is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # It refers to this frame.
+        elif self.status:
+            raise RuntimeError("start_response was called a second time, without exc_info")
+        number, self._status_line = read_status(status)
+        self._fields = fields = Fields(headers)
+        self._length = fields.content_length
+        self.status = number
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the body at once, and the head before it."""
+        if not isinstance(data, bytes):
+            raise TypeError(f"a response body is made of bytes, not of {type(data).__name__}")
+        if data:
+            head = b"" if self.head_sent else self._start()
+            self._write(head, data)
+
+    # ------------------------------------------------------------ for the server
+
+    def send(self, body: Iterable[bytes]) -> None:
+        """Send what the application returned: in one write if it is all there, else as it comes."""
+        if self.status and not self.head_sent and isinstance(body, (list, tuple)):
+            self._finish(b"".join(body))
+            return
+        for chunk in body:
+            self.write(chunk)
+            if self.head_sent and self._framing is BodyFraming.NONE:
+                break
+        self._finish(b"")
+
+    def _finish(self, last: bytes) -> None:
+        head = b""
+        if not self.head_sent:
+            # Now the length is known. But nobody knows what a GET would have got where HEAD got nothing.
+            if self._length is None and self.status not in (204, 304):
+                self._length = len(last) if last or self._request.method != "HEAD" else None
+            head = self._start()
+        if last or head:
+            self._write(head, last)
+        if self._framing is BodyFraming.CHUNKED:
+            self._transmit(b"0\r\n\r\n")
+        elif self._framing is BodyFraming.LENGTH and self._length != self.bytes_sent:
+            self.incomplete = True
+            logger.error(
+                "The application sent %d bytes of a Content-Length of %s for %s %r",
+                *(self.bytes_sent, self._length, self._request.method, self._request.target),
+            )
+
+    def _start(self) -> bytes:
+        """Decide the framing and return the head, which from now on counts as sent."""
+        if not self.status:
+            raise RuntimeError("the application did not call start_response before the body")
+        request, fields, length = self._request, self._fields, self._length
+        self._framing = framing = frame_response(request.method, request.version, self.status, length)
+        extra = b""
+        if length is not None and self.status != 204:
+            extra = b"Content-Length: %d\r\n" % length
+        elif framing is BodyFraming.CHUNKED:
+            extra = b"Transfer-Encoding: chunked\r\n"
+        if fields.closes or framing is BodyFraming.CLOSE:
+            self.keep_alive = False
+        if self.keep_alive and self._may_persist is not None:
+            self.keep_alive = self._may_persist()
+        if not self.keep_alive:
+            extra += b"Connection: close\r\n"
+        elif request.version != "1.1":
+            extra += b"Connection: keep-alive\r\n"
+        self.head_sent = True
+        return b"".join((self._status_line, fields.common(), fields.encoded, extra, b"\r\n"))
+
+    def _write(self, head: bytes, data: bytes) -> None:
+        """Send ``head`` and, behind it, a part of the body as its framing wants it."""
+        framing = self._framing
+        if framing is BodyFraming.NONE:
+            data = b""
+        elif framing is BodyFraming.LENGTH and self._length is not None:
+            left = self._length - self.bytes_sent
+            if len(data) > left:
+                warn_once("The application sends more than its Content-Length; the rest is cut off")
+                data = data[:left]
+        size = len(data)
+        self.bytes_sent += size
+        if framing is BodyFraming.CHUNKED and size:
+            self._transmit(b"%b%x\r\n" % (head, size), data, b"\r\n")
+        elif len(head) + size <= _JOIN_MAX:
+            self._transmit(head + data)
+        else:
+            self._transmit(head, data)
+
+    def _transmit(self, *chunks: bytes) -> None:
+        stream = self._stream
+        try:
+            for part in (chunks,) if len(chunks) == 1 else _parts(chunks):
+                stream.set_deadline(self._timeout)
+                stream.sendall(part)
+        except OSError as error:
+            self.peer_gone = True
+            raise PeerGoneError(str(error)) from error
+
+
+def _parts(chunks: tuple[bytes, ...]) -> Iterator[tuple[bytes | memoryview, ...]]:
+    """Cut a long write into parts with a deadline each."""
+    if sum(map(len, chunks)) <= MAX_WRITE:
+        yield chunks
+        return
+    for chunk in chunks:
+        view = memoryview(chunk)
+        for start in range(0, len(view), MAX_WRITE):
+            yield (view[start : start + MAX_WRITE],)
+
+
+def plain_response(
+    status: int, message: str, headers: Iterable[tuple[str, str]] = (), *, head_only: bool = False
+) -> bytes:
+    """Return a whole response of the server itself, in plain text, after which the connection closes.
+
+    ``message`` is its body, by default the reason phrase; ``head_only`` leaves the body out (HEAD).
+    """
+    try:
+        reason = HTTPStatus(status).phrase
+    except ValueError:
+        reason = ""
+    body = b"" if status == 304 else (message or reason).encode("utf-8", "replace") + b"\n"
+    fields = {"content-type": ("Content-Type", "text/plain; charset=utf-8")} if body else {}
+    fields["content-length"] = ("Content-Length", str(len(body)))
+    connection = ["close"]
+    repeated = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower == "connection":  # That of a 426 says "Upgrade" (RFC 9110, 15.5.22).
+            connection.insert(0, value)
+        elif lower == "content-type":
+            fields[lower] = (name, value)
+        elif lower not in ("content-length", "transfer-encoding"):
+            repeated.append((name, value))
+    pairs = [*fields.values(), *repeated, ("Connection", ", ".join(connection))]
+    lines = "".join(f"{name}: {value}\r\n" for name, value in pairs)
+    head = f"HTTP/1.1 {status} {reason}\r\n".encode("ascii") + date_and_server()
+    return head + lines.encode("latin-1", "replace") + b"\r\n" + (b"" if head_only else body)

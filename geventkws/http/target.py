@@ -1,0 +1,33 @@
+"""The forms a request target may have (RFC 9112, 3.2)."""
+
+from __future__ import annotations
+
+from geventkws.http.errors import HTTPError
+from geventkws.http.framing import valid_host
+
+ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+"""The ``Allow`` of answers by the server itself."""
+
+Fields = list[tuple[str, str]]
+
+
+def normalise(method: str, target: str, headers: Fields) -> tuple[str, Fields]:
+    """Bring a target that is not plainly in origin form to it, or refuse it (``HTTPError`` 400).
+
+    The authority of an absolute-form target replaces ``Host`` (RFC 9112, 3.2.2).
+    """
+    if target == "*":
+        if method != "OPTIONS":
+            raise HTTPError(400, "Only OPTIONS may have the target *")
+        return target, headers
+    scheme, separator, rest = target.partition("://")
+    if "#" in target or not separator or scheme.lower() not in ("http", "https"):
+        raise HTTPError(400, "The request target is malformed")
+    end = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+    authority, path = rest[:end], rest[end:]
+    if not authority or not valid_host(authority):
+        raise HTTPError(400, "The request target's authority is malformed")
+    if sum(name.lower() == "host" for name, _ in headers) > 1:
+        raise HTTPError(400, "The request has more than one Host header")
+    others = [(name, value) for name, value in headers if name.lower() != "host"]
+    return path if path.startswith("/") else "/" + path, [("Host", authority), *others]

@@ -1,0 +1,55 @@
+"""A transport in memory: what the peer sends is known, what it gets is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from geventkws.http.head import RequestHead
+from geventkws.http.reader import RequestReader
+from geventkws.transport import Chunk
+
+
+class MemoryTransport:
+    secure = False
+    pending = False
+
+    def __init__(self, reads: Iterable[bytes] = (), refuses: bool = False) -> None:
+        self.reads = list(reads)
+        self.writes: list[bytes] = []
+        self.refuses = refuses
+
+    @property
+    def written(self) -> bytes:
+        return b"".join(self.writes)
+
+    def fileno(self) -> int:
+        return -1
+
+    def recv(self, size: int) -> bytes | None:
+        return self.reads.pop(0) if self.reads else b""
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        data = self.recv(len(buffer)) or b""
+        buffer[: len(data)] = data
+        return len(data)
+
+    def send(self, chunks: Sequence[Chunk]) -> int:
+        if self.refuses:
+            raise BrokenPipeError("the peer is gone")
+        self.writes.append(b"".join(chunks))
+        return len(self.writes[-1])
+
+    def shutdown_write(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def head_of(data: bytes) -> RequestHead:
+    """Return the head that ``data`` is."""
+    reader = RequestReader()
+    reader.feed(data)
+    head = reader.head()
+    assert head is not None
+    return head

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from geventkws.http.environ import EnvironBuilder, FileWrapper
+from tests.http.memory import head_of
+
+BUILDER = EnvironBuilder("example.org", 8080)
+REMOTE = ("192.0.2.1", 5000)
+
+
+def build(data: bytes, builder: EnvironBuilder = BUILDER):
+    return builder.build(head_of(data), REMOTE)
+
+
+def test_the_environ_has_what_pep_3333_asks_for() -> None:
+    environ = build(
+        b"POST /a%20b/%C3%A9?x=%20 HTTP/1.1\r\nHost: h\r\nContent-Type: t/p\r\nContent-Length: 3\r\n\r\n"
+    )
+    wanted = {
+        "REQUEST_METHOD": "POST",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/a b/\xc3\xa9",
+        "QUERY_STRING": "x=%20",
+        "CONTENT_TYPE": "t/p",
+        "CONTENT_LENGTH": "3",
+        "HTTP_HOST": "h",
+        "SERVER_NAME": "example.org",
+        "SERVER_PORT": "8080",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "192.0.2.1",
+        "REMOTE_PORT": "5000",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input_terminated": True,
+    }
+    assert {key: environ[key] for key in wanted} == wanted
+    assert "HTTP_CONTENT_LENGTH" not in environ
+    assert environ["wsgi.input"].read() == b""
+
+
+def test_a_question_mark_in_the_query_belongs_to_the_query() -> None:
+    environ = build(b"GET /a?b?c HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/a", "b?c")
+
+
+def test_lines_of_one_name_are_joined() -> None:
+    environ = build(b"GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\na: 2\r\nCookie: c=1\r\nCookie: d=2\r\n\r\n")
+    assert environ["HTTP_A"] == "1, 2"
+    assert environ["HTTP_COOKIE"] == "c=1; d=2"
+
+
+def test_an_environ_is_the_requests_own() -> None:
+    build(b"GET / HTTP/1.1\r\nHost: h\r\nX: 1\r\n\r\n")["wsgi.version"] = None
+    environ = build(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert "HTTP_X" not in environ
+    assert environ["wsgi.version"] == (1, 0)
+
+
+def test_the_scheme_is_https_where_the_server_is_secure() -> None:
+    builder = EnvironBuilder("h", 443, secure=True)
+    assert build(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", builder)["wsgi.url_scheme"] == "https"
+
+
+def test_the_peer_of_a_unix_socket_has_no_port() -> None:
+    environ = BUILDER.build(head_of(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), "")
+    assert environ["REMOTE_ADDR"] == ""
+    assert "REMOTE_PORT" not in environ
+
+
+def test_names_made_up_by_clients_are_not_kept_without_bound() -> None:
+    builder = EnvironBuilder("h", 80)
+    for number in range(3000):
+        environ = build(b"GET / HTTP/1.1\r\nHost: h\r\nX-%d: 1\r\n\r\n" % number, builder)
+        assert environ[f"HTTP_X_{number}"] == "1"
+    assert len(builder._keys) <= 1024
+
+
+def test_a_file_wrapper_iterates_in_blocks_and_closes_the_file() -> None:
+    file = io.BytesIO(b"abcdefg")
+    wrapper = FileWrapper(file, 3)
+    assert list(wrapper) == [b"abc", b"def", b"g"]
+    wrapper.close()
+    assert file.closed
+
+
+def test_a_file_without_close_makes_a_wrapper_without_close() -> None:
+    class Readable:
+        def read(self, size: int) -> bytes:
+            return b""
+
+    assert not hasattr(FileWrapper(Readable()), "close")
+
+
+@pytest.mark.parametrize(
+    "data", [b"GET /% HTTP/1.1\r\nHost: h\r\n\r\n", b"GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n"]
+)
+def test_a_percent_sign_that_escapes_nothing_is_kept(data: bytes) -> None:
+    assert build(data)["PATH_INFO"] == data.split()[1].decode()

@@ -1,0 +1,54 @@
+"""Framing by itself: it holds without llhttp in front of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from geventkws.http.errors import HTTPError
+from geventkws.http.framing import BodyFraming, frame_request, frame_response
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("Content-Length", "3"), ("Transfer-Encoding", "chunked")],
+        [("Content-Length", "3"), ("Content-Length", "3")],
+        [("Content-Length", "3, 3")],
+        [("Content-Length", "+3")],
+        [("Content-Length", "\u0663")],
+        [("Content-Length", "")],
+        [("Content-Length", "1" * 19)],
+        [("Host", "h")],
+    ],
+)
+def test_a_request_without_one_plain_length_is_refused(fields: list[tuple[str, str]]) -> None:
+    with pytest.raises(HTTPError) as caught:
+        frame_request("POST", "/", "1.1", (("Host", "h"), *fields))
+    assert caught.value.status == 400
+    assert str(caught.value).startswith("400: The ")
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "status", "length", "framing"),
+    [
+        ("GET", "1.1", 200, 3, BodyFraming.LENGTH),
+        ("GET", "1.1", 200, None, BodyFraming.CHUNKED),
+        ("GET", "1.0", 200, 3, BodyFraming.LENGTH),
+        ("GET", "1.0", 200, None, BodyFraming.CLOSE),
+        ("HEAD", "1.1", 200, 3, BodyFraming.NONE),
+        ("GET", "1.1", 204, 3, BodyFraming.NONE),
+        ("GET", "1.0", 304, None, BodyFraming.NONE),
+    ],
+)
+def test_a_response_is_framed_by_what_is_known(method, version, status, length, framing) -> None:
+    assert frame_response(method, version, status, length) is framing
+
+
+@pytest.mark.parametrize(
+    "codings", [["chunked", "chunked"], ["chunked", "gzip"], ["gzip"], ["gzip, chunked"]]
+)
+def test_codings_but_a_single_chunked_are_not_supported(codings: list[str]) -> None:
+    lines = [("Transfer-Encoding", coding) for coding in codings]
+    with pytest.raises(HTTPError) as caught:
+        frame_request("POST", "/", "1.1", (("Host", "h"), *lines))
+    assert caught.value.status == 501

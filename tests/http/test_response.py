@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from geventkws.http import fields
+from geventkws.http.errors import PeerGoneError
+from geventkws.http.response import MAX_WRITE, Response, plain_response
+from geventkws.stream import Stream
+from tests.http.memory import MemoryTransport, head_of
+
+PLAIN = [("Content-Type", "text/plain")]
+
+
+def response_to(method: str = "GET", version: str = "1.1", connection: str = "", **options):
+    line = f"Connection: {connection}\r\n" if connection else ""
+    head = head_of(f"{method} / HTTP/{version}\r\nHost: h\r\n{line}\r\n".encode())
+    transport = MemoryTransport(**options)
+    return Response(head, Stream(transport), 5.0), transport
+
+
+def parse(data: bytes) -> tuple[str, dict[str, str], bytes]:
+    head, _, body = data.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    pairs = [line.split(": ", 1) for line in lines]
+    assert len(dict(pairs)) == len(pairs)
+    return status, dict(pairs), body
+
+
+def answer(body, status="200 OK", headers=PLAIN, **request):
+    response, transport = response_to(**request)
+    response.start_response(status, list(headers))
+    response.send(body)
+    return response, transport
+
+
+def test_head_and_body_leave_in_one_write() -> None:
+    response, transport = answer([b"Hello, ", b"world!"])
+    assert len(transport.writes) == 1
+    status, headers, body = parse(transport.written)
+    assert status == "HTTP/1.1 200 OK"
+    assert headers.pop("Date").endswith("GMT")
+    assert headers == {"Server": "geventkws", "Content-Type": "text/plain", "Content-Length": "13"}
+    assert body == b"Hello, world!"
+    assert response.bytes_sent == 13
+    assert response.keep_alive
+
+
+def test_the_applications_date_and_server_are_kept() -> None:
+    for own in ([("Date", "now")], [("Server", "me")], [("Date", "now"), ("Server", "me")]):
+        _, headers, _ = parse(answer([b""], headers=own)[1].written)
+        assert own[0] in headers.items()
+        assert set(headers) == {"Date", "Server", "Content-Length"}
+
+
+def test_a_body_of_unknown_length_is_chunked_as_it_comes() -> None:
+    _, transport = answer(iter([b"a" * 10, b"", b"b"]))
+    assert len(transport.writes) == 3
+    _, headers, body = parse(transport.written)
+    assert headers["Transfer-Encoding"] == "chunked"
+    assert body == b"a\r\naaaaaaaaaa\r\n1\r\nb\r\n0\r\n\r\n"
+
+
+def test_a_body_of_unknown_length_ends_with_the_connection_in_http_1_0() -> None:
+    response, transport = answer(iter([b"a", b"b"]), version="1.0", connection="keep-alive")
+    _, headers, body = parse(transport.written)
+    assert headers["Connection"] == "close"
+    assert "Content-Length" not in headers
+    assert "Transfer-Encoding" not in headers
+    assert body == b"ab"
+    assert not response.keep_alive
+
+
+def test_http_1_0_is_told_that_the_connection_persists() -> None:
+    response, transport = answer([b"a"], version="1.0", connection="keep-alive")
+    assert parse(transport.written)[1]["Connection"] == "keep-alive"
+    assert response.keep_alive
+
+
+def test_an_iterable_that_yields_nothing_has_the_length_zero() -> None:
+    assert parse(answer(iter([]))[1].written)[1]["Content-Length"] == "0"
+    assert parse(answer([])[1].written)[1]["Content-Length"] == "0"
+
+
+def test_a_response_to_head_has_no_body_and_the_length_of_one() -> None:
+    for body in ([b"abc"], [], iter([b"abc"])):
+        response, transport = answer(body, headers=[("Content-Length", "3")], method="HEAD")
+        assert parse(transport.written)[1:] == (parse(transport.written)[1], b"")
+        assert parse(transport.written)[1]["Content-Length"] == "3"
+        assert response.keep_alive
+        assert not response.incomplete
+
+
+def test_a_response_to_head_does_not_invent_a_length() -> None:
+    assert "Content-Length" not in parse(answer([], method="HEAD")[1].written)[1]
+    assert parse(answer([b"abc"], method="HEAD")[1].written)[1]["Content-Length"] == "3"
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+@pytest.mark.parametrize("body", [[], [b"abc"], iter([b"abc"])])
+def test_statuses_without_a_body_have_none(status, body) -> None:
+    response, transport = answer(body, status=status)
+    _, headers, sent = parse(transport.written)
+    assert sent == b""
+    assert "Content-Length" not in headers
+    assert "Transfer-Encoding" not in headers
+    assert response.keep_alive
+
+
+def test_the_length_of_a_304_is_the_applications() -> None:
+    headers = [("Content-Length", "3")]
+    assert parse(answer([], "304 Not Modified", headers)[1].written)[1]["Content-Length"] == "3"
+    assert "Content-Length" not in parse(answer([], "204 No Content", headers)[1].written)[1]
+
+
+@pytest.mark.parametrize("body", [[b"abcdef"], iter([b"abc", b"def"]), iter([b"abcd", b"ef"])])
+def test_what_is_beyond_the_content_length_is_cut_off(body) -> None:
+    response, transport = answer(body, headers=[("Content-Length", "4")])
+    assert parse(transport.written)[2] == b"abcd"
+    assert response.bytes_sent == 4
+    assert not response.incomplete
+
+
+@pytest.mark.parametrize("body", [[], [b"abc"], iter([b"a", b"bc"]), iter([])])
+def test_less_than_the_content_length_is_incomplete(body, caplog) -> None:
+    response, transport = answer(body, headers=[("Content-Length", "4")])
+    assert parse(transport.written)[1]["Content-Length"] == "4"
+    assert response.incomplete
+    assert "of a Content-Length of 4 for GET '/'" in caplog.text
+
+
+def test_write_sends_the_head_and_each_part_at_once() -> None:
+    response, transport = response_to()
+    write = response.start_response("200 OK", PLAIN)
+    assert transport.writes == []
+    write(b"a")
+    assert transport.written.endswith(b"1\r\na\r\n")
+    response.send([b"b"])
+    assert transport.written.endswith(b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n")
+
+
+def test_start_response_may_be_called_when_the_iteration_begins() -> None:
+    response, transport = response_to()
+
+    def body():
+        response.start_response("201 Created", PLAIN)
+        yield b"a"
+
+    response.send(body())
+    assert parse(transport.written)[0] == "HTTP/1.1 201 Created"
+
+
+def test_a_body_without_start_response_raises() -> None:
+    for body in ([b"a"], [], iter([b"a"])):
+        response, transport = response_to()
+        with pytest.raises(RuntimeError, match="did not call start_response"):
+            response.send(body)
+        assert transport.writes == []
+
+
+def test_start_response_may_not_be_called_twice() -> None:
+    response, _ = response_to()
+    response.start_response("200 OK", PLAIN)
+    with pytest.raises(RuntimeError, match="second time"):
+        response.start_response("200 OK", PLAIN)
+
+
+def exc_info():
+    try:
+        raise KeyError("x")
+    except KeyError:
+        return sys.exc_info()
+
+
+def test_exc_info_replaces_a_head_that_was_not_sent() -> None:
+    response, transport = response_to()
+    response.start_response("200 OK", [("Content-Length", "99"), ("X", "y")])
+    response.start_response("500 Oops", PLAIN, exc_info())
+    response.send([b"sorry"])
+    status, headers, _ = parse(transport.written)
+    assert status == "HTTP/1.1 500 Oops"
+    assert headers["Content-Length"] == "5"
+    assert "X" not in headers
+
+
+def test_exc_info_is_raised_again_when_the_head_was_sent() -> None:
+    response, _ = response_to()
+    response.start_response("200 OK", PLAIN)(b"a")
+    with pytest.raises(KeyError, match="x"):
+        response.start_response("500 Oops", PLAIN, exc_info())
+
+
+@pytest.mark.parametrize(
+    "status", ["200", "200OK", "20 OK", "99 X", "101 Switching", "abc d", "200 A\r\nX: y", "200 \0"]
+)
+def test_a_malformed_status_raises(status: str) -> None:
+    with pytest.raises(ValueError, match="a status is"):
+        response_to()[0].start_response(status, PLAIN)
+
+
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: x", "a\nb", "a\rb", "a\0b", "\r\n"])
+def test_a_line_break_or_nul_in_a_value_raises(value: str) -> None:
+    response, transport = response_to()
+    with pytest.raises(ValueError, match="CR, LF or NUL"):
+        response.start_response("200 OK", [("X", value)])
+    assert transport.writes == []
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "é", "Content-Length\n"])
+def test_a_malformed_name_raises(name: str) -> None:
+    with pytest.raises(ValueError, match="no name"):
+        response_to()[0].start_response("200 OK", [(name, "a")])
+
+
+@pytest.mark.parametrize(
+    "headers", [[("X", 1)], [("X", None)], [("X", b"a")], [("Content-Length", 5)], [(b"X", "a")]]
+)
+def test_a_header_that_is_not_two_strings_raises(headers) -> None:
+    with pytest.raises(TypeError, match="string"):
+        response_to()[0].start_response("200 OK", headers)
+
+
+def test_text_beyond_latin_1_raises_in_the_application() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        response_to()[0].start_response("200 OK", [("X", "\u20ac")])
+
+
+@pytest.mark.parametrize("value", ["", "a", "-1", "+1", "1_0", "\u0663", "1" * 19])
+def test_a_malformed_content_length_raises(value: str) -> None:
+    with pytest.raises(ValueError, match="Content-Length"):
+        response_to()[0].start_response("200 OK", [("Content-Length", value)])
+
+
+def test_two_content_lengths_must_agree() -> None:
+    response, _ = response_to()
+    with pytest.raises(ValueError, match="differ"):
+        response.start_response("200 OK", [("Content-Length", "1"), ("content-length", "2")])
+    _, transport = answer([b"a"], headers=[("Content-Length", "1"), ("content-length", "1")])
+    assert parse(transport.written)[1]["Content-Length"] == "1"
+
+
+def test_hop_by_hop_headers_are_dropped_with_one_warning(caplog, monkeypatch) -> None:
+    monkeypatch.setattr(fields, "_warnings_given", set())
+    for _ in range(2):
+        _, transport = answer(
+            [b"a"], headers=[("Transfer-Encoding", "chunked"), ("Keep-Alive", "x"), ("Upgrade", "y")]
+        )
+        assert set(parse(transport.written)[1]) == {"Date", "Server", "Content-Length"}
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
+
+
+def test_the_application_may_close_the_connection() -> None:
+    response, transport = answer([b"a"], headers=[("Connection", "close")])
+    assert parse(transport.written)[1]["Connection"] == "close"
+    assert not response.keep_alive
+
+
+@pytest.mark.parametrize("body", [["text"], iter(["text"]), iter([b"a", None]), None, 5])
+def test_a_body_that_is_not_bytes_raises(body) -> None:
+    with pytest.raises(TypeError):
+        answer(body)
+
+
+def test_a_peer_that_is_gone_is_told_from_the_applications_errors() -> None:
+    response, _ = response_to(refuses=True)
+    response.start_response("200 OK", PLAIN)
+    with pytest.raises(PeerGoneError):
+        response.send([b"a"])
+    assert response.peer_gone
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_large_body_is_written_in_parts_with_a_deadline_each(cut: bool) -> None:
+    body = bytes(range(256)) * (MAX_WRITE // 256 + 1)
+    _, transport = answer(iter([body]) if cut else [body], headers=[("Content-Length", str(len(body)))])
+    assert parse(transport.written)[2] == body
+    assert max(map(len, transport.writes)) <= MAX_WRITE
+
+
+def test_a_response_may_be_told_that_the_connection_cannot_persist() -> None:
+    transport = MemoryTransport()
+    response = Response(head_of(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), Stream(transport), None, lambda: False)
+    response.start_response("200 OK", PLAIN)
+    response.send([b"a"])
+    assert parse(transport.written)[1]["Connection"] == "close"
+    assert not response.keep_alive
+
+
+def test_the_servers_own_response_is_plain_text_and_closes() -> None:
+    status, headers, body = parse(plain_response(400, "That was wrong", [("X", "y")]))
+    assert status == "HTTP/1.1 400 Bad Request"
+    assert body == b"That was wrong\n"
+    headers.pop("Date")
+    assert headers == {
+        "Server": "geventkws",
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Length": "15",
+        "X": "y",
+        "Connection": "close",
+    }
+
+
+def test_the_servers_own_response_has_defaults_and_takes_what_is_given() -> None:
+    assert parse(plain_response(404, ""))[2] == b"Not Found\n"
+    assert parse(plain_response(499, ""))[0] == "HTTP/1.1 499 "
+    assert parse(plain_response(404, "abc", head_only=True))[2] == b""
+    given = iter([("Connection", "Upgrade"), ("Content-Type", "text/html"), ("Content-Length", "0")])
+    _, headers, body = parse(plain_response(426, "<p>", given))
+    assert headers["Connection"] == "Upgrade, close"
+    assert headers["Content-Type"] == "text/html"
+    assert headers["Content-Length"] == str(len(body)) == "4"
