@@ -1,0 +1,78 @@
+"""A chat: a page at http://localhost:8080/, and ws://localhost:8080/chat for it and for terminal clients.
+
+Run it with ``python examples/chat/server.py``. The page is a Flask application, the chat a WebSocket service
+beside it on the same port.
+"""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import argparse
+import logging
+import os
+import signal
+
+import gevent
+from chat_service import ChatService
+from flask import Flask, Response, render_template
+from names import NICK_LIMIT
+from page_protocol import TEXT_LIMIT
+
+from geventkws import WebSocket, WebSocketServer
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+
+app = Flask(__name__)
+
+
+@app.get("/")
+def page() -> str:
+    """Return the chat's page."""
+    return render_template("index.html", nick_limit=NICK_LIMIT, text_limit=TEXT_LIMIT)
+
+
+@app.after_request
+def secure(response: Response) -> Response:
+    """Let the page run its own script and nothing else, whatever people type."""
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def main() -> None:
+    """Serve until SIGINT (Ctrl-C) or SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--host", default="", help="the address to listen on (default: all of IPv4)")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=os.environ.get("PORT", "8080"),
+        help="0 takes a free one (default: $PORT, or 8080)",
+    )
+    arguments = parser.parse_args()
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    WebSocket.register(ChatService(), on_path="/chat")
+    server = WebSocketServer((arguments.host, arguments.port), app)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, server.stop)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

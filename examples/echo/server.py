@@ -1,0 +1,57 @@
+"""An echo service: what arrives at ws://localhost:8080/echo goes back, text as text and binary as binary.
+
+Run it with ``python examples/echo/server.py`` and point any WebSocket client at it.
+"""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import argparse
+import logging
+import signal
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gevent
+
+from geventkws import WebSocket, WebSocketConnection, WebSocketServer, WebSocketService
+
+PAGE = b"An echo service: open a WebSocket to /echo on this port.\n"
+
+
+class EchoService(WebSocketService):
+    """Sends each message back to where it came from."""
+
+    connection_timeout = 60
+
+    def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
+        """Answer ``message`` with itself, in the type it came in."""
+        connection.send(message)
+
+
+def page(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Serve one line of text to whoever comes by plain HTTP."""
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(PAGE)))])
+    return [PAGE]
+
+
+def main() -> None:
+    """Serve until SIGINT (Ctrl-C) or SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--host", default="", help="the address to listen on (default: all of IPv4)")
+    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (default: %(default)s)")
+    arguments = parser.parse_args()
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    WebSocket.register(EchoService(), on_path="/echo")
+    server = WebSocketServer((arguments.host, arguments.port), page)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, server.stop)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The chat's page as its user meets it, in a headless Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.helpers import require_program
+from tests.programs import PATIENCE, Server
+
+SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",  # which root cannot use
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-proxy-server",
+)
+
+Result = TypeVar("Result")
+
+
+def chromium(profile: Path, width: int) -> webdriver.Chrome:
+    """Start a Chromium with a new ``profile``, its page ``width`` CSS pixels wide."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = require_program("chromium", "chromium-browser", "google-chrome")
+    for switch in (*SWITCHES, f"--user-data-dir={profile}"):
+        options.add_argument(switch)
+    options.add_experimental_option("mobileEmulation", {"deviceMetrics": {"width": width, "height": 700}})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return webdriver.Chrome(options, webdriver.ChromeService(require_program("chromedriver")))
+
+
+class ChatPage:
+    """What a person sees and does on the page."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+
+    def wait(self, condition: Callable[[], Result], what: str) -> Result:
+        """Wait until ``condition`` returns something true, and return it."""
+        result: Result = WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(
+            lambda _: condition(), f"the page never showed {what}; it shows:\n{self.text('body')}"
+        )
+        return result
+
+    def find(self, selector: str) -> WebElement:
+        """Return the first element that the CSS ``selector`` matches."""
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def text(self, selector: str) -> str:
+        """Return the visible text of the first element that ``selector`` matches."""
+        return self.find(selector).text
+
+    def texts(self, selector: str) -> list[str]:
+        """Return the whole text of each element that ``selector`` matches, seen or not, all at one moment."""
+        script = "return Array.from(document.querySelectorAll(arguments[0]), (one) => one.textContent)"
+        texts: list[str] = self.driver.execute_script(script, selector)
+        return texts
+
+    def join(self, nick: str) -> None:
+        """Choose a name and come into the chat."""
+        self.enter(nick)
+        self.expect_state("Connected")
+
+    def enter(self, nick: str) -> None:
+        """Write ``nick`` as my name and press Enter."""
+        field = self.find("#nick")
+        field.clear()
+        field.send_keys(nick, Keys.ENTER)
+
+    def write(self, text: str) -> None:
+        """Write into the message field."""
+        self.find("#text").send_keys(text)
+
+    def say(self, text: str) -> None:
+        """Write a message and press Enter."""
+        self.find("#text").send_keys(text, Keys.ENTER)
+
+    def draft(self) -> str:
+        """Return what is in the message field."""
+        return str(self.find("#text").get_property("value"))
+
+    def conversation(self) -> list[tuple[str, str]]:
+        """Return the author and the text of each message on the page."""
+        authors, bodies = self.texts("#messages .author"), self.texts("#messages .body")
+        return list(zip(authors, bodies, strict=True))
+
+    def expect_message(self, author: str, text: str) -> None:
+        """Wait for a message of ``author``."""
+        self.wait(lambda: (author, text) in self.conversation(), f"{text!r} of {author}")
+
+    def expect_state(self, text: str) -> None:
+        """Wait until the page says of its connection what ``text`` says."""
+        self.wait(lambda: self.text("#state-text") == text, f"the state {text!r}")
+
+    def expect_people(self, *nicks: str) -> None:
+        """Wait until exactly these people are here."""
+        self.wait(lambda: self.texts("#people .name") == list(nicks), f"{nicks} as the people here")
+
+    def complaints(self) -> list[str]:
+        """Return what the browser's console holds: errors and breaches of the content security policy."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+
+class OpenPage(Protocol):
+    """Opens the chat's page in a new browser, ``width`` CSS pixels wide."""
+
+    def __call__(self, chat: Server, width: int = 1200) -> ChatPage: ...

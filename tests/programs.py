@@ -1,0 +1,143 @@
+"""Programs that tests run: the examples, each as the process of its own that a person would start."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import pytest
+
+from tests.helpers import require_program
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+PATIENCE = 20.0
+"""Seconds to wait for what must come."""
+
+Running = TypeVar("Running", bound="Program")
+
+
+class Program:
+    """A running program whose terminal is the test: it types, and expects what the program writes."""
+
+    def __init__(self, *command: str, env: dict[str, str] | None = None) -> None:
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self.output = ""
+        self._read_to = 0
+        self._written = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while byte := self._process.stdout.read(1):  # more would wait for more, and a prompt ends no line
+            with self._written:
+                self.output += decoder.decode(byte)
+                self._written.notify_all()
+
+    def expect(self, pattern: str) -> re.Match[str]:
+        """Wait until the program has written what ``pattern`` matches, behind the match before it."""
+        with self._written:
+            found = self._written.wait_for(
+                lambda: re.compile(pattern).search(self.output, self._read_to), PATIENCE
+            )
+        assert found, f"expected {pattern!r} behind character {self._read_to} of:\n{self.output}"
+        self._read_to = found.end()
+        return found
+
+    def type_in(self, text: str) -> None:
+        """Type ``text``, as it is."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(text.encode())
+        self._process.stdin.flush()
+
+    def end_input(self) -> None:
+        """Type Ctrl-D."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def signal(self, number: int) -> None:
+        """Send the program a signal."""
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for the program's end and return its exit status; ``output`` is then complete."""
+        status = self._process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return status
+
+    def __enter__(self: Running) -> Running:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+class Server(Program):
+    """One of the examples' servers on 127.0.0.1; ``port`` and ``address`` are known once it listens."""
+
+    port: int
+    address: str
+
+    def __init__(self, name: str, port: int) -> None:
+        super().__init__(*python(f"{name}/server.py"), "--host", "127.0.0.1", "--port", str(port))
+
+    def wait_until_it_listens(self) -> None:
+        """Learn the port from the log."""
+        self.port = int(self.expect(r"Listening on port (\d+)")[1])
+        self.address = f"127.0.0.1:{self.port}"
+
+
+@contextmanager
+def server(name: str, port: int = 0) -> Iterator[Server]:
+    """Run the server of the example ``name``; in the end, nothing it logged may be a traceback."""
+    with Server(name, port) as running:
+        running.wait_until_it_listens()
+        yield running
+    assert "Traceback" not in running.output, running.output
+
+
+def python(path: str) -> Sequence[str]:
+    """Return the command of the example in Python at ``path``."""
+    return (sys.executable, "-u", str(EXAMPLES / path))
+
+
+def node(path: str) -> Sequence[str]:
+    """Return the command of the example for Node at ``path``; skip the test if it cannot run."""
+    script = EXAMPLES / path
+    if not (script.parent / "node_modules").is_dir():
+        pytest.skip(f"{script.parent.relative_to(ROOT)} has no node_modules: run `npm install` there")
+    return (require_program("node"), str(script))
+
+
+TERMINALS: dict[str, tuple[Callable[[str], Sequence[str]], str]] = {
+    "python": (python, "chat/client.py"),
+    "node": (node, "chat/node/chat.js"),
+}
+"""The chat's terminal clients: what makes the command, and of which file."""
+
+OpenTerminal = Callable[[str, Server], Program]
+"""Starts a terminal client, by its name in ``TERMINALS``, and waits for its prompt."""
