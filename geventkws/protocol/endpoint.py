@@ -16,6 +16,26 @@ JOIN_MAX = 16 * 1024
 """Payloads up to this many bytes are joined with their heads; longer ones are not copied."""
 
 
+Message = str | bytes | bytearray | memoryview
+"""What can be sent: a ``str`` as text, the others as binary."""
+
+
+def encode_message(message: Message, as_binary: bool | None = None) -> tuple[int, bytes]:
+    """Return opcode and payload of a message, ``as_binary`` or else as its type says.
+
+    Raises ``TypeError`` for another type and ``ValueError`` for text that is not UTF-8.
+    """
+    if isinstance(message, str):
+        return (opcodes.BINARY if as_binary else opcodes.TEXT), message.encode("utf-8")
+    if not isinstance(message, (bytes, bytearray, memoryview)):
+        raise TypeError(f"a message must be str or bytes, not {type(message).__name__}")
+    payload = bytes(message)
+    if as_binary is False:
+        payload.decode("utf-8")
+        return opcodes.TEXT, payload
+    return opcodes.BINARY, payload
+
+
 class Endpoint:
     """The state of the conversation, and the bytes that wait to be sent.
 
@@ -104,10 +124,8 @@ class Endpoint:
             self.output.clear()
             return
         gone = 0
-        for chunk in self.output:
-            if count < len(chunk):
-                break
-            count -= len(chunk)
+        while count >= len(self.output[gone]):
+            count -= len(self.output[gone])
             gone += 1
         del self.output[:gone]
         if count:

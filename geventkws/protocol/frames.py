@@ -64,6 +64,11 @@ class FrameParser:
         self._remaining = 0
         self._done = False
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether no frame and no message has begun."""
+        return not self._head and not self._in_payload and self._assembler.between_messages
+
     def feed(self, data: bytes | memoryview) -> list[Event]:
         """Return the events that ``data`` completes, in the order of the wire.
 
@@ -88,7 +93,7 @@ class FrameParser:
                     self._done = isinstance(event, Close)
         except ProtocolError as error:
             self._done = True
-            # A new one: that which was raised refers, by its traceback and its cause, to ``data`` and ``events``.
+            # A new one: the one raised refers to ``data`` and ``events`` by its traceback and its cause.
             events.append(ProtocolError(error.code, error.message))
         return events
 

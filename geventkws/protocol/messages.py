@@ -84,7 +84,6 @@ class MessageAssembler:
                 )
             raise violation("Control frames are only allowed to have payload up to and including 125 octets")
         self._control_opcode = opcode
-        self._control = b""
 
     def _begin_data(self, fin: bool, opcode: int, length: int) -> None:
         if opcode == opcodes.CONTINUATION:
