@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from geventkws.connection import Message, WebSocketConnection, encode_message
-from geventkws.protocol.frames import encode_frame
+from geventkws.connection import WebSocketConnection
+from geventkws.protocol.endpoint import Broadcast, Message
 
 
 def broadcast(
-    connections: Iterable[WebSocketConnection], message: Message, as_binary: bool | None = None
+    connections: Iterable[WebSocketConnection],
+    message: Message,
+    as_binary: bool | None = None,
+    compress: bool | None = None,
 ) -> int:
-    """Send ``message`` to all ``connections``, encoded once, and return how many took it.
+    """Send ``message`` to all ``connections`` and return how many took it.
 
-    ``message`` and ``as_binary`` are those of ``WebSocketConnection.send``, as are the errors. Never
-    blocks: a connection for which ``max_send_buffer`` bytes wait already is ended with 1013, so that
-    one slow reader neither delays the others nor makes the server keep everything for it.
+    The arguments and the errors are those of ``WebSocketConnection.send``. The message is encoded once, and
+    compressed once for all connections that negotiated the same. Never blocks: a connection for which
+    ``max_send_buffer`` bytes wait already is ended with 1013, so that one slow reader neither delays
+    the others nor makes the server keep everything for it.
     """
-    opcode, payload = encode_message(message, as_binary)
-    frame = encode_frame(opcode, payload)
+    encoded = Broadcast(message, as_binary, compress)
+    taken = 0
     # A list of its own: sending may end a connection, and services then change what they iterate over.
-    return sum(connection.send_encoded(frame) for connection in list(connections))
+    for connection in list(connections):
+        taken += connection.send_broadcast(encoded)
+    return taken

@@ -5,9 +5,9 @@ The way of a byte::
     readable -> transport.recv_into -> FrameParser.feed -> inbox -> service.received
              -> send -> encode_frame -> transport.send
 
-The read watcher's callback is the connection itself (``channel``). It runs in the hub, receives
-into the loop's shared buffer, answers pings, and puts whole messages into the inbox
-(``lifecycle``). A worker on loan from the frame loop empties the inbox, calling the service (``work``).
+The read watcher's callback is the connection itself (``hotpath``). It runs in the hub, receives
+into the loop's shared buffer and puts whole messages into the inbox. A worker on loan from the frame
+loop empties the inbox, calling the service (``work``). What is not a message is for ``lifecycle``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -28,14 +29,13 @@ from geventkws.lifecycle import ConnectionClosed, Host, Lifecycle, State, Told
 from geventkws.protocol import opcodes
 from geventkws.protocol.close import close_payload
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
+from geventkws.protocol.endpoint import Broadcast
 from geventkws.request import Request
 from geventkws.service import WebSocketService, pull_style_run
 from geventkws.threadgate import ThreadGate
 from geventkws.transport import Transport
 
 logger = logging.getLogger("geventkws.server")
-
-Message = str | bytes | bytearray | memoryview
 
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
@@ -94,11 +94,6 @@ class WebSocketConnection(Lifecycle):
         return self._context
 
     @property
-    def active(self) -> bool:
-        """Whether messages may still be sent: neither side has closed and the socket is there."""
-        return self._state is State.OPEN
-
-    @property
     def traffic(self) -> Traffic:
         """What has gone over the connection so far."""
         endpoint = self._endpoint
@@ -113,41 +108,6 @@ class WebSocketConnection(Lifecycle):
     def __repr__(self) -> str:
         return f"<WebSocketConnection {self.id} {self.request.path} {self._state.name}>"
 
-    def send(self, message: Message, as_binary: bool | None = None) -> bool:
-        """Send a message (Kitura: ``send(message:asBinary:)``).
-
-        ``message`` is sent as text if it is a ``str``, else as binary; ``as_binary`` overrides this
-        (text must then be valid UTF-8). Returns ``True`` when the message was taken, ``False`` when
-        the connection is no longer open. Blocks while ``max_send_buffer`` bytes wait for the peer;
-        in the hub itself, which cannot wait, such a connection is ended with 1013 instead.
-
-        Raises ``TypeError`` for another type and ``ValueError`` for text that is not UTF-8.
-        """
-        opcode, payload = encode_message(message, as_binary)
-        if self._loop.is_foreign_thread():
-            return self._call_from_thread(len(payload), self._send_now, opcode, payload)
-        if self._is_over_limit() and not self._wait_for_room():
-            return False
-        return self._send_now(opcode, payload)
-
-    def _send_now(self, opcode: int, payload: bytes) -> bool:
-        if self._state is not State.OPEN:
-            return False
-        self._endpoint.send(opcode, payload)
-        self.cork()
-        return True
-
-    def send_encoded(self, frame: bytes) -> bool:
-        """Send a whole frame, made once for many connections, without ever waiting (see ``broadcast``)."""
-        if self._loop.is_foreign_thread():
-            self._loop.call_from_thread(self.send_encoded, frame)
-            return self.active
-        if not self._has_room_now():
-            return False
-        self._endpoint.send_encoded(frame)
-        self.cork()
-        return True
-
     def ping(self, message: str | bytes | None = None) -> bool:
         """Send a ping (Kitura: ``ping(withMessage:)``); the peer answers by itself.
 
@@ -158,10 +118,12 @@ class WebSocketConnection(Lifecycle):
             raise ValueError(f"a ping's message must be at most 125 bytes, not {len(payload)}")
         if self._loop.is_foreign_thread():
             return self._call_from_thread(len(payload), self._ping_now, payload)
+        if self._is_over_limit() and not self._wait_for_room():
+            return False
         return self._ping_now(payload)
 
     def _ping_now(self, payload: bytes) -> bool:
-        if not self._has_room_now():
+        if not self.active:
             return False
         self._endpoint.ping(payload)
         self.cork()
@@ -206,9 +168,10 @@ class WebSocketConnection(Lifecycle):
         """
         if pull_style_run(self.service) is None:
             raise RuntimeError("receive() is for services that define run(); others get received() calls")
-        with Timeout.start_new(timeout, TimeoutError(f"no message within {timeout} s")):
-            while not self._inbox:
-                self._wait_for_message()
+        if not self.has_messages():
+            with Timeout.start_new(timeout, TimeoutError(f"no message within {timeout} s")):
+                while not self.has_messages():
+                    self._wait_for_message()
         return self.next_message()
 
     def __iter__(self) -> Iterator[str | bytes]:
@@ -224,27 +187,24 @@ class WebSocketConnection(Lifecycle):
     def face(self) -> WebSocketConnection:
         return self
 
-    def work(self) -> None:
-        while True:
+    def step(self) -> None:
+        if self._told is Told.NOTHING:
+            self._tell_connected()
+        elif self._final is not None:
+            self.conclude()
+        elif self._outcome is not None and self._told is Told.CONNECTED:
+            self._told = Told.DISCONNECTED
             try:
-                if self._told is Told.NOTHING:
-                    self._tell_connected()
-                elif self._inbox:
-                    self.service.received(self.next_message(), self)
-                elif self._final is not None:
-                    self.conclude()
-                elif self._outcome is not None and self._told is Told.CONNECTED:
-                    self._told = Told.DISCONNECTED
-                    self.service.disconnected(self, self._outcome)
-                else:
-                    break
-            except BaseException as error:
-                self._fail_for(error)
-        self._working = False
-        self.check_whether_over()
+                self.service.disconnected(self, self._outcome)
+            finally:
+                self._told = Told.EVERYTHING
+                self._loop.guard(self.check_whether_over)
+        else:
+            self._has_news = False
 
     def _tell_connected(self) -> None:
         self._told = Told.CONNECTED
+        self._greeted = True
         self.service.connected(self)
         run = pull_style_run(self.service)
         if run is not None:
@@ -253,21 +213,32 @@ class WebSocketConnection(Lifecycle):
             self.discard_inbox()
             self.close()
 
-    def _fail_for(self, error: BaseException) -> None:
+    def failed(self, error: BaseException) -> None:
         """End the connection for an exception in a callback, which is the service's mistake: 1011."""
-        logger.error("%s failed; the connection is closed", type(self.service).__name__, exc_info=error)
         self.discard_inbox()
         if self._state is State.OPEN:
             self._final = None
             self.finish(Code.SERVER_ERROR)
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
-            hub = self._loop.hub
-            hub.loop.run_callback(hub.handle_error, self, type(error), error, error.__traceback__)
+            self._loop.report(error)
+        # Last, and guarded: a handler may block, and a kill or a timeout may find the worker there.
+        text = "%s failed; the connection is closed"
+        self._loop.guard(partial(logger.error, text, type(self.service).__name__, exc_info=error))
 
     # Waiting
 
+    def send_later(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
+        if self._loop.is_foreign_thread():
+            return self._call_from_thread(len(payload), self.send_now, opcode, payload, compress)
+        return self._wait_for_room() and self.send_now(opcode, payload, compress)
+
+    def send_broadcast_later(self, message: Broadcast) -> bool:
+        if self._loop.is_foreign_thread():
+            return self.active and self._loop.call_from_thread(self.send_broadcast, message)
+        return self._has_room_now() and self.send_broadcast(message)
+
     def _is_over_limit(self) -> bool:
-        return self._endpoint.output_size >= self._host.options.max_send_buffer
+        return self._endpoint.output_size >= self._max_send_buffer
 
     def _has_room_now(self) -> bool:
         """Tell whether a frame may be sent at once; over the limit, end the connection with 1013."""
@@ -275,20 +246,23 @@ class WebSocketConnection(Lifecycle):
             self.flush()
             if self._is_over_limit():
                 self.drop(Code.TRY_AGAIN_LATER, "The peer reads too slowly")
-        return self._state is State.OPEN
+        return self.active
 
     def _wait_for_room(self) -> bool:
         if getcurrent() is self._loop.hub:
             return self._has_room_now()
         self.flush()
-        while self._state is State.OPEN and self._is_over_limit():
+        while self.active and self._is_over_limit():
             if self._room is None:
                 self._room = Signal()
+                self._watches_output = True
             self._room.wait()
-        return self._state is State.OPEN
+        return self.active
 
     def _wait_for_message(self) -> None:
         """Wait until there is something new: a message, or the end, which is raised."""
+        if self._loop.is_foreign_thread():
+            raise RuntimeError("receive() must be called in the thread of the server, not in another one")
         if self._final is not None:
             self.conclude()
         if self._state is not State.OPEN or self._told is Told.DISCONNECTED:
@@ -310,26 +284,13 @@ class WebSocketConnection(Lifecycle):
             gate = self._gate
             if gate is None:
                 gate = self._gate = ThreadGate()
-        limit = self._host.options.max_send_buffer
-        if not gate.enter(size, lambda: self.active, lambda: limit - self._endpoint.output_size):
+                self._watches_output = True
+        endpoint, limit = self._endpoint, self._max_send_buffer
+        if not gate.enter(size, lambda: self.active, lambda: limit - endpoint.output_size):
             return False
 
         def call() -> None:
             gate.leave(size)
             function(*args)
 
-        self._loop.call_from_thread(call)
-        return True
-
-
-def encode_message(message: Message, as_binary: bool | None) -> tuple[int, bytes]:
-    """Return opcode and payload of a message, see ``WebSocketConnection.send``."""
-    if isinstance(message, str):
-        return (opcodes.BINARY if as_binary else opcodes.TEXT), message.encode("utf-8")
-    if not isinstance(message, (bytes, bytearray, memoryview)):
-        raise TypeError(f"a message must be str or bytes, not {type(message).__name__}")
-    payload = bytes(message)
-    if as_binary is False:
-        payload.decode("utf-8")
-        return opcodes.TEXT, payload
-    return opcodes.BINARY, payload
+        return self._loop.call_from_thread(call)

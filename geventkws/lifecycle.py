@@ -17,30 +17,29 @@ the inbox is empty; then the peer's last event is answered; then ``disconnected`
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+import logging
 from enum import Enum
-from math import inf
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from gevent.event import Event as Signal
-from gevent.hub import Waiter
 
-from geventkws.channel import Channel
+from geventkws.backend import Channel, Endpoint
 from geventkws.frameloop import FrameLoop
 from geventkws.options import ServerOptions
 from geventkws.protocol.close import Close
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
-from geventkws.protocol.endpoint import Endpoint
 from geventkws.protocol.errors import ProtocolError
-from geventkws.protocol.messages import Event, Ping, Pong
+from geventkws.protocol.messages import Event, Ping
 from geventkws.service import WebSocketService
 from geventkws.threadgate import ThreadGate
 from geventkws.transport import Transport
 
 if TYPE_CHECKING:
     from geventkws.connection import WebSocketConnection
+
+logger = logging.getLogger("geventkws.server")
 
 
 class State(Enum):
@@ -59,6 +58,7 @@ class Told(Enum):
     NOTHING = 0
     CONNECTED = 1
     DISCONNECTED = 2
+    EVERYTHING = 3
 
 
 class Lost:
@@ -98,39 +98,33 @@ class Lifecycle(Channel):
         "_final",
         "_gate",
         "_host",
-        "_inbox",
-        "_inbox_size",
         "_outcome",
-        "_receiver",
         "_room",
         "_scheduled",
         "_state",
         "_told",
-        "_working",
         "close_description",
-        "service",
         "started_at",
     )
 
+    _loop: FrameLoop
+    service: WebSocketService
+    """The service that this connection belongs to."""
+
     def __init__(self, transport: Transport, host: Host, service: WebSocketService) -> None:
         endpoint = Endpoint(service.max_message_size, host.options.max_fragments)
-        super().__init__(FrameLoop.current(), transport, endpoint)
-        self.service = service
+        super().__init__(FrameLoop.current(), transport, endpoint, service, host.options)
         self.close_description = ""
         self.started_at = monotonic()
         self._host = host
         self._state = State.OPEN
         self._told = Told.NOTHING
-        self._inbox: deque[str | bytes] | None = None
-        self._inbox_size = 0
         self._final: Close | ProtocolError | Lost | None = None
         self._close_code = Code.NORMAL
         self._outcome: Code | None = None
         self._deadline: float | None = None
-        self._working = False
         self._scheduled = False
         self._room: Signal | None = None
-        self._receiver: Waiter[None] | None = None
         self._gate: ThreadGate | None = None
 
     def face(self) -> WebSocketConnection:
@@ -144,34 +138,31 @@ class Lifecycle(Channel):
 
     def _begin(self, read_ahead: bytes) -> None:
         self._scheduled = False
-        self._loop.guard(self._read_first, read_ahead)
-        self._loop.flush()
+        try:
+            self._read_first(read_ahead)
+            self._loop.flush()
+        except BaseException as error:
+            self.crashed(error)
 
     def _read_first(self, read_ahead: bytes) -> None:
         if self._state is not State.CLOSED:
             self.start_reading()
-        self.handle(self._endpoint.receive(read_ahead))
+        self.take(self._endpoint.receive(read_ahead))
 
     # What the peer sent (in the hub)
 
-    def handle(self, events: Sequence[Event]) -> None:
-        for event in events:
-            if isinstance(event, (str, bytes)):
-                if self._state is State.OPEN:
-                    self._put_into_inbox(event)
-            elif isinstance(event, Ping):
-                self.pong(event.payload)
-            elif not isinstance(event, Pong):
-                self._take_last(event)
-        if self._inbox and self._inbox_is_full():
-            self.pause_reading()
-        self.go_to_work()
+    def handle(self, event: Event) -> None:
+        if isinstance(event, Ping):
+            self.pong(event.payload)
+        elif isinstance(event, (Close, ProtocolError)):
+            self._take_last(event)
 
     def _take_last(self, event: Close | ProtocolError | Lost) -> None:
         """Keep the peer's last event until the messages before it are handled, or end our own close."""
         if self._state is State.OPEN:
             if self._final is None:
                 self._final = event
+                self._has_news = True
                 self._deadline = monotonic() + self._host.options.close_timeout
         elif self._state is State.CLOSING:
             answered = isinstance(event, Close)
@@ -184,7 +175,7 @@ class Lifecycle(Channel):
             self.pause_reading()
             self._take_last(LOST)
             self.go_to_work()
-        elif self._state is State.FINISHING and (self._endpoint.output or self._transport.pending):
+        elif self._state is State.FINISHING and (self._endpoint.output_size or self._transport.pending):
             self.pause_reading()
         else:
             self.lost()
@@ -194,33 +185,29 @@ class Lifecycle(Channel):
             self._final = LOST
         elif self._state is State.CLOSING:
             self._outcome = Code.CLOSED_ABNORMALLY
+        self._has_news = True
         if self._state is not State.CLOSED:
-            self._state = State.CLOSED
+            self._leave_open(State.CLOSED)
             self._deadline = None
             self.release()
             self._changed()
             self.check_whether_over()
 
-    # Whose turn it is
+    def crashed(self, error: BaseException) -> None:
+        self._loop.guard(self.lost)
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            self._loop.report(error)
+        elif not isinstance(error, OSError):
+            self._loop.guard(
+                partial(logger.error, "internal error; the connection is dropped", exc_info=error)
+            )
+        self._loop.guard(self._loop.flush)
 
-    def go_to_work(self) -> None:
-        """Let a worker, or the greenlet that waits in ``receive``, do what there is to do. In the hub."""
-        if self._working:
-            if self._receiver is not None and not self._is_idle():
-                receiver, self._receiver = self._receiver, None
-                self._loop.resume(receiver)
-        elif self._told is Told.NOTHING or not self._is_idle():
-            self._working = True
-            self._loop.lend(self)
+    # Changes of state
 
-    def _is_idle(self) -> bool:
-        if self._inbox or self._final is not None:
-            return False
-        return self._outcome is None or self._told is Told.DISCONNECTED
-
-    def work(self) -> None:
-        """Tell the service all there is to tell. In a worker."""
-        raise NotImplementedError
+    def _leave_open(self, state: State) -> None:
+        self._state = state
+        self.active = False
 
     def _changed(self) -> None:
         """Wake whoever waits for the state that has just changed. In any greenlet."""
@@ -238,37 +225,9 @@ class Lifecycle(Channel):
         self._loop.guard(self.go_to_work)
         self._loop.flush()
 
-    # The inbox
-
-    def _put_into_inbox(self, message: str | bytes) -> None:
-        if self._inbox is None:
-            self._inbox = deque()
-        self._inbox.append(message)
-        self._inbox_size += len(message)
-
-    def _inbox_is_full(self) -> bool:
-        options = self._host.options
-        return self._inbox is not None and (
-            len(self._inbox) >= options.max_inbox_messages or self._inbox_size >= options.max_inbox_size
-        )
-
-    def next_message(self) -> str | bytes:
-        """Take the first message out of the inbox, which is not empty; read on when there is room again."""
-        assert self._inbox
-        message = self._inbox.popleft()
-        self._inbox_size -= len(message)
-        if not self._inbox:
-            # An idle connection keeps no empty deque, which would be 600 bytes.
-            self._inbox = None
-        if self._paused_at is not None and self._final is None and not self._inbox_is_full():
+    def inbox_has_room(self) -> None:
+        if self._final is None:
             self.resume_reading()
-        return message
-
-    def discard_inbox(self) -> None:
-        """Forget the messages that the service will not be told of."""
-        self._inbox = None
-        self._inbox_size = 0
-        self.resume_reading()
 
     # How it ends (in any greenlet of the hub's thread)
 
@@ -294,7 +253,7 @@ class Lifecycle(Channel):
             return
         self._endpoint.close(code, description)
         self._close_code = code
-        self._state = State.CLOSING
+        self._leave_open(State.CLOSING)
         self._deadline = monotonic() + self._host.options.close_timeout
         self.discard_inbox()
         self.cork()
@@ -304,16 +263,18 @@ class Lifecycle(Channel):
         """Let what waits leave, a close frame last, then half-close and drain (RFC 6455, 7.1.1)."""
         if self._outcome is None:
             self._outcome = outcome
+            self._has_news = True
         if self._state is not State.CLOSED:
             if outcome is not Code.CLOSED_ABNORMALLY:
                 self._endpoint.close(outcome, description)
-            self._state = State.FINISHING
+            self._leave_open(State.FINISHING)
+            self._watches_output = True
             self._deadline = monotonic() + self._host.options.close_timeout
             self.resume_reading()
             self.cork()
         self._changed()
 
-    def flushed(self) -> None:
+    def output_left(self) -> None:
         size = self._endpoint.output_size
         if size < self._host.options.max_send_buffer:
             if self._room is not None:
@@ -333,39 +294,64 @@ class Lifecycle(Channel):
 
     def check_whether_over(self) -> None:
         """Take leave of the host when the service has been told and the descriptor is gone."""
-        if self._told is Told.DISCONNECTED and self._state is State.CLOSED and not self._working:
+        if self._told is Told.EVERYTHING and self._state is State.CLOSED:
             assert self._outcome is not None
             self._host.websocket_closed(self.face(), self._outcome)
 
     # Time (called by the server's sweep, in the hub)
 
     def sweep(self, now: float) -> None:
-        """Enforce the time limits; ``now`` is of ``time.monotonic``."""
-        options = self._host.options
+        """Enforce the time limits; ``now`` is of ``time.monotonic``.
+
+        The hub may have been busy until just now, so nobody is judged before the socket has been tried
+        once more: what the peer did in time counts.
+        """
         timeout = self.service.connection_timeout
         if self._deadline is not None and now >= self._deadline:
             self._overdue()
-        elif self._writer is not None and now - self._stuck_since >= (options.send_timeout or inf):
-            self.lost()
-        elif timeout and self._state is State.OPEN and self._paused_at is None:
+        elif self._is_stuck(now):
+            self.flush()
+            if self._is_stuck(now):
+                self.lost()
+        elif timeout and self._state is State.OPEN and self._final is None and self._paused_at is None:
             self._check_for_life(now, timeout / 2)
 
+    def _is_stuck(self, now: float) -> bool:
+        """Tell whether the peer has taken nothing of what waits for it within ``send_timeout``."""
+        limit = self._host.options.send_timeout
+        return self._writer is not None and limit is not None and now - self._stuck_since >= limit
+
     def _overdue(self) -> None:
-        self._deadline = None
-        if self._state is State.OPEN:
+        state = self._state
+        if state is State.OPEN:
             # The service is still busy with earlier messages; the peer need not wait for it any longer.
+            self._deadline = None
             self.conclude()
-        else:
+            return
+        self.flush()
+        if self._reader is not None:
+            self()
+        if self._state is state:
             self.lost()
 
     def _check_for_life(self, now: float, half: float) -> None:
+        """Ping a peer that has been silent for ``half`` seconds; it is lost after as many again."""
         if self._pinged_at is None:
             if now - self._heard_at >= half:
                 self._pinged_at = now
                 self._endpoint.ping()
                 self.cork()
-        elif now - self._pinged_at >= half:
-            # The hub may have been busy: what has arrived meanwhile counts.
+            return
+        if now - self._pinged_at < half:
+            return
+        if self._writer is not None:
+            # The ping is behind other output; a peer that takes that, be it slowly, is alive. The watcher
+            # is no witness: the kernel reports room only when there is a lot of it.
+            self.flush()
+            if self._stuck_since > self._pinged_at:
+                self._pinged_at = self._stuck_since
+                return
+        if self._reader is not None:
             self()
-            if self._pinged_at is not None:
-                self.lost()
+        if self._pinged_at is not None:
+            self.lost()

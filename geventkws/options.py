@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from ipaddress import ip_network
 from typing import Any
 
 
@@ -42,6 +43,12 @@ class ServerOptions:
     head_timeout: float | None = 10.0
     """Seconds from the first byte of a request head, or from the connection's start, to its end (408)."""
 
+    max_target_size: int = 8 * 1024
+    """Bytes of a request target, the path with its query (414)."""
+
+    max_requests: int | None = 10_000
+    """Requests that an HTTP connection may have before it is closed."""
+
     keepalive_timeout: float | None = 75.0
     """Seconds an HTTP connection may wait idle for its next request before it is closed."""
 
@@ -53,6 +60,21 @@ class ServerOptions:
 
     body_timeout: float | None = 60.0
     """Seconds that one read of a request body, or one write of a response, may wait for the peer."""
+
+    max_connections: int | None = None
+    """Connections in all, HTTP and WebSocket together; a further one gets 503 and is closed."""
+
+    max_connections_per_address: int | None = None
+    """The same of one client address, or of one /64 network of IPv6; trusted proxies are not counted."""
+
+    trusted_proxies: tuple[str, ...] = ()
+    """Whose ``X-Forwarded-*`` and ``Forwarded`` count: addresses, networks, ``"unix"`` for Unix sockets."""
+
+    proxy_protocol: bool = False
+    """Whether every connection starts with a PROXY header, which has the client's address."""
+
+    server_header: str | None = "geventkws"
+    """The ``Server`` of responses; ``None`` for none."""
 
     application_upgrades: bool = False
     """Whether an upgrade request that no service claims goes to the WSGI application."""
@@ -70,15 +92,39 @@ class ServerOptions:
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
                 raise TypeError(f"WebSocketServer has no option {name!r}{hint}")
-            _check(name, value, str(known[name].type))
+            check = _CHECKS.get(name, _check_number)
+            check(name, value, str(known[name].type))
+        if "trusted_proxies" in keywords:
+            keywords = {**keywords, "trusted_proxies": tuple(keywords["trusted_proxies"])}
         return cls(**keywords)
 
 
-def _check(name: str, value: object, annotation: str) -> None:
-    if annotation == "bool":
-        if not isinstance(value, bool):
-            raise TypeError(f"option {name!r} must be True or False, not {value!r}")
+def _check_flag(name: str, value: object, annotation: str) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"option {name!r} must be True or False, not {value!r}")
+
+
+def _check_networks(name: str, value: object, annotation: str) -> None:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"option {name!r} must be a list of addresses and networks, not {value!r}")
+    for entry in value:
+        if entry != "unix":
+            try:
+                ip_network(entry)
+            except ValueError as error:
+                raise ValueError(f"option {name!r}: {error}") from None
+
+
+def _check_field_value(name: str, value: object, annotation: str) -> None:
+    if value is None:
         return
+    if not isinstance(value, str):
+        raise TypeError(f"option {name!r} must be a string or None, not {value!r}")
+    if not value or not value.isascii() or not value.isprintable():
+        raise ValueError(f"option {name!r} must be printable ASCII, not {value!r}")
+
+
+def _check_number(name: str, value: object, annotation: str) -> None:
     if value is None:
         if "None" not in annotation:
             raise TypeError(f"option {name!r} must be a number, not None")
@@ -89,3 +135,11 @@ def _check(name: str, value: object, annotation: str) -> None:
         raise TypeError(f"option {name!r} must be {kind}, not {value!r}")
     if not value > 0:
         raise ValueError(f"option {name!r} must be greater than 0, not {value!r}")
+
+
+_CHECKS = {
+    "application_upgrades": _check_flag,
+    "proxy_protocol": _check_flag,
+    "server_header": _check_field_value,
+    "trusted_proxies": _check_networks,
+}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
+from geventkws.certificate import PEER_CERTIFICATE
 from geventkws.protocol.headers import OWS, Headers
 
 RemoteAddress = tuple[str, int] | str
@@ -162,6 +163,15 @@ class Request:
         peer = self._packed.partition(b"\n\n")[2].decode("utf-8", "surrogateescape")
         port, _, host = peer.partition(" ")
         return (host, int(port)) if port else host
+
+    @property
+    def peer_certificate(self) -> dict[str, Any] | None:
+        """The TLS client's certificate as ``ssl.SSLSocket.getpeercert`` has it, None if it gave none.
+
+        Clients are asked for one by the server's ``ssl_context`` only, and a given one was verified.
+        """
+        certificate: dict[str, Any] | None = self.environ.get(PEER_CERTIFICATE)
+        return certificate
 
     @property
     def environ(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
-from gevent import get_hub
+from gevent import get_hub, getcurrent
 from gevent.hub import Waiter
 
 from geventkws.transport import Chunk, Transport
@@ -21,13 +21,30 @@ class Stream:
     """One greenlet's view of a transport: it waits in the hub where the transport would block.
 
     ``deadline`` (by ``now``, ``None`` = never) bounds every wait. It is enforced by ``expire``,
-    which the server's sweep calls, so that setting it costs nothing.
+    which the server's sweep calls, so that setting it costs nothing. A wait that is ended looks at the
+    socket once more: what arrived while the hub was busy is not too late.
     """
 
-    __slots__ = ("_hub", "_reader", "_waiter", "_writer", "deadline", "transport")
+    __slots__ = (
+        "_hub",
+        "_reader",
+        "_waiter",
+        "_writer",
+        "deadline",
+        "greenlet",
+        "hurried",
+        "idle",
+        "transport",
+    )
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
+        self.greenlet: Any = getcurrent()
+        """The greenlet that the stream belongs to."""
+        self.idle = True
+        """Whether no request is under way; kept by whoever reads the requests."""
+        self.hurried = False
+        """Whether the connection is to end with the request under way."""
         self.deadline: float | None = None
         self._hub = get_hub()
         self._reader: Any = None
@@ -77,6 +94,10 @@ class Stream:
         self._wait(self._writer)
 
     def _wait(self, watcher: Any) -> None:
+        if self.deadline is not None and self.now() >= self.deadline:
+            raise TimeoutError("the peer took too long")
+        if self.hurried and self.idle:
+            raise TimeoutError("the server stops")
         waiter: Waiter[None] = Waiter(self._hub)
         self._waiter = waiter
         watcher.start(waiter.switch, None)
@@ -87,13 +108,15 @@ class Stream:
             watcher.stop()
 
     def expire(self, now: float) -> None:
-        """End the wait under way, if any, with a ``TimeoutError`` when the deadline has passed."""
+        """End the wait under way, if any, when the deadline has passed. In the hub only."""
         if self.deadline is not None and now >= self.deadline and self._waiter is not None:
-            self._waiter.throw(TimeoutError("the peer took too long"))
+            self._waiter.switch(None)
 
     def hurry(self) -> None:
-        """Let the wait for a next request, if that is what is under way, end within a moment."""
-        self.deadline = 0.0
+        """End the wait for a next request; one that is under way will be the last. In the hub only."""
+        self.hurried = True
+        if self.idle and self._waiter is not None:
+            self._waiter.switch(None)
 
     def detach(self) -> Transport:
         """Give up the watchers and hand the transport on, open."""
@@ -102,6 +125,10 @@ class Stream:
                 watcher.close()
         self._reader = self._writer = None
         return self.transport
+
+    def abort(self) -> None:
+        """Close the connection with a reset: the peer sees that what it got is not all."""
+        self.detach().abort()
 
     def close(self, timeout: float | None = None) -> None:
         """Close the connection; first half-close it and drain what arrives for ``timeout`` seconds.

@@ -7,6 +7,9 @@ from typing import Any
 
 from geventkws.frameloop import allocate_lock
 
+CALL_SIZE = 256
+"""Bytes that a queued call takes beside its message: small messages are not free."""
+
 
 class ThreadGate:
     """Counts the bytes that threads have queued for a connection, and holds the threads over its limit.
@@ -22,7 +25,7 @@ class ThreadGate:
         self._waiting: list[Any] = []
 
     def enter(self, size: int, is_open: Callable[[], bool], room: Callable[[], int]) -> bool:
-        """Wait until ``room()`` exceeds what is queued, then count ``size`` bytes as queued.
+        """Wait until ``room()`` exceeds what is queued, then count a message of ``size`` bytes as queued.
 
         Returns ``False``, at once or later, when the connection is no longer open.
         """
@@ -31,7 +34,7 @@ class ThreadGate:
                 if not is_open():
                     return False
                 if room() > self._queued:
-                    self._queued += size
+                    self._queued += size + CALL_SIZE
                     return True
                 turn = allocate_lock()
                 turn.acquire()
@@ -40,9 +43,9 @@ class ThreadGate:
             turn.acquire()
 
     def leave(self, size: int) -> None:
-        """Count ``size`` queued bytes as handed over. In the hub."""
+        """Count a message of ``size`` bytes as handed over. In the hub."""
         with self._lock:
-            self._queued -= size
+            self._queued -= size + CALL_SIZE
 
     def open(self) -> None:
         """Let the waiting threads look again. In the hub, after room was made or the connection ended."""

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
-from typing import Protocol
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
+
+from gevent import monkey
 
 IOV_MAX = os.sysconf("SC_IOV_MAX")
 JOIN_MAX = 64 * 1024
 """Chunks of up to this many bytes in all are joined; beyond it they leave by ``writev``, uncopied."""
 
 Chunk = bytes | memoryview
+
+# gevent's own os.close waits for the loop to wake up for another reason: the peer might not hear of
+# the end for a second. It does so for the sake of watchers that are still open; ours are closed first.
+_close = monkey.get_original("os", "close")
 
 
 class Transport(Protocol):
@@ -39,11 +47,17 @@ class Transport(Protocol):
     def send(self, chunks: Sequence[Chunk]) -> int:
         """Write what the socket takes now of ``chunks`` and return how many bytes that was."""
 
+    def environ(self) -> dict[str, Any]:
+        """Return what the transport adds to the WSGI environ of the requests on it."""
+
     def shutdown_write(self) -> None:
         """Tell the peer that nothing more comes (TCP FIN, after TLS's ``close_notify``)."""
 
     def close(self) -> None:
         """Close the socket; what the kernel holds is still delivered. Idempotent."""
+
+    def abort(self) -> None:
+        """Close the socket with a reset; what the kernel holds is lost."""
 
 
 class PlainTransport:
@@ -88,14 +102,34 @@ class PlainTransport:
         except BlockingIOError:
             return 0
 
+    def environ(self) -> dict[str, Any]:
+        return {}
+
     def shutdown_write(self) -> None:
+        self._shutdown(socket.SHUT_WR)
+
+    def shutdown_read(self) -> None:
+        """Be at the peer's end when what has arrived is read: the descriptor stays readable from now on."""
+        self._shutdown(socket.SHUT_RD)
+
+    def abort(self) -> None:
+        with self._borrowed() as borrowed, suppress(OSError):
+            borrowed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+    def _shutdown(self, how: int) -> None:
+        with self._borrowed() as borrowed:
+            borrowed.shutdown(how)
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[socket.socket]:
         borrowed = socket.socket(fileno=self._fd)
         try:
-            borrowed.shutdown(socket.SHUT_WR)
+            yield borrowed
         finally:
             borrowed.detach()
 
     def close(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            _close(fd)

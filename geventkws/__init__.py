@@ -1,0 +1,28 @@
+"""WebSocket services beside a WSGI application, on gevent."""
+
+from geventkws.backend import BACKEND
+from geventkws.broadcast import broadcast
+from geventkws.connection import WebSocketConnection
+from geventkws.lifecycle import ConnectionClosed
+from geventkws.protocol.close_codes import WebSocketCloseReasonCode
+from geventkws.protocol.extensions import PerMessageDeflate
+from geventkws.protocol.handshake import HandshakeError
+from geventkws.registry import ServiceRegistry, WebSocket
+from geventkws.server import WebSocketServer
+from geventkws.service import WebSocketService
+from geventkws.version import __version__
+
+__all__ = [
+    "BACKEND",
+    "ConnectionClosed",
+    "HandshakeError",
+    "PerMessageDeflate",
+    "ServiceRegistry",
+    "WebSocket",
+    "WebSocketCloseReasonCode",
+    "WebSocketConnection",
+    "WebSocketServer",
+    "WebSocketService",
+    "__version__",
+    "broadcast",
+]

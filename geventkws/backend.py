@@ -1,0 +1,33 @@
+"""Which implementation of the hot path runs: the compiled one, or the readable one where there is none.
+
+``GEVENTKWS_PURE=1`` in the environment chooses the readable one.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__all__ = ["BACKEND", "Channel", "Endpoint", "HotLoop"]
+
+BACKEND: str
+"""``"compiled"`` or ``"pure"``."""
+
+if TYPE_CHECKING:
+    from geventkws.hotpath import Channel, HotLoop
+    from geventkws.protocol.endpoint import Endpoint
+else:
+    try:
+        if os.environ.get("GEVENTKWS_PURE") == "1":
+            raise ImportError("GEVENTKWS_PURE=1")
+        # By name: static checks know nothing of compiled modules.
+        _hotpath = import_module("geventkws._hotpath")
+        Channel, HotLoop = _hotpath.Channel, _hotpath.HotLoop
+        Endpoint = import_module("geventkws.protocol._speedups").Endpoint
+        BACKEND = "compiled"
+    except ImportError:
+        from geventkws.hotpath import Channel, HotLoop
+        from geventkws.protocol.endpoint import Endpoint
+
+        BACKEND = "pure"

@@ -1,0 +1,465 @@
+"""What is done for every message, in readable Python: from the socket to the service, and back.
+
+::
+
+    readable -> transport.recv_into -> FrameParser.feed -> inbox -> service.received
+             -> send -> encode_frame -> transport.send
+
+``HotLoop`` lends greenlets and corks, for all connections of a hub; ``Channel`` is one connection.
+What is rare (control frames, the first and the last callback, endings, waiting, other threads) they
+leave to the classes on top of them, by the methods named under "Hooks". Everything here runs in the
+hub or in a greenlet of the hub's thread, and nothing here waits.
+
+``_hotpath.pyx`` is this module's compiled twin.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gevent import monkey
+from gevent.hub import Hub, Waiter
+
+from geventkws.options import ServerOptions
+from geventkws.protocol.endpoint import Broadcast, Endpoint, Message, encode_message
+from geventkws.protocol.messages import Event
+from geventkws.transport import Transport
+from geventkws.workers import DONE, LOAN, RETIRE, Borrower, Idler, Worker
+
+if TYPE_CHECKING:
+    pass
+
+logger = logging.getLogger("geventkws.server")
+
+RECEIVE_BUFFER_SIZE = 256 * 1024
+"""Bytes of the one buffer that all connections of a hub receive into."""
+
+READ = 1
+WRITE = 2
+
+get_thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
+
+
+class Corked(Protocol):
+    """Who has frames that wait."""
+
+    def flush(self) -> None:
+        """Offer what waits to be sent to the socket. Never raises."""
+
+
+class HotLoop:
+    """One hub's idle worker, shared receive buffer and corked connections."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.buffer = memoryview(bytearray(RECEIVE_BUFFER_SIZE))
+        self.thread_id = get_thread_id()
+        self.corking = False
+        """Whether somebody will flush when the running batch ends or blocks."""
+        # One is enough: only a worker that never left the hub waiting for it comes back.
+        self._idle: Worker | None = None
+        self._corked: deque[Corked] = deque()
+        self._flush_is_due = False
+        self._references = 0
+
+    def is_foreign_thread(self) -> bool:
+        """Tell whether the caller runs in another thread than this loop's hub."""
+        return get_thread_id() != self.thread_id
+
+    def lend(self, borrower: Borrower) -> None:
+        """Let ``borrower`` work in a greenlet; return when it is done or has blocked. In the hub."""
+        if not self._references:
+            self._references = self._count_references()
+        worker = self._idle_worker()
+        corking, self.corking = self.corking, True
+        try:
+            result, references = _run_batch(worker, borrower)
+        finally:
+            self.corking = corking
+        if result is not DONE:
+            worker.away = True
+        elif self._is_reusable(worker, references):
+            if worker.gr_context is not None:
+                worker.gr_context = None
+            self._idle = worker
+        else:
+            worker.switch(RETIRE)
+
+    def _idle_worker(self) -> Worker:
+        worker, self._idle = self._idle, None
+        return Worker(parent=self.hub) if worker is None or worker.dead else worker
+
+    def _is_reusable(self, worker: Worker, references: int) -> bool:
+        """Tell whether nothing of the batch clings to ``worker``, which never left during it.
+
+        A ``gevent.local`` shows in its ``__dict__``; a pending ``Timeout``, a scheduled ``kill``
+        or a link hold a reference.
+        """
+        return not worker.dead and not worker.__dict__ and references <= self._references
+
+    def _count_references(self) -> int:
+        """Return how many references an untouched worker has: learnt from an empty batch."""
+        worker = Worker(parent=self.hub)
+        _, references = _run_batch(worker, Idler())
+        worker.switch(RETIRE)
+        return references
+
+    def resume(self, waiter: Waiter[None]) -> None:
+        """Switch back into a greenlet that waits for a connection, corking what it sends. In the hub."""
+        corking, self.corking = self.corking, True
+        try:
+            waiter.switch(None)
+        finally:
+            self.corking = corking
+
+    def cork(self, corked: Corked) -> None:
+        """Flush ``corked`` when the running batch ends or blocks, or else in the hub's next turn."""
+        self._corked.append(corked)
+        if not self.corking and not self._flush_is_due:
+            self._flush_is_due = True
+            self.hub.loop.run_callback(self._flush_when_due)
+
+    def flush(self) -> None:
+        """Flush all corked connections."""
+        while self._corked:
+            self._corked.popleft().flush()
+
+    def _flush_when_due(self) -> None:
+        self._flush_is_due = False
+        self.flush()
+
+
+def _run_batch(worker: Worker, borrower: Borrower) -> tuple[object, int]:
+    """Let ``worker`` run until it is done or blocks; return its word and the references to it."""
+    result = worker.switch(LOAN, borrower)
+    return result, sys.getrefcount(worker)
+
+
+class Channel:
+    """A transport, an endpoint and a service, driven by one read watcher whose callback is the channel."""
+
+    __slots__ = (
+        "_corked",
+        "_endpoint",
+        "_greeted",
+        "_has_news",
+        "_heard_at",
+        "_inbox",
+        "_inbox_size",
+        "_loop",
+        "_max_inbox_messages",
+        "_max_inbox_size",
+        "_max_send_buffer",
+        "_paused_at",
+        "_pinged_at",
+        "_pong",
+        "_reader",
+        "_receiver",
+        "_stuck_since",
+        "_transport",
+        "_watches_output",
+        "_working",
+        "_writer",
+        "active",
+        "service",
+    )
+
+    def __init__(
+        self, loop: HotLoop, transport: Transport, endpoint: Endpoint, service: Any, options: ServerOptions
+    ) -> None:
+        self.service = service
+        self.active = True
+        """Whether messages may still be sent: neither side has closed, and the socket is there."""
+        self._loop = loop
+        self._transport = transport
+        self._endpoint = endpoint
+        self._max_inbox_messages = options.max_inbox_messages
+        self._max_inbox_size = options.max_inbox_size
+        self._max_send_buffer = options.max_send_buffer
+        self._inbox: deque[str | bytes] | None = None
+        self._inbox_size = 0
+        self._greeted = False
+        self._has_news = True
+        self._working = False
+        self._corked = False
+        self._watches_output = False
+        self._receiver: Waiter[None] | None = None
+        self._pong: bytes | None = None
+        self._reader: Any = None
+        self._writer: Any = None
+        self._heard_at = monotonic()
+        self._pinged_at: float | None = None
+        self._paused_at: float | None = None
+        self._stuck_since = 0.0
+
+    # Hooks
+
+    def handle(self, event: Event) -> None:
+        """Take what the peer sent that is no message. In the hub."""
+        raise NotImplementedError
+
+    def end_of_stream(self) -> None:
+        """Take note that the peer will send nothing more; it may still read. In the hub."""
+        raise NotImplementedError
+
+    def lost(self) -> None:
+        """Take note that the connection is gone."""
+        raise NotImplementedError
+
+    def output_left(self) -> None:
+        """Take note that some or all of the output has left; only asked for by ``_watches_output``."""
+        raise NotImplementedError
+
+    def crashed(self, error: BaseException) -> None:
+        """Drop the connection for an error of the socket or of our own. Never raises."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Do the next thing a worker has to do besides ``received``, or clear ``_has_news``."""
+        raise NotImplementedError
+
+    def failed(self, error: BaseException) -> None:
+        """End the connection for an exception of the service."""
+        raise NotImplementedError
+
+    def inbox_has_room(self) -> None:
+        """Take note that a full inbox has room again."""
+        raise NotImplementedError
+
+    def send_later(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
+        """Send from another thread, or when there is room again."""
+        raise NotImplementedError
+
+    def send_broadcast_later(self, message: Broadcast) -> bool:
+        """Send a broadcast message from another thread, or end a connection that is over its limit."""
+        raise NotImplementedError
+
+    # Receiving (in the hub)
+
+    def start_reading(self) -> None:
+        """Watch the descriptor, from now until ``release``."""
+        self._reader = self._loop.hub.loop.io(self._transport.fileno(), READ)
+        self._reader.start(self)
+
+    def __call__(self) -> None:
+        """Receive what has arrived: the read watcher's callback. Nothing is raised out of it."""
+        try:
+            self._receive()
+            self._loop.flush()
+        except BaseException as error:
+            # libev would stop the watcher, libuv throw into the main greenlet.
+            self.crashed(error)
+
+    def _receive(self) -> None:
+        buffer = self._loop.buffer
+        try:
+            count = self._transport.recv_into(buffer)
+        except OSError:
+            self.lost()
+            return
+        if count:
+            self._heard_at = monotonic()
+            self._pinged_at = None
+            self.take(self._endpoint.receive(buffer[:count]))
+        elif count is not None:
+            self.end_of_stream()
+        if self._transport.pending:
+            self.cork()
+
+    def take(self, events: Sequence[Event]) -> None:
+        """Put messages into the inbox, hand the rest to ``handle``, and go to work."""
+        for event in events:
+            if not isinstance(event, (str, bytes)):
+                self.handle(event)
+            elif self.active:
+                if self._inbox is None:
+                    self._inbox = deque()
+                self._inbox.append(event)
+                self._inbox_size += len(event)
+        self.go_to_work()
+        if self.active and self._inbox_is_full():
+            self.pause_reading()
+
+    def _inbox_is_full(self) -> bool:
+        if self._inbox is None:
+            return False
+        return len(self._inbox) >= self._max_inbox_messages or self._inbox_size >= self._max_inbox_size
+
+    def has_messages(self) -> bool:
+        """Tell whether messages wait in the inbox."""
+        return self._inbox is not None
+
+    def discard_inbox(self) -> None:
+        """Forget the messages that the service will not be told of."""
+        self._inbox = None
+        self._inbox_size = 0
+        self.resume_reading()
+
+    def pause_reading(self) -> None:
+        """Leave what arrives in the kernel, which will slow the peer down. The idle clock stands still."""
+        if self._paused_at is None and self._reader is not None:
+            self._paused_at = monotonic()
+            self._reader.stop()
+
+    def resume_reading(self) -> None:
+        """Read again after ``pause_reading``."""
+        if self._paused_at is not None and self._reader is not None:
+            paused = monotonic() - self._paused_at
+            self._heard_at += paused
+            if self._pinged_at is not None:
+                self._pinged_at += paused
+            self._paused_at = None
+            self._reader.start(self)
+
+    # The service (in a worker)
+
+    def go_to_work(self) -> None:
+        """Let the greenlet that waits in ``receive``, or a worker, do what there is to do. In the hub."""
+        if self._receiver is not None and (self._inbox or self._has_news or not self.active):
+            receiver, self._receiver = self._receiver, None
+            self._loop.resume(receiver)
+        if not self._working and (self._inbox or self._has_news):
+            self._working = True
+            self._loop.lend(self)
+
+    def work(self) -> None:
+        """Tell the service all there is to tell. Raises nothing: ``failed`` sees to it."""
+        while True:
+            try:
+                if self._inbox and self._greeted:
+                    self.service.received(self.next_message(), self)
+                elif self._has_news:
+                    self.step()
+                else:
+                    break
+            except BaseException as error:
+                self.failed(error)
+        self._working = False
+
+    def next_message(self) -> str | bytes:
+        """Take the first message out of the inbox, which is not empty; read on when there is room again."""
+        assert self._inbox
+        message = self._inbox.popleft()
+        self._inbox_size -= len(message)
+        if not self._inbox:
+            # An idle connection keeps no empty deque, which would be 600 bytes.
+            self._inbox = None
+        if self._paused_at is not None and not self._inbox_is_full():
+            self.inbox_has_room()
+        return message
+
+    # Sending
+
+    def send(self, message: Message, as_binary: bool | None = None, compress: bool | None = None) -> bool:
+        """Send a message (Kitura: ``send(message:asBinary:)``).
+
+        ``message`` is sent as text if it is a ``str``, else as binary; ``as_binary`` overrides this
+        (text must then be valid UTF-8). Returns ``True`` when the message was taken, ``False`` when
+        the connection is no longer open. Blocks while ``max_send_buffer`` bytes wait for the peer;
+        in the hub itself, which cannot wait, such a connection is ended with 1013 instead.
+
+        Where compression was negotiated, ``compress`` overrides the threshold of the service.
+
+        Raises ``TypeError`` for another type and ``ValueError`` for text that is not UTF-8.
+        """
+        opcode, payload = encode_message(message, as_binary)
+        if self._endpoint.output_size >= self._max_send_buffer or self._loop.is_foreign_thread():
+            return self.send_later(opcode, payload, compress)
+        return self.send_now(opcode, payload, compress)
+
+    def send_broadcast(self, message: Broadcast) -> bool:
+        """Send a message that goes to many connections, without ever waiting (see ``broadcast``)."""
+        if self._endpoint.output_size >= self._max_send_buffer or self._loop.is_foreign_thread():
+            return self.send_broadcast_later(message)
+        if not self.active:
+            return False
+        self._endpoint.send_encoded(message.frame_for(self._endpoint.deflate))
+        self.cork()
+        return True
+
+    def send_now(self, opcode: int, payload: bytes, compress: bool | None = None) -> bool:
+        """Send without regard to the limit; ``False`` if the connection is no longer open."""
+        if not self.active:
+            return False
+        self._endpoint.send(opcode, payload, compress)
+        self.cork()
+        return True
+
+    def cork(self) -> None:
+        """Let the output leave when the running batch ends or blocks, with all that is added until then."""
+        if not self._corked:
+            self._corked = True
+            self._loop.cork(self)
+
+    def pong(self, payload: bytes) -> None:
+        """Answer a ping; while the peer takes nothing, only its latest ping is answered (RFC 6455, 5.5.3)."""
+        if self._writer is not None:
+            self._pong = payload
+        else:
+            self._endpoint.pong(payload)
+            self.cork()
+
+    def flush(self) -> None:
+        """Offer the output to the socket; what it does not take waits for a write watcher. Never raises."""
+        self._corked = False
+        if self._transport.fileno() < 0:
+            return
+        try:
+            self._send_output()
+        except BaseException as error:
+            self.crashed(error)
+
+    def _send_output(self) -> None:
+        endpoint, transport = self._endpoint, self._transport
+        while endpoint.output_size or transport.pending:
+            sent = transport.send(endpoint.output)
+            if sent:
+                endpoint.sent(sent)
+                self._stuck_since = monotonic()
+            if transport.pending or (endpoint.output_size and not sent):
+                self._wait_until_writable()
+                break
+            if not endpoint.output_size and self._pong is not None:
+                endpoint.pong(self._pong)
+                self._pong = None
+        if self._writer is not None and not (endpoint.output_size or transport.pending):
+            self._stop_writer()
+            if self._pinged_at is not None:
+                self._pinged_at = monotonic()  # the ping was behind what has only now left
+        if self._watches_output:
+            self.output_left()
+
+    def _wait_until_writable(self) -> None:
+        if self._writer is None:
+            self._stuck_since = monotonic()
+            self._writer = self._loop.hub.loop.io(self._transport.fileno(), WRITE)
+            self._writer.start(self._writable)
+
+    def _writable(self) -> None:
+        self.flush()
+        try:
+            self._loop.flush()
+        except BaseException as error:
+            self.crashed(error)
+
+    def _stop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        writer.stop()
+        writer.close()
+
+    # The end
+
+    def release(self) -> None:
+        """Give up the watchers and close the descriptor, in this order. Idempotent."""
+        if self._writer is not None:
+            self._stop_writer()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.stop()
+            reader.close()
+        self._transport.close()

@@ -1,0 +1,133 @@
+"""The way from an upgrade request to a WebSocket connection."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from geventkws.connection import WebSocketConnection
+from geventkws.http.connection import HTTPConnection
+from geventkws.http.environ import EnvironBuilder
+from geventkws.http.head import RequestHead
+from geventkws.lifecycle import Host
+from geventkws.protocol.handshake import Acceptance, HandshakeError, negotiate
+from geventkws.protocol.headers import Headers
+from geventkws.registry import ServiceRegistry
+from geventkws.request import RemoteAddress, Request, split_target
+from geventkws.service import WebSocketService, check_service
+
+logger = logging.getLogger("geventkws.server")
+
+
+class UpgradeHost(Host, Protocol):
+    """What an upgrade needs of the server."""
+
+    services: ServiceRegistry
+    build_environ: Callable[[Request], dict[str, Any]]
+    stopping: bool
+
+    def websocket_opened(self, connection: WebSocketConnection, peer: RemoteAddress) -> None:
+        """Take a new connection into the server's table; ``peer`` is who it is counted as."""
+
+
+def upgrade(host: UpgradeHost, http: HTTPConnection, head: RequestHead, read_ahead: bytes) -> bool:
+    """Answer an upgrade request: the ``on_upgrade`` of ``HTTPContext``.
+
+    ``read_ahead`` arrived behind the head. Returns ``True`` when the transport has become a
+    WebSocket, ``False`` when no service claims the path and the application may. Raises
+    ``HandshakeError`` to refuse.
+    """
+    match = host.services.match(split_target(head.target)[0])
+    if match is not None:
+        service, path_params = match
+        accept(host, http, head, read_ahead, service, path_params)
+        return True
+    if not host.options.application_upgrades:
+        path = split_target(head.target)[0]
+        raise HandshakeError(404, f"No service has been registered for the path {path}")
+    http.extra_environ["geventkws.upgrade"] = _Acceptor(host, http, head, read_ahead)
+    return False
+
+
+class _Acceptor:
+    """``environ["geventkws.upgrade"]``: the application accepts the upgrade by calling it with a service."""
+
+    def __init__(self, host: UpgradeHost, http: HTTPConnection, head: RequestHead, read_ahead: bytes) -> None:
+        self._accept: Callable[[WebSocketService], None] | None = lambda service: accept(
+            host, http, head, read_ahead, service, {}
+        )
+
+    def __call__(self, service: WebSocketService) -> None:
+        """Complete the handshake for ``service``; the application's return value is then ignored.
+
+        Raises ``HandshakeError`` if the request must be refused (the server answers it so where the
+        application lets it pass) and ``RuntimeError`` on a second call.
+        """
+        accept, self._accept = self._accept, None
+        if accept is None:
+            raise RuntimeError("this upgrade request has been accepted already")
+        accept(check_service(service))
+
+
+def accept(
+    host: UpgradeHost,
+    http: HTTPConnection,
+    head: RequestHead,
+    read_ahead: bytes,
+    service: WebSocketService,
+    path_params: dict[str, str],
+) -> None:
+    """Complete the handshake, answer 101 and start the connection; raises ``HandshakeError`` to refuse."""
+    if host.stopping:
+        raise HandshakeError(503, "The server is shutting down")
+    acceptance = negotiate(head.method, head.version, Headers(head.headers), service)
+    build_environ = host.build_environ
+    extra = http.stream.transport.environ()
+    if http.scheme is not None:
+        extra["wsgi.url_scheme"] = http.scheme
+    if extra:
+        build_environ = partial(_build_extended, build_environ, extra)
+    request = Request.from_head(head, http.remote_address, build_environ)
+    _ask(service, request)
+    http.stream.set_deadline(host.options.body_timeout)
+    http.stream.sendall([_switching_protocols(acceptance)])
+    connection = WebSocketConnection(
+        http.take(),
+        host=host,
+        service=service,
+        request=request,
+        path_params=path_params,
+        subprotocol=acceptance.subprotocol,
+    )
+    host.websocket_opened(connection, http.peer)
+    connection.begin_soon(read_ahead)
+
+
+def _ask(service: WebSocketService, request: Request) -> None:
+    """Let the service refuse; its mistakes are answered with 500."""
+    try:
+        service.connecting(request)
+    except HandshakeError:
+        raise
+    except Exception as error:
+        logger.error("%s.connecting failed for %s", type(service).__name__, request.path, exc_info=error)
+        raise HandshakeError(500, "The service failed") from error
+
+
+def _switching_protocols(acceptance: Acceptance) -> bytes:
+    lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {value}" for name, value in acceptance.headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def build_environ(builder: EnvironBuilder, request: Request) -> dict[str, Any]:
+    """Return the WSGI environ of an upgrade request; ``wsgi.input`` is empty."""
+    head = RequestHead(request.method, request.target, request.version, request.headers.pairs)
+    return builder.build(head, request.remote_address)
+
+
+def _build_extended(
+    build_environ: Callable[[Request], dict[str, Any]], extra: dict[str, Any], request: Request
+) -> dict[str, Any]:
+    return build_environ(request) | extra

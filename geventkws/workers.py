@@ -1,0 +1,60 @@
+"""The greenlets that connections borrow."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from greenlet import greenlet
+
+LOAN = object()
+RETIRE = object()
+DONE = object()
+
+switch = greenlet.switch
+"""The plain switch: ``Hub.switch`` takes no value along."""
+
+
+class Borrower(Protocol):
+    """Who borrows a worker."""
+
+    def work(self) -> None:
+        """Do all there is to do. Never raises."""
+
+
+class Worker(greenlet):
+    """A greenlet that does one connection's work after another's.
+
+    ``away`` is set by the hub when the worker blocked in a callback. Such a worker ends after its
+    batch: whatever it waited with (a timeout, a link, a kill under way) may still hold it.
+    """
+
+    __slots__ = ("away",)
+
+    def __init__(self, parent: greenlet) -> None:
+        super().__init__(parent=parent)
+        self.away = False
+
+    def run(self, *loan: Any) -> None:
+        hub: Any = self.parent
+        while loan is not RETIRE:
+            result = None
+            # A switch that is not the loop's own (somebody kept this greenlet) is ignored.
+            if type(loan) is tuple and len(loan) == 2 and loan[0] is LOAN:
+                borrower, loan = loan[1], ()
+                borrower.work()
+                del borrower
+                if self.away:
+                    return
+                result = DONE
+            loan = switch(hub, result)
+
+    def throw(self, *args: Any) -> Any:
+        """Throw into the greenlet, unless it is dead: a late timeout must not hit the hub instead."""
+        return None if self.dead else super().throw(*args)
+
+
+class Idler:
+    """Somebody with nothing to do: a worker that worked for it has the references that any worker has."""
+
+    def work(self) -> None:
+        """Do nothing."""

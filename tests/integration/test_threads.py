@@ -1,0 +1,253 @@
+"""Native threads: they send, ping, close, drop and broadcast to connections that live in the hub."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent.threadpool import ThreadPool
+
+from geventkws import WebSocketConnection, broadcast
+from tests.integration.conftest import Recorder, Serve, Site
+from tests.raw import CLOSE, PING, TEXT, Frame, RawClient, close_frame, masked
+
+THREADS = 8
+LIMIT = 20_000
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPool]:
+    """Real threads; ask for it before ``serve``, whose end lets go those that wait."""
+    pool = ThreadPool(THREADS)
+    yield pool
+    pool.kill()
+
+
+class One:
+    """A service's one connection and its client."""
+
+    def __init__(self, serve: Serve, narrow: bool = False, **options: Any) -> None:
+        self.service = Recorder(received=lambda message, connection: connection.send(message))
+        self.site: Site = serve(self.service, **options)
+        if narrow:
+            self.site.server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)
+        self.client = self.site.connect(receive_buffer=4_096 if narrow else None)
+        self.service.expect("connected")
+        self.connection = self.service.connections[0]
+
+
+def payloads(client: RawClient, count: int) -> Iterator[bytes]:
+    """Yield the payloads of ``count`` messages, many times faster than ``RawClient.frame`` would."""
+    buffer = bytearray()
+    position = 0
+    for _ in range(count):
+        while True:
+            length, head = (buffer[position + 1], 2) if len(buffer) > position + 4 else (0, 0)
+            if length == 126:
+                length, head = int.from_bytes(buffer[position + 2 : position + 4], "big"), 4
+            end = position + head + length
+            if head and len(buffer) >= end:
+                break
+            data = client.sock.recv(256 * 1024)
+            assert data, "the server has closed"
+            buffer, position = buffer[position:] + data, 0
+        assert buffer[position] == 0x80 | TEXT
+        yield bytes(buffer[position + head : end])
+        position = end
+
+
+def test_eight_threads_send_ten_thousand_messages_each(pool: ThreadPool, serve: Serve) -> None:
+    one = One(serve, max_send_buffer=100_000)
+    count = 10_000
+
+    def send_all(thread: int) -> bool:
+        taken = True
+        for index in range(count):
+            filling = str(thread) * (20_000 if index % 500 == 0 else index % 50)
+            taken &= one.connection.send(f"{thread} {index} {filling}")
+        return taken
+
+    threads = [pool.spawn(send_all, thread) for thread in range(THREADS)]
+    last = [-1] * THREADS
+    for payload in payloads(one.client, THREADS * count):
+        number, index, filling = payload.decode().split(" ")
+        thread = int(number)
+        last[thread] += 1
+        assert int(index) == last[thread], "each thread's messages keep their order"
+        assert not filling.strip(number), "no message holds a piece of another"
+    assert last == [count - 1] * THREADS
+    assert all(thread.get(timeout=5) for thread in threads)
+
+
+class TestCalls:
+    def test_a_message_and_a_ping_arrive(self, pool: ThreadPool, serve: Serve) -> None:
+        one = One(serve)
+        assert pool.apply(one.connection.send, ("hello",)) is True
+        assert pool.apply(one.connection.send, (b"\xe2\x82\xac", False)) is True
+        assert pool.apply(one.connection.ping, ("there?",)) is True
+        assert one.client.frame() == Frame(TEXT, b"hello")
+        assert one.client.frame() == Frame(TEXT, "€".encode())
+        assert one.client.frame() == Frame(PING, b"there?")
+
+    @pytest.mark.parametrize("end", ["close", "drop"])
+    def test_what_a_thread_sent_before_it_ended_the_connection_arrives_before_the_end(
+        self, pool: ThreadPool, serve: Serve, end: str
+    ) -> None:
+        one = One(serve)
+
+        def send_and_end() -> None:
+            for index in range(100):
+                assert one.connection.send(f"{index}")
+            getattr(one.connection, end)(4000, "that was all")
+
+        pool.apply(send_and_end)
+        for index in range(100):
+            assert one.client.frame() == Frame(TEXT, b"%d" % index)
+        assert one.client.frame() == Frame(CLOSE, b"\x0f\xa0that was all")
+        if end == "close":
+            one.client.send(close_frame(4000))
+        one.service.expect("disconnected", 4000)
+        assert pool.apply(one.connection.send, ("too late",)) is False
+        assert pool.apply(one.connection.ping) is False
+        pool.apply(getattr(one.connection, end))
+        one.service.expect_nothing_more()
+
+    def test_a_broadcast_reaches_all_and_counts_those_that_are_open(
+        self, pool: ThreadPool, serve: Serve
+    ) -> None:
+        service = Recorder()
+        site = serve(service)
+        clients = [site.connect() for _ in range(5)]
+        for _ in clients:
+            service.expect("connected")
+        service.connections[0].drop()
+        assert pool.apply(broadcast, (service.connections, "news")) == 4
+        assert sum(client.frame() == Frame(TEXT, b"news") for client in clients) == 4
+
+    def test_broadcasts_and_messages_of_a_thread_keep_their_order(
+        self, pool: ThreadPool, serve: Serve
+    ) -> None:
+        one = One(serve)
+
+        def send_by_turns() -> None:
+            for index in range(0, 100, 2):
+                one.connection.send(f"{index}")
+                broadcast([one.connection], f"{index + 1}")
+
+        pool.apply(send_by_turns)
+        assert [one.client.frame().payload for _ in range(100)] == [b"%d" % index for index in range(100)]
+
+    @pytest.mark.parametrize(
+        ("call", "error"),
+        [
+            (lambda connection: connection.send(42), TypeError),
+            (lambda connection: connection.send(b"\xff", as_binary=False), ValueError),
+            (lambda connection: connection.ping(bytes(126)), ValueError),
+            (lambda connection: connection.close(1006), ValueError),
+            (lambda connection: connection.drop(1000, "x" * 124), ValueError),
+        ],
+    )
+    def test_a_mistake_raises_in_the_thread_that_made_it(
+        self, pool: ThreadPool, serve: Serve, call: Callable[[WebSocketConnection], object], error: type
+    ) -> None:
+        one = One(serve)
+        with pytest.raises(error):
+            pool.apply(call, (one.connection,))
+        assert one.connection.active
+
+    def test_a_thread_of_a_callback_may_send_to_its_own_connection(self, serve: Serve) -> None:
+        """The callback waits for the thread, which sends: neither waits for the other's turn."""
+
+        def received(message: str, connection: WebSocketConnection) -> None:
+            gevent.get_hub().threadpool.apply(connection.send, (message,))
+            connection.send("done")
+
+        client = serve(Recorder(received=received)).connect()
+        client.send(masked(TEXT, "work"))
+        assert {client.frame().payload, client.frame().payload} == {b"work", b"done"}
+
+
+class TestOverTheLimit:
+    def flood(self, one: One, sent: list[bool]) -> None:
+        while len(sent) < 200 and (not sent or sent[-1]):
+            sent.append(one.connection.send("x" * 2_000))
+
+    def wait_until_they_wait(self, *results: list[bool]) -> int:
+        """Return how many messages were taken when the threads have stopped sending."""
+        with gevent.Timeout(10):
+            before, now = -1, 0
+            while before != now or not now:
+                gevent.sleep(0.1)
+                before, now = now, sum(map(len, results))
+        return now
+
+    def test_the_thread_waits_and_the_hub_does_not(self, pool: ThreadPool, serve: Serve) -> None:
+        one = One(serve, narrow=True, max_send_buffer=LIMIT)
+        sent: list[bool] = []
+        thread = pool.spawn(self.flood, one, sent)
+        taken = self.wait_until_they_wait(sent)
+        assert 0 < taken * 2_000 < LIMIT + 100_000, "the limit and what the kernel holds"
+        other = one.site.connect()
+        for _ in range(20):
+            other.send(masked(TEXT, "x"))
+            assert other.frame() == Frame(TEXT, b"x")
+        assert len(sent) == taken
+        assert not thread.ready()
+        for _ in range(200):
+            assert one.client.frame() == Frame(TEXT, b"x" * 2_000)
+        thread.get(timeout=5)
+        assert sent == [True] * 200
+
+    @pytest.mark.parametrize("end", ["reset", "close", "drop", "send_timeout", "stop"])
+    def test_the_end_of_the_connection_lets_all_threads_go_with_false(
+        self, pool: ThreadPool, serve: Serve, end: str
+    ) -> None:
+        one = One(
+            serve, narrow=True, max_send_buffer=LIMIT, send_timeout=0.8 if end == "send_timeout" else 60
+        )
+        results: list[list[bool]] = [[] for _ in range(4)]
+        threads = [pool.spawn(self.flood, one, sent) for sent in results]
+        self.wait_until_they_wait(*results)
+        if end == "reset":
+            one.client.reset()
+        elif end == "stop":
+            one.site.server.stop(timeout=0.1)
+        elif end != "send_timeout":
+            getattr(one.connection, end)()
+        for thread in threads:
+            thread.get(timeout=5)
+        assert [sent[-1] for sent in results] == [False] * 4
+        assert all(all(sent[:-1]) for sent in results)
+
+    def test_a_ping_waits_as_well(self, pool: ThreadPool, serve: Serve) -> None:
+        one = One(serve, narrow=True, max_send_buffer=LIMIT)
+        sent: list[bool] = []
+        pool.spawn(self.flood, one, sent)
+        self.wait_until_they_wait(sent)
+        ping = pool.spawn(one.connection.ping)
+        gevent.sleep(0.05)
+        assert not ping.ready()
+        assert one.connection.active
+        one.client.reset()
+        assert ping.get(timeout=5) is False
+
+    def test_a_broadcast_does_not_wait_and_ends_the_connection_with_1013(
+        self, pool: ThreadPool, serve: Serve
+    ) -> None:
+        one = One(serve, narrow=True, max_send_buffer=LIMIT)
+        sent: list[bool] = []
+        thread = pool.spawn(self.flood, one, sent)
+        self.wait_until_they_wait(sent)
+
+        def broadcast_some() -> int:
+            # One might still fit, where the kernel has just taken some.
+            return max(broadcast([one.connection], "x" * 5_000) for _ in range(5))
+
+        assert pool.spawn(broadcast_some).get(timeout=5) == 1, "taken means queued"
+        assert one.client.close_code()[0] == 1013
+        one.service.expect("disconnected", 1013)
+        thread.get(timeout=5)
+        assert sent[-1] is False

@@ -1,0 +1,388 @@
+"""The frame loop without a socket: who gets which greenlet, what waits corked, what threads may call."""
+
+from __future__ import annotations
+
+import contextvars
+import weakref
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import gevent
+import pytest
+from gevent import getcurrent
+from gevent.event import AsyncResult, Event
+from gevent.hub import Waiter
+from gevent.local import local
+from greenlet import greenlet
+
+from geventkws.backend import Channel, Endpoint, HotLoop
+from geventkws.frameloop import FrameLoop
+from geventkws.hotpath import get_thread_id
+from geventkws.options import ServerOptions
+
+Result = TypeVar("Result")
+
+
+def in_hub(function: Callable[..., Result], *args: Any) -> Result:
+    """Call ``function`` in the hub, as a watcher would, and return what it returns."""
+    outcome: AsyncResult[Result] = AsyncResult()
+
+    def call() -> None:
+        try:
+            outcome.set(function(*args))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    gevent.get_hub().loop.run_callback(call)
+    result: Result = outcome.get(timeout=5)  # type: ignore[assignment]
+    return result
+
+
+class Job:
+    """A borrower that calls ``function`` and remembers, weakly, which worker it was given."""
+
+    def __init__(self, function: Callable[[], object] = lambda: None) -> None:
+        self.function = function
+        self.worker: Callable[[], greenlet | None] = lambda: None
+        self.result: AsyncResult[object] = AsyncResult()
+
+    def work(self) -> None:
+        self.worker = weakref.ref(getcurrent())
+        try:
+            self.result.set(self.function())
+        except BaseException as error:
+            self.result.set_exception(error)
+
+
+class Output:
+    """A corked connection that counts its flushes."""
+
+    def __init__(self) -> None:
+        self.flushes = 0
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+
+@pytest.fixture
+def loop() -> FrameLoop:
+    return FrameLoop(gevent.get_hub())
+
+
+def lend(loop: FrameLoop, function: Callable[[], object] = lambda: None) -> Job:
+    job = Job(function)
+    in_hub(loop.lend, job)
+    return job
+
+
+class TestReuse:
+    def test_a_worker_that_finished_without_leaving_is_lent_again(self, loop: FrameLoop) -> None:
+        first = lend(loop).worker()
+        del first
+        jobs = [lend(loop) for _ in range(3)]
+        assert jobs[0].worker() is jobs[1].worker() is jobs[2].worker() is not None
+
+    def test_a_worker_that_blocked_ends_after_its_batch(self, loop: FrameLoop) -> None:
+        job = lend(loop, lambda: gevent.sleep(0.01))
+        assert job.worker() is not None
+        job.result.get(timeout=5)
+        gevent.sleep(0)
+        assert job.worker() is None
+
+    def test_while_one_is_blocked_another_works(self, loop: FrameLoop) -> None:
+        release = Event()
+        blocked = lend(loop, lambda: release.wait(5))
+        other = lend(loop)
+        assert other.result.ready()
+        assert other.worker() is not blocked.worker()
+        release.set()
+        assert blocked.result.get(timeout=5) is True
+
+    def test_a_pending_timeout_does_not_hit_the_next_borrower(self, loop: FrameLoop) -> None:
+        lend(loop, lambda: gevent.Timeout.start_new(0.01))
+        next_one = lend(loop, lambda: gevent.sleep(0.05))
+        next_one.result.get(timeout=5)
+
+    def test_a_scheduled_kill_does_not_hit_the_next_borrower(self, loop: FrameLoop) -> None:
+        lend(loop, lambda: gevent.kill(getcurrent()))
+        next_one = lend(loop, lambda: gevent.sleep(0.05))
+        next_one.result.get(timeout=5)
+
+    def test_a_scheduled_throw_does_not_hit_the_next_borrower(self, loop: FrameLoop) -> None:
+        lend(loop, lambda: loop.hub.loop.run_callback(getcurrent().throw, ValueError("late")))
+        next_one = lend(loop, lambda: gevent.sleep(0.05))
+        next_one.result.get(timeout=5)
+
+    def test_a_link_does_not_wake_the_next_borrower(self, loop: FrameLoop) -> None:
+        event = Event()
+        lend(loop, lambda: event.rawlink(getcurrent().switch))
+        next_one = lend(loop, lambda: gevent.sleep(0.05))
+        event.set()
+        next_one.result.get(timeout=5)
+
+    def test_a_gevent_local_is_not_seen_by_the_next_borrower(self, loop: FrameLoop) -> None:
+        user = local()
+        lend(loop, lambda: setattr(user, "name", "somebody"))
+        assert lend(loop, lambda: getattr(user, "name", "nobody")).result.get() == "nobody"
+
+    def test_a_context_variable_is_not_seen_by_the_next_borrower(self, loop: FrameLoop) -> None:
+        user = contextvars.ContextVar("user", default="nobody")
+        first = lend(loop, lambda: user.set("somebody"))
+        second = lend(loop, user.get)
+        assert second.result.get() == "nobody"
+        assert first.worker() is second.worker(), "a context is no reason for a new greenlet"
+
+    def test_a_worker_that_somebody_keeps_is_not_lent_again(self, loop: FrameLoop) -> None:
+        kept = lend(loop, getcurrent).result.get()
+        assert lend(loop).worker() is not kept
+        assert isinstance(kept, greenlet)
+        assert kept.dead
+
+    def test_a_dead_idle_worker_costs_no_borrower_its_turn(self, loop: FrameLoop) -> None:
+        worker = lend(loop).worker()
+        assert worker is not None
+        in_hub(worker.throw)
+        assert worker.dead
+        assert lend(loop).result.ready()
+
+    def test_a_switch_into_an_idle_worker_is_ignored(self, loop: FrameLoop) -> None:
+        job = lend(loop)
+        worker = job.worker()
+        assert worker is not None
+        for stray in [(), (None,), ("stray",), (job,), (None, job), (object(), job)]:
+            job.result = AsyncResult()
+            in_hub(worker.switch, *stray)
+            assert not job.result.ready()
+        del worker
+        assert lend(loop).worker() is job.worker()
+
+    def test_a_late_throw_into_a_worker_that_has_ended_hits_nobody(self, loop: FrameLoop) -> None:
+        worker = lend(loop, getcurrent).result.get()
+        assert isinstance(worker, greenlet)
+        assert in_hub(worker.throw, gevent.Timeout(1)) is None
+
+
+class TestCorking:
+    def test_what_a_batch_sends_waits_for_its_end(self, loop: FrameLoop) -> None:
+        output = Output()
+
+        def readable() -> int:
+            loop.lend(Job(lambda: loop.cork(output)))
+            before = output.flushes
+            loop.flush()
+            return before
+
+        assert in_hub(readable) == 0
+        assert output.flushes == 1
+        gevent.sleep(0.01)
+        assert output.flushes == 1, "the batch's own flush was enough"
+
+    def test_what_a_batch_sent_before_it_blocked_leaves_when_it_blocks(self, loop: FrameLoop) -> None:
+        output, release = Output(), Event()
+
+        def send_and_wait() -> None:
+            loop.cork(output)
+            release.wait(5)
+
+        def readable() -> None:
+            loop.lend(Job(send_and_wait))
+            loop.flush()
+
+        in_hub(readable)
+        assert output.flushes == 1
+        release.set()
+
+    def test_outside_a_batch_it_leaves_in_the_next_turn_at_once_for_all(self, loop: FrameLoop) -> None:
+        outputs = [Output(), Output()]
+        for output in outputs:
+            loop.cork(output)
+        assert [output.flushes for output in outputs] == [0, 0]
+        gevent.sleep(0)
+        gevent.sleep(0)
+        assert [output.flushes for output in outputs] == [1, 1]
+
+    def test_a_worker_resumed_by_others_is_outside_a_batch(self, loop: FrameLoop) -> None:
+        output = Output()
+
+        def sleep_and_send() -> None:
+            gevent.sleep(0.01)
+            loop.cork(output)
+            gevent.sleep(0.05)
+
+        job = lend(loop, sleep_and_send)
+        with gevent.Timeout(5):
+            while not output.flushes:
+                gevent.sleep(0.005)
+        assert not job.result.ready()
+
+    def test_a_resumed_greenlet_is_in_a_batch_until_it_waits_again(self, loop: FrameLoop) -> None:
+        output, later = Output(), Output()
+        waiter: Waiter[None] = Waiter()
+
+        def send_when_resumed() -> None:
+            waiter.get()
+            loop.cork(output)
+            gevent.sleep(0.05)
+
+        sender = gevent.spawn(send_when_resumed)
+        gevent.sleep(0)
+        in_hub(loop.resume, waiter)
+        assert output.flushes == 0
+        in_hub(loop.flush)
+        assert output.flushes == 1
+        loop.cork(later)
+        gevent.sleep(0.01)
+        assert later.flushes == 1, "the resumed greenlet has blocked: the batch is over"
+        sender.join(5)
+
+    def test_a_flush_that_corks_again_is_flushed_again(self, loop: FrameLoop) -> None:
+        output, second = Output(), Output()
+        output.flush = lambda: loop.cork(second)  # type: ignore[method-assign]
+        loop.cork(output)
+        loop.flush()
+        assert second.flushes == 1
+
+
+class TestCallsFromThreads:
+    def test_they_run_in_the_hub_in_the_order_of_each_thread(self, loop: FrameLoop) -> None:
+        calls: list[tuple[int, int]] = []
+        places: set[object] = set()
+
+        def take(thread: int, index: int) -> None:
+            calls.append((thread, index))
+            places.add(getcurrent())
+
+        def call(thread: int) -> bool:
+            taken = [loop.call_from_thread(take, thread, index) for index in range(500)]
+            return all(taken)
+
+        pool = gevent.get_hub().threadpool
+        assert all(pool.map(call, range(4)))
+        with gevent.Timeout(5):
+            while len(calls) < 2000:
+                gevent.sleep(0.005)
+        assert places == {gevent.get_hub()}
+        for thread in range(4):
+            assert [index for each, index in calls if each == thread] == list(range(500))
+
+    def test_one_that_fails_is_reported_and_the_next_one_runs(
+        self, loop: FrameLoop, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def fail() -> None:
+            raise RuntimeError("oops")
+
+        done = Event()
+
+        def call() -> None:
+            loop.call_from_thread(fail)
+            loop.call_from_thread(done.set)
+
+        gevent.get_hub().threadpool.apply(call)
+        assert done.wait(5)
+        gevent.sleep(0.01)
+        assert "RuntimeError: oops" in capsys.readouterr().err
+
+    def test_calls_that_never_stop_leave_the_hub_time_for_everything_else(self, loop: FrameLoop) -> None:
+        """Each call queues the next, as a thread does that is always faster than the hub."""
+        stop: list[bool] = []
+        count: list[int] = []
+
+        def call_again() -> None:
+            count.append(1)
+            if not stop:
+                loop.call_from_thread(call_again)
+
+        loop.call_from_thread(call_again)
+        with gevent.Timeout(5):
+            gevent.sleep(0.02)
+        stop.append(True)
+        assert len(count) > 1
+
+    def test_a_frame_loop_does_not_keep_its_hub_running(self) -> None:
+        def run() -> bool:
+            FrameLoop.current()
+            return bool(gevent.get_hub().join(timeout=5))
+
+        assert gevent.get_hub().threadpool.apply(run) is True
+
+    def test_after_the_hub_is_gone_nothing_is_taken(self) -> None:
+        def run() -> FrameLoop:
+            loop = FrameLoop.current()
+            assert not loop.is_foreign_thread()
+            gevent.get_hub().destroy(destroy_loop=True)
+            return loop
+
+        loop = gevent.get_hub().threadpool.apply(run)
+        assert loop.call_from_thread(print) is False
+        assert loop.call_from_thread(print) is False
+
+    def test_each_thread_knows_its_own_loop(self) -> None:
+        loop = FrameLoop.current()
+        assert FrameLoop.current() is loop
+        assert not loop.is_foreign_thread()
+        assert gevent.get_hub().threadpool.apply(loop.is_foreign_thread) is True
+        assert gevent.get_hub().threadpool.apply(get_thread_id) != get_thread_id()
+
+
+class TestMistakes:
+    @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+    def test_what_ends_the_program_is_given_to_the_hub_which_ends_it(
+        self, loop: FrameLoop, kind: type[BaseException]
+    ) -> None:
+        def fail() -> None:
+            raise kind
+
+        loop.hub.loop.run_callback(loop.guard, fail)
+        with pytest.raises(kind):
+            gevent.sleep(5)
+
+    def test_the_hub_reports_the_rest(self, loop: FrameLoop, capsys: pytest.CaptureFixture[str]) -> None:
+        in_hub(loop.guard, lambda: 1 / 0)
+        gevent.sleep(0.01)
+        assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+class TestTeardown:
+    def test_watchers_are_stopped_and_closed_before_the_descriptor(self) -> None:
+        """The other way round, a watcher would watch whatever file the descriptor's number goes to next."""
+        order: list[str] = []
+
+        class Watcher:
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def start(self, callback: object) -> None:
+                order.append(f"start {self.name}")
+
+            def stop(self) -> None:
+                order.append(f"stop {self.name}")
+
+            def close(self) -> None:
+                order.append(f"close {self.name}")
+
+        transport: Any = SimpleNamespace(
+            fileno=lambda: 99,
+            pending=False,
+            send=lambda chunks: 0,
+            close=lambda: order.append("close descriptor"),
+        )
+        names = {1: "reader", 2: "writer"}
+        hub: Any = SimpleNamespace(loop=SimpleNamespace(io=lambda fd, events: Watcher(names[events])))
+        loop = HotLoop(hub)
+        endpoint = Endpoint(100, 100)
+
+        class Bare(Channel):
+            def output_left(self) -> None:
+                pass
+
+        channel = Bare(loop, transport, endpoint, None, ServerOptions())
+        channel.start_reading()
+        endpoint.ping()
+        channel.flush()
+        channel.release()
+        assert order == [
+            *("start reader", "start writer"),
+            *("stop writer", "close writer", "stop reader", "close reader"),
+            "close descriptor",
+        ]
