@@ -2,17 +2,22 @@
 
 PYTHON ?= python3
 PORT ?= 8080
+CASES ?=
 ARGS ?=
 
 VENV := .venv
+COMPILED := $(wildcard geventkws/*.pyx geventkws/*/*.pyx geventkws/*/*.pxd)
 BIN := $(VENV)/bin
 PACKAGES := $(wildcard examples/*/package.json examples/*/*/package.json tests/clients/package.json)
 NODE_MODULES := $(PACKAGES:package.json=node_modules/.installed)
 PYENV_BINS := $(wildcard $(HOME)/.pyenv/versions/3.1*/bin)
+PYTHON27 := $(or $(PYTHON27),$(shell for python in $(HOME)/.pyenv/versions/2.7*/bin/python2.7 python2.7; \
+	do if "$$python" -c "" 2>/dev/null; then command -v "$$python"; break; fi; done))
+WSTEST := $(VENV)/wstest.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help chat test lint typecheck coverage docs tox clean
+.PHONY: help chat test lint typecheck coverage autobahn docs tox bench clean
 
 help:  ## List the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,6 +31,12 @@ test: $(VENV)/dev.installed $(NODE_MODULES)  ## Run the tests with branch covera
 
 coverage: $(VENV)/dev.installed $(NODE_MODULES)  ## Run the tests and write htmlcov/index.html
 	$(BIN)/python -m pytest --cov --cov-report=html --cov-report=term $(ARGS)
+
+# The fast part of the Autobahn test suite is one of the tests, where it can be installed.
+test coverage tox: $(if $(PYTHON27),$(WSTEST))
+
+autobahn: $(VENV)/dev.installed $(WSTEST)  ## Run the Autobahn test suite (CASES="1.* 6.4.*" runs some)
+	$(BIN)/python -m tests.compliance.autobahn $(if $(CASES),--cases $(foreach case,$(CASES),'$(case)')) $(ARGS)
 
 lint: $(VENV)/dev.installed  ## Check style, format and the direction of imports
 	$(BIN)/ruff check .
@@ -42,14 +53,28 @@ docs: $(VENV)/docs.installed  ## Build docs/_build/html/index.html; a warning is
 tox: $(VENV)/dev.installed $(NODE_MODULES)  ## Run everything on every Python at hand
 	PATH="$(subst $() ,:,$(addsuffix :,$(PYENV_BINS)))$$PATH" $(BIN)/tox run $(ARGS)
 
+bench: | $(BIN)/python  ## Measure geventkws and its peers (ARGS="--help" tells the options)
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
 clean:  ## Remove all that these verbs made
 	rm -rf $(VENV) .tox build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	rm -rf .coverage .coverage.* htmlcov docs/_build $(dir $(NODE_MODULES))
-	find geventkws tests examples -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .coverage .coverage.* htmlcov docs/_build $(dir $(NODE_MODULES)) benchmarks/.venv benchmarks/.build
+	find geventkws tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # One environment for all verbs; each extra of pyproject.toml is installed when a verb first needs it.
-$(VENV)/%.installed: pyproject.toml setup.py | $(BIN)/python
+$(VENV)/%.installed: pyproject.toml setup.py $(COMPILED) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@touch $@
+
+# Autobahn's test suite is a program for Python 2.7; later releases of virtualenv make no environments for that.
+$(WSTEST): tests/compliance/requirements.txt | $(BIN)/python
+	@test -n "$(PYTHON27)" || \
+		{ echo "wstest needs Python 2.7; say which by make PYTHON27=/path/to/python2.7 ..." >&2; exit 1; }
+	$(BIN)/python -m venv $(VENV)/virtualenv
+	$(VENV)/virtualenv/bin/python -m pip install --quiet --disable-pip-version-check virtualenv==20.21.1
+	$(VENV)/virtualenv/bin/python -m virtualenv --quiet --clear --python "$(PYTHON27)" $(VENV)/wstest
+	$(VENV)/wstest/bin/python -m pip install --quiet --disable-pip-version-check --no-python-version-warning \
+		--requirement $<
 	@touch $@
 
 $(BIN)/python:

@@ -1,7 +1,44 @@
-"""The part of the build that cannot be said in ``pyproject.toml``: compiled extension modules."""
+"""The build of the compiled hot path; everything else is in pyproject.toml.
 
-from __future__ import annotations
+``BUILD_EXTENSION`` in the environment says what becomes of a build that fails, for want of a compiler, say:
 
-from setuptools import setup
+- ``yes``: it is an error (CI and releases);
+- ``no``: nothing is compiled;
+- otherwise: the package is installed without the compiled modules and runs their readable twins.
 
-setup()
+``SANITIZE`` is a list for the compiler's ``-fsanitize``, such as ``address,undefined``.
+"""
+
+import os
+
+from setuptools import Extension, setup
+
+WISH = os.environ.get("BUILD_EXTENSION", "")
+SANITIZE = os.environ.get("SANITIZE", "")
+
+
+def extensions():
+    """Return the extension modules that are to be built."""
+    if WISH == "no":
+        return []
+    try:
+        from Cython.Build import cythonize
+    except ImportError:
+        if WISH == "yes":
+            raise
+        return []
+    flags = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g", "-O1"] if SANITIZE else ["-O3"]
+    modules = [
+        Extension(
+            name,
+            [name.replace(".", "/") + ".pyx"],
+            extra_compile_args=flags,
+            extra_link_args=flags[:1] if SANITIZE else [],
+            optional=WISH != "yes",
+        )
+        for name in ("geventkws.protocol._speedups", "geventkws._hotpath")
+    ]
+    return cythonize(modules, build_dir="build/cython")
+
+
+setup(ext_modules=extensions())

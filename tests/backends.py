@@ -7,6 +7,11 @@ from typing import Any
 
 from geventkws.protocol import endpoint, frames, masking, utf8
 
+try:
+    from geventkws.protocol import _speedups
+except ImportError:
+    _speedups = None
+
 
 @dataclass(frozen=True)
 class Backend:
@@ -30,3 +35,13 @@ BACKENDS = {
         encode_frame=frames.encode_frame,
     )
 }
+
+if _speedups is not None:
+    BACKENDS["compiled"] = Backend(
+        name="compiled",
+        Endpoint=_speedups.Endpoint,
+        FrameParser=_speedups.FrameParser,
+        Utf8Validator=_speedups.Utf8Validator,
+        apply_mask=_speedups.apply_mask,
+        encode_frame=_speedups.encode_frame,
+    )

@@ -43,10 +43,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--host", default="", help="the address to listen on (default: all of IPv4)")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--max-message-size",
+        type=int,
+        default=EchoService.max_message_size,
+        metavar="BYTES",
+        help="the largest message to take (default: %(default)s)",
+    )
     arguments = parser.parse_args()
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    WebSocket.register(EchoService(), on_path="/echo")
+    service = EchoService()
+    service.max_message_size = arguments.max_message_size
+    WebSocket.register(service, on_path="/echo")
     server = WebSocketServer((arguments.host, arguments.port), page)
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, server.stop)

@@ -1,0 +1,477 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
+"""The compiled twin of ``hotpath``: what is done for every message.
+
+Names, attributes and hooks are those of ``hotpath``, which says what they mean; what is different here is
+how it is done. On a plain socket, ``recv`` and ``send`` are called on the descriptor, and frames are
+unmasked where they were received. A transport that is not plain (TLS) is called as in ``hotpath``.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.ref cimport Py_REFCNT
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from geventkws.protocol._speedups cimport Endpoint
+
+from geventkws import hotpath as _hotpath
+from geventkws.protocol.endpoint import encode_message
+from geventkws.transport import PlainTransport
+from geventkws.workers import DONE as _DONE
+from geventkws.workers import LOAN as _LOAN
+from geventkws.workers import RETIRE as _RETIRE
+from geventkws.workers import Idler, Worker
+
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident() noexcept
+
+cdef extern from "<sys/socket.h>" nogil:
+    ssize_t recv(int fd, void* buffer, size_t size, int flags)
+    ssize_t c_send "send"(int fd, const void* buffer, size_t size, int flags)
+    int MSG_NOSIGNAL
+
+cdef object DONE = _DONE, LOAN = _LOAN, RETIRE = _RETIRE
+cdef int READ = 1, WRITE = 2
+
+cdef enum:
+    BINARY = 0x2
+    SEND_BUFFER_SIZE = 64 * 1024
+
+cdef uint8_t send_buffer[SEND_BUFFER_SIZE]  # frames of one connection are joined here; used under the GIL
+
+
+cdef double monotonic() noexcept:
+    """Return what ``time.monotonic`` does."""
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec + now.tv_nsec * 1e-9
+
+
+cdef class HotLoop:
+    """One hub's workers, shared receive buffer and corked connections."""
+
+    cdef readonly object hub
+    cdef readonly object buffer
+    cdef readonly unsigned long thread_id
+    cdef public bint corking
+    cdef uint8_t* data
+    cdef Py_ssize_t size
+    cdef object _idle
+    cdef list _corked
+    cdef bint _flush_is_due
+    cdef Py_ssize_t _references
+    cdef object __weakref__
+
+    def __init__(self, hub):
+        cdef uint8_t[::1] view
+        self.hub = hub
+        self.buffer = memoryview(bytearray(_hotpath.RECEIVE_BUFFER_SIZE))
+        view = self.buffer  # the buffer is never resized: ``self.buffer`` holds it
+        self.data, self.size = &view[0], view.shape[0]
+        self.thread_id = PyThread_get_thread_ident()
+        self._corked = []
+
+    cpdef bint is_foreign_thread(self):
+        """Tell whether the caller runs in another thread than this loop's hub."""
+        return PyThread_get_thread_ident() != self.thread_id
+
+    cpdef lend(self, borrower):
+        """Let ``borrower`` work in a greenlet; return when it is done or has blocked. In the hub."""
+        cdef bint corking = self.corking
+        cdef Py_ssize_t references
+        if not self._references:
+            self._references = self._count_references()
+        worker, self._idle = self._idle, None
+        if worker is None or worker.dead:
+            worker = Worker(self.hub)
+        self.corking = True
+        try:
+            result = worker.switch(LOAN, borrower)
+            references = Py_REFCNT(worker)
+        finally:
+            self.corking = corking
+        if result is not DONE:
+            worker.away = True
+        elif not worker.dead and not worker.__dict__ and references <= self._references:
+            if worker.gr_context is not None:
+                worker.gr_context = None
+            self._idle = worker
+        else:
+            worker.switch(RETIRE)
+
+    cdef Py_ssize_t _count_references(self) except -1:
+        """Return how many references an untouched worker has: learnt from an empty batch."""
+        cdef Py_ssize_t references
+        worker = Worker(self.hub)
+        result = worker.switch(LOAN, Idler())
+        references = Py_REFCNT(worker)
+        worker.switch(RETIRE)
+        return references
+
+    def resume(self, waiter):
+        """Switch back into a greenlet that waits for a connection, corking what it sends. In the hub."""
+        cdef bint corking = self.corking
+        self.corking = True
+        try:
+            waiter.switch(None)
+        finally:
+            self.corking = corking
+
+    cpdef cork(self, corked):
+        """Flush ``corked`` when the running batch ends or blocks, or else in the hub's next turn."""
+        self._corked.append(corked)
+        if not self.corking and not self._flush_is_due:
+            self._flush_is_due = True
+            self.hub.loop.run_callback(self._flush_when_due)
+
+    cpdef flush(self):
+        """Flush all corked connections."""
+        cdef list corked
+        while self._corked:
+            corked, self._corked = self._corked, []
+            for each in corked:
+                if isinstance(each, Channel):
+                    (<Channel>each).flush()
+                else:
+                    each.flush()
+
+    def _flush_when_due(self):
+        self._flush_is_due = False
+        self.flush()
+
+
+cdef class Channel:
+    """A transport, an endpoint and a service, driven by one read watcher whose callback is the channel."""
+
+    cdef public object service
+    cdef public bint active
+    cdef readonly HotLoop _loop
+    cdef readonly object _transport
+    cdef readonly Endpoint _endpoint
+    cdef readonly object _reader
+    cdef readonly object _writer
+    cdef public object _receiver
+    cdef public object _pinged_at
+    cdef public object _paused_at
+    cdef public object _pong
+    cdef list _messages
+    cdef Py_ssize_t _next
+    cdef readonly Py_ssize_t _inbox_size
+    cdef readonly Py_ssize_t _max_send_buffer
+    cdef Py_ssize_t _max_inbox_size
+    cdef Py_ssize_t _max_inbox_messages
+    cdef public double _heard_at
+    cdef public double _stuck_since
+    cdef int _fd
+    cdef public bint _greeted
+    cdef public bint _has_news
+    cdef public bint _working
+    cdef public bint _watches_output
+    cdef bint _corked
+
+    def __init__(self, loop, transport, endpoint, service, options):
+        self.service = service
+        self.active = True
+        self._loop = loop
+        self._transport = transport
+        self._endpoint = endpoint
+        self._max_send_buffer = options.max_send_buffer
+        self._max_inbox_size = options.max_inbox_size
+        self._max_inbox_messages = options.max_inbox_messages
+        self._has_news = True
+        self._heard_at = monotonic()
+        self._fd = transport.fileno() if type(transport) is PlainTransport else -1
+
+    # Receiving (in the hub)
+
+    def start_reading(self):
+        """Watch the descriptor, from now until ``release``."""
+        self._reader = self._loop.hub.loop.io(self._transport.fileno(), READ)
+        self._reader.start(self)
+
+    def __call__(self):
+        """Receive what has arrived: the read watcher's callback. Nothing is raised out of it."""
+        try:
+            self._receive()
+            self._loop.flush()
+        except BaseException as error:
+            self.crashed(error)
+
+    cdef int _receive(self) except -1:
+        cdef list events = []
+        cdef Py_ssize_t count, room = 0
+        cdef uint8_t* place
+        if self._fd < 0:
+            return self._receive_by_transport()
+        place = self._endpoint.wanted(&room)
+        if place is NULL:
+            count = recv(self._fd, self._loop.data, self._loop.size, 0)
+        else:
+            count = recv(self._fd, place, room, 0)
+        if count < 0:
+            if errno != EAGAIN and errno != EINTR:
+                self.lost()
+        elif not count:
+            self.end_of_stream()
+        else:
+            self._heard_at = monotonic()
+            self._pinged_at = None
+            if place is NULL:
+                self._endpoint.receive_in_place(self._loop.data, count, events)
+            else:
+                self._endpoint.received_wanted(count, events)
+            if events:
+                self.take(events)
+        return 0
+
+    cdef int _receive_by_transport(self) except -1:
+        cdef list events = []
+        try:
+            count = self._transport.recv_into(self._loop.buffer)
+        except OSError:
+            self.lost()
+            return 0
+        if count:
+            self._heard_at = monotonic()
+            self._pinged_at = None
+            self._endpoint.receive_in_place(self._loop.data, count, events)
+            if events:
+                self.take(events)
+        elif count is not None:
+            self.end_of_stream()
+        if self._transport.pending:
+            self.cork()
+        return 0
+
+    cpdef take(self, list events):
+        """Put messages into the inbox, hand the rest to ``handle``, and go to work."""
+        for event in events:
+            if type(event) is not str and type(event) is not bytes:
+                self.handle(event)
+            elif self.active:
+                if self._messages is None:
+                    self._messages, self._next = [event], 0
+                else:
+                    self._messages.append(event)
+                self._inbox_size += len(event)
+        self.go_to_work()
+        if self.active and self._inbox_is_full():
+            self.pause_reading()
+
+    cdef bint _inbox_is_full(self):
+        if self._messages is None:
+            return False
+        return (
+            len(self._messages) - self._next >= self._max_inbox_messages
+            or self._inbox_size >= self._max_inbox_size
+        )
+
+    def has_messages(self):
+        """Tell whether messages wait in the inbox."""
+        return self._messages is not None
+
+    def discard_inbox(self):
+        """Forget the messages that the service will not be told of."""
+        self._messages = None
+        self._inbox_size = 0
+        self.resume_reading()
+
+    def pause_reading(self):
+        """Leave what arrives in the kernel, which will slow the peer down. The idle clock stands still."""
+        if self._paused_at is None and self._reader is not None:
+            self._paused_at = monotonic()
+            self._reader.stop()
+
+    def resume_reading(self):
+        """Read again after ``pause_reading``."""
+        if self._paused_at is not None and self._reader is not None:
+            paused = monotonic() - self._paused_at
+            self._heard_at += paused
+            if self._pinged_at is not None:
+                self._pinged_at += paused
+            self._paused_at = None
+            self._reader.start(self)
+
+    # The service (in a worker)
+
+    cpdef go_to_work(self):
+        """Let a worker, or the greenlet that waits in ``receive``, do what there is to do. In the hub."""
+        cdef bint due = self._messages is not None or self._has_news
+        if self._receiver is not None and (due or not self.active):
+            receiver, self._receiver = self._receiver, None
+            self._loop.resume(receiver)
+            due = self._messages is not None or self._has_news
+        if not self._working and due:
+            self._working = True
+            self._loop.lend(self)
+
+    def work(self):
+        """Tell the service all there is to tell. Raises nothing: ``failed`` sees to it."""
+        while True:
+            try:
+                if self._messages is not None and self._greeted:
+                    self.service.received(self.next_message(), self)
+                elif self._has_news:
+                    self.step()
+                else:
+                    break
+            except BaseException as error:
+                self.failed(error)
+        self._working = False
+
+    cpdef object next_message(self):
+        """Take the first message out of the inbox, which is not empty; read on when there is room again."""
+        message = self._messages[self._next]
+        self._messages[self._next] = None
+        self._next += 1
+        self._inbox_size -= len(message)
+        if self._next == len(self._messages):
+            self._messages = None
+        elif self._next >= 256:
+            del self._messages[:self._next]
+            self._next = 0
+        if self._paused_at is not None and not self._inbox_is_full():
+            self.inbox_has_room()
+        return message
+
+    # Sending
+
+    def send(self, message, as_binary=None, compress=None):
+        """Send a message, see ``hotpath.Channel.send``."""
+        cdef Endpoint endpoint = self._endpoint
+        if endpoint.output_size >= self._max_send_buffer or self._loop.is_foreign_thread():
+            opcode, payload = encode_message(message, as_binary)
+            return self.send_later(opcode, payload, compress)
+        if self.active and as_binary is None and endpoint.deflate is None:
+            if type(message) is str:
+                endpoint.send_text(message)
+                self.cork()
+                return True
+            if type(message) is bytes:
+                endpoint.send(BINARY, message)
+                self.cork()
+                return True
+        opcode, payload = encode_message(message, as_binary)
+        return self.send_now(opcode, payload, compress)
+
+    def send_broadcast(self, message):
+        """Send a message that goes to many connections, without ever waiting (see ``broadcast``)."""
+        if self._endpoint.output_size >= self._max_send_buffer or self._loop.is_foreign_thread():
+            return self.send_broadcast_later(message)
+        if not self.active:
+            return False
+        self._endpoint.send_encoded(message.frame_for(self._endpoint.deflate))
+        self.cork()
+        return True
+
+    def send_now(self, opcode, payload, compress=None):
+        """Send without regard to the limit; ``False`` if the connection is no longer open."""
+        if not self.active:
+            return False
+        self._endpoint.send(opcode, payload, compress)
+        self.cork()
+        return True
+
+    cpdef cork(self):
+        """Let the output leave when the running batch ends or blocks, with all that is added until then."""
+        if not self._corked:
+            self._corked = True
+            self._loop.cork(self)
+
+    def pong(self, payload):
+        """Answer a ping; while the peer takes nothing, only its latest ping is answered (RFC 6455, 5.5.3)."""
+        if self._writer is not None:
+            self._pong = payload
+        else:
+            self._endpoint.pong(payload)
+            self.cork()
+
+    cpdef flush(self):
+        """Offer the output to the socket; what it does not take waits for a write watcher. Never raises."""
+        self._corked = False
+        cdef Endpoint endpoint = self._endpoint
+        cdef Py_ssize_t sent
+        cdef bint pending
+        if self._fd < 0 and self._transport.fileno() < 0:
+            return
+        try:
+            while endpoint.chunks is not None or (self._fd < 0 and self._transport.pending):
+                if self._fd >= 0:
+                    sent = self._send_chunks(endpoint.chunks)
+                    pending = False
+                else:
+                    sent = self._transport.send(endpoint.output)
+                    pending = self._transport.pending
+                if sent:
+                    endpoint.sent(sent)
+                    self._stuck_since = monotonic()
+                if pending or (endpoint.chunks is not None and not sent):
+                    self._wait_until_writable()
+                    break
+                if endpoint.chunks is None and self._pong is not None:
+                    endpoint.pong(self._pong)
+                    self._pong = None
+            if self._writer is not None and endpoint.chunks is None and not self._transport.pending:
+                self._stop_writer()
+                if self._pinged_at is not None:
+                    self._pinged_at = monotonic()  # the ping was behind what has only now left
+            if self._watches_output:
+                self.output_left()
+        except BaseException as error:
+            self.crashed(error)
+
+    cdef Py_ssize_t _send_chunks(self, list chunks) except -1:
+        """Write what the socket takes now; 0 if it would block. Raises ``OSError``."""
+        cdef Py_ssize_t size = 0, count
+        cdef object chunk
+        chunk = chunks[0]
+        if len(chunks) == 1 and type(chunk) is bytes:
+            count = c_send(self._fd, PyBytes_AS_STRING(chunk), PyBytes_GET_SIZE(chunk), MSG_NOSIGNAL)
+        else:
+            for chunk in chunks:
+                if type(chunk) is not bytes or size + PyBytes_GET_SIZE(chunk) > SEND_BUFFER_SIZE:
+                    break
+                memcpy(send_buffer + size, PyBytes_AS_STRING(chunk), PyBytes_GET_SIZE(chunk))
+                size += PyBytes_GET_SIZE(chunk)
+            else:
+                chunk = None
+            if chunk is not None:
+                return self._transport.send(chunks)
+            count = c_send(self._fd, send_buffer, size, MSG_NOSIGNAL)
+        if count >= 0:
+            return count
+        if errno == EAGAIN or errno == EINTR:
+            return 0
+        raise OSError(errno, "the connection is lost")
+
+    def _wait_until_writable(self):
+        if self._writer is None:
+            self._stuck_since = monotonic()
+            self._writer = self._loop.hub.loop.io(self._transport.fileno(), WRITE)
+            self._writer.start(self._writable)
+
+    def _writable(self):
+        self.flush()
+        try:
+            self._loop.flush()
+        except BaseException as error:
+            self.crashed(error)
+
+    def _stop_writer(self):
+        writer, self._writer = self._writer, None
+        writer.stop()
+        writer.close()
+
+    # The end
+
+    def release(self):
+        """Give up the watchers and close the descriptor, in this order. Idempotent."""
+        if self._writer is not None:
+            self._stop_writer()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.stop()
+            reader.close()
+        self._fd = -1
+        self._transport.close()

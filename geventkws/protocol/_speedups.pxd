@@ -1,0 +1,50 @@
+from libc.stdint cimport uint8_t
+
+cdef struct Utf8State:
+    uint8_t need
+    uint8_t low
+    uint8_t high
+
+
+cdef class FrameParser:
+    cdef Py_ssize_t max_message_size
+    cdef Py_ssize_t max_fragments
+    cdef object rare
+    cdef readonly object deflate
+    cdef bytes payload
+    cdef Py_ssize_t length
+    cdef Py_ssize_t have
+    cdef Utf8State utf8
+    cdef bint text
+    cdef bint done
+    cdef uint8_t key[4]
+    cdef uint8_t head[14]
+    cdef uint8_t head_size
+
+    cdef int feed_in_place(self, uint8_t* data, Py_ssize_t size, list events) except -1
+    cdef uint8_t* wanted(self, Py_ssize_t* room) except? NULL
+    cdef int took(self, Py_ssize_t size, list events) except -1
+    cdef int _message(self, uint8_t* data, Py_ssize_t size, bint text, list events) except -1
+    cdef int _begin_payload(self, Py_ssize_t length, bint text) except -1
+    cdef Py_ssize_t _take_payload(self, uint8_t* data, Py_ssize_t size, list events) except -1
+    cdef Py_ssize_t _take_head(self, uint8_t* data, Py_ssize_t size, list events) except -1
+    cdef int _feed_rare(self, bytes data, list events) except -1
+
+
+cdef class Endpoint(FrameParser):
+    cdef list chunks
+    cdef readonly Py_ssize_t output_size
+    cdef readonly bint close_sent
+    cdef readonly long long messages_received
+    cdef readonly long long messages_sent
+    cdef readonly long long bytes_received
+    cdef readonly long long bytes_sent
+
+    cdef int receive_in_place(self, uint8_t* data, Py_ssize_t size, list events) except -1
+    cdef int received_wanted(self, Py_ssize_t size, list events) except -1
+    cdef int count(self, Py_ssize_t size, list events) except -1
+    cdef int put(self, object chunk) except -1
+    cdef int send_text(self, str text) except -1
+    cpdef send(self, int opcode, bytes payload, compress=*)
+    cpdef send_encoded(self, bytes frame)
+    cpdef sent(self, Py_ssize_t count)

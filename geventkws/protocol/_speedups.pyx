@@ -1,0 +1,464 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
+"""The compiled twin of the protocol's hot path: masking, UTF-8, frames and the endpoint.
+
+It takes what is frequent: whole text and binary messages in one masked frame of minimal length. For
+every other frame (fragments, control frames, whatever breaks a rule) the readable ``FrameParser`` is
+asked, so that each rule of RFC 6455 is written down once, in Python.
+"""
+
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy
+
+from geventkws.protocol import endpoint as _endpoint
+from geventkws.protocol import frames as _frames
+from geventkws.protocol import opcodes as _opcodes
+from geventkws.protocol import utf8 as _utf8
+from geventkws.protocol.close import close_payload
+from geventkws.protocol.close import Close as _Close
+from geventkws.protocol.errors import ProtocolError as _ProtocolError
+from geventkws.protocol.errors import invalid_text
+
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+    const char* PyUnicode_AsUTF8AndSize(object, Py_ssize_t*) except NULL
+
+cdef enum:
+    FINAL_TEXT = 0x81
+    FINAL_BINARY = 0x82
+    MASK = 0x80
+    LENGTH = 0x7F
+    LENGTH_16 = 126
+    LENGTH_64 = 127
+    MAX_HEAD_SIZE = 14
+
+cdef enum Head:
+    INCOMPLETE
+    FREQUENT
+    RARE
+
+cdef Py_ssize_t FIRST_CAPACITY = 256 * 1024  # of a payload that arrives in pieces; grows with what arrives
+cdef Py_ssize_t WORTH_RECEIVING_IN_PLACE = 16 * 1024
+cdef Py_ssize_t MAX_RARE_PIECE = 64 * 1024  # bytes copied for the readable parser at once
+cdef Py_ssize_t JOIN_MAX = 16 * 1024
+cdef uint64_t HIGH_BITS = 0x8080808080808080
+cdef object NOT_UTF8 = _utf8.NOT_UTF8
+
+
+# Masking (RFC 6455, 5.3)
+
+cdef void unmask(uint8_t* data, Py_ssize_t size, const uint8_t* key, Py_ssize_t offset) noexcept nogil:
+    """XOR ``data`` in place with the key, of which ``offset`` bytes have been used."""
+    cdef uint8_t turned[8]
+    cdef uint64_t wide, word
+    cdef Py_ssize_t i
+    for i in range(8):
+        turned[i] = key[(offset + i) & 3]
+    memcpy(&wide, turned, 8)
+    i = 0
+    while i + 8 <= size:
+        memcpy(&word, data + i, 8)
+        word ^= wide
+        memcpy(data + i, &word, 8)
+        i += 8
+    while i < size:
+        data[i] ^= turned[i & 7]
+        i += 1
+
+
+def apply_mask(data, bytes masking_key, Py_ssize_t offset=0):
+    """Return ``data`` XORed with ``masking_key`` (4 bytes), repeated from payload byte ``offset`` on."""
+    cdef bytes result = bytes(data) if type(data) is not bytes else PyBytes_FromStringAndSize(data, len(data))
+    if len(masking_key) != 4:
+        raise ValueError("a masking key has 4 bytes")
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(result)
+    if size > 1:  # shorter ones are shared by the interpreter
+        unmask(<uint8_t*>PyBytes_AS_STRING(result), size, <const uint8_t*>PyBytes_AS_STRING(masking_key), offset)
+    elif size:
+        result = bytes((result[0] ^ masking_key[offset & 3],))
+    return result
+
+
+# UTF-8 (RFC 3629, 4)
+
+cdef bint is_utf8(Utf8State* state, const uint8_t* data, Py_ssize_t size) noexcept nogil:
+    """Check the next piece of a text; false as soon as a byte cannot belong to it."""
+    cdef Py_ssize_t i = 0
+    cdef uint64_t word
+    cdef uint8_t byte
+    while i < size:
+        if not state.need:
+            while i + 8 <= size:
+                memcpy(&word, data + i, 8)
+                if word & HIGH_BITS:
+                    break
+                i += 8
+            while i < size and data[i] < 0x80:
+                i += 1
+            if i == size:
+                break
+            byte = data[i]
+            state.low, state.high = 0x80, 0xBF
+            if byte < 0xC2:
+                return False
+            elif byte < 0xE0:
+                state.need = 1
+            elif byte < 0xF0:
+                state.need = 2
+                if byte == 0xE0:
+                    state.low = 0xA0
+                elif byte == 0xED:
+                    state.high = 0x9F
+            elif byte < 0xF5:
+                state.need = 3
+                if byte == 0xF0:
+                    state.low = 0x90
+                elif byte == 0xF4:
+                    state.high = 0x8F
+            else:
+                return False
+        else:
+            if not state.low <= data[i] <= state.high:
+                return False
+            state.need -= 1
+            state.low, state.high = 0x80, 0xBF
+        i += 1
+    return True
+
+
+cdef class Utf8Validator:
+    """Checks text that arrives in pieces; an invalid byte raises as soon as it is fed."""
+
+    cdef Utf8State _state
+
+    def feed(self, bytes data not None):
+        """Check the next piece; raises ``ProtocolError`` (1007) at the first invalid byte."""
+        if not is_utf8(&self._state, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)):
+            raise invalid_text(NOT_UTF8)
+
+    def finish(self):
+        """Check that the text does not end inside a character; raises ``ProtocolError`` (1007)."""
+        if self._state.need:
+            raise invalid_text(NOT_UTF8)
+
+
+# Frames (RFC 6455, 5.2)
+
+cdef bytes frame_of(int opcode, const char* payload, Py_ssize_t size):
+    """Return a server's frame, head and payload."""
+    cdef Py_ssize_t head_size = 2 if size < LENGTH_16 else 4 if size < 65536 else 10
+    cdef bytes frame = PyBytes_FromStringAndSize(NULL, head_size + size)
+    cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(frame)
+    write_head(out, opcode, size)
+    memcpy(out + head_size, payload, size)
+    return frame
+
+
+cdef Py_ssize_t write_head(uint8_t* out, int opcode, Py_ssize_t size) noexcept:
+    cdef int i
+    out[0] = 0x80 | opcode
+    if size < LENGTH_16:
+        out[1] = <uint8_t>size
+        return 2
+    if size < 65536:
+        out[1], out[2], out[3] = LENGTH_16, <uint8_t>(size >> 8), <uint8_t>size
+        return 4
+    out[1] = LENGTH_64
+    for i in range(8):
+        out[2 + i] = <uint8_t>(size >> (56 - 8 * i))
+    return 10
+
+
+def encode_frame(int opcode, bytes payload not None, *, bint fin=True):
+    """Return a server's frame, head and payload."""
+    if not fin:
+        return _frames.encode_frame(opcode, payload, fin=False)
+    return frame_of(opcode, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+
+
+cdef Head read_head(const uint8_t* data, Py_ssize_t size, Py_ssize_t limit,
+                    Py_ssize_t* length, Py_ssize_t* head_size) noexcept nogil:
+    """Judge the head at ``data``: is it that of a frequent frame, whose lengths are then set?"""
+    cdef uint64_t wide = 0
+    cdef int i
+    if size < 2:
+        return INCOMPLETE
+    if (data[0] != FINAL_TEXT and data[0] != FINAL_BINARY) or not data[1] & MASK:
+        return RARE
+    length[0] = data[1] & LENGTH
+    head_size[0] = 6
+    if length[0] == LENGTH_16:
+        head_size[0] = 8
+        if size < 4:
+            return INCOMPLETE
+        length[0] = data[2] << 8 | data[3]
+        if length[0] < LENGTH_16:
+            return RARE
+    elif length[0] == LENGTH_64:
+        head_size[0] = 14
+        if size < 10:
+            return INCOMPLETE
+        for i in range(8):
+            wide = wide << 8 | data[2 + i]
+        if wide < 65536 or wide > <uint64_t>limit:
+            return RARE
+        length[0] = <Py_ssize_t>wide
+    if length[0] > limit:
+        return RARE
+    return FREQUENT if size >= head_size[0] else INCOMPLETE
+
+
+cdef class FrameParser:
+    """Turns a client's bytes, in whatever pieces they arrive, into events."""
+
+    def __cinit__(self, max_message_size, max_fragments, deflate=None):
+        self.deflate = deflate
+        self.max_message_size = min(max_message_size, PY_SSIZE_T_MAX)
+        self.max_fragments = min(max_fragments, PY_SSIZE_T_MAX)
+
+    def feed(self, data):
+        """Return the events that ``data`` completes, in the order of the wire."""
+        cdef list events = []
+        cdef bytearray copy = bytearray(data)
+        self.feed_in_place(<uint8_t*>PyByteArray_AS_STRING(copy), PyByteArray_GET_SIZE(copy), events)
+        return events
+
+    cdef int feed_in_place(self, uint8_t* data, Py_ssize_t size, list events) except -1:
+        """Append to ``events`` what the bytes complete; they are unmasked where they are."""
+        cdef Py_ssize_t position = 0, end
+        while position < size and not self.done:
+            if self.rare is not None:
+                end = min(size, position + MAX_RARE_PIECE)
+                self._feed_rare(data[position:end], events)
+                position = end
+            elif self.payload is not None:
+                position += self._take_payload(data + position, size - position, events)
+            else:
+                position += self._take_head(data + position, size - position, events)
+        return 0
+
+    cdef Py_ssize_t _take_head(self, uint8_t* data, Py_ssize_t size, list events) except -1:
+        """Take a head, and the whole frame if it is there; return how many bytes that was."""
+        cdef Py_ssize_t length = 0, head_size = 0, kept = self.head_size, added
+        cdef uint8_t* head = data
+        cdef Py_ssize_t known = size
+        cdef Head kind
+        if kept:
+            added = min(size, MAX_HEAD_SIZE - kept)
+            memcpy(self.head + kept, data, added)
+            head, known = self.head, kept + added
+        kind = read_head(head, known, self.max_message_size, &length, &head_size)
+        if kind == INCOMPLETE:
+            if not kept:
+                memcpy(self.head, data, size)
+            self.head_size = <uint8_t>known
+            return size
+        self.head_size = 0
+        if kind == RARE:
+            self.rare = _frames.FrameParser(self.max_message_size, self.max_fragments, self.deflate)
+            if kept:
+                self._feed_rare(self.head[:kept], events)
+                return 0
+            added = _span(data, min(size, MAX_RARE_PIECE))
+            self._feed_rare(data[:added], events)
+            return added
+        memcpy(self.key, head + head_size - 4, 4)
+        head_size -= kept
+        if size - head_size >= length:
+            unmask(data + head_size, length, self.key, 0)
+            self._message(data + head_size, length, head[0] == FINAL_TEXT, events)
+            return head_size + length
+        self._begin_payload(length, head[0] == FINAL_TEXT)
+        return head_size
+
+    cdef int _message(self, uint8_t* data, Py_ssize_t size, bint text, list events) except -1:
+        if not text:
+            events.append(PyBytes_FromStringAndSize(<char*>data, size))
+            return 0
+        try:
+            events.append(PyUnicode_DecodeUTF8(<char*>data, size, NULL))
+        except UnicodeDecodeError:
+            events.append(invalid_text(NOT_UTF8))
+            self.done = True
+        return 0
+
+    cdef int _begin_payload(self, Py_ssize_t length, bint text) except -1:
+        self.payload = PyBytes_FromStringAndSize(NULL, min(length, FIRST_CAPACITY))
+        self.length, self.have, self.text = length, 0, text
+        self.utf8.need = 0
+        return 0
+
+    cdef uint8_t* wanted(self, Py_ssize_t* room) except? NULL:
+        """Return where the rest of a long payload may be received, or NULL if it is not worth it."""
+        cdef Py_ssize_t capacity, more
+        cdef bytes larger
+        if self.payload is None or self.length - self.have < WORTH_RECEIVING_IN_PLACE:
+            return NULL
+        capacity = PyBytes_GET_SIZE(self.payload)
+        if capacity - self.have < WORTH_RECEIVING_IN_PLACE and capacity < self.length:
+            more = min(self.length, 4 * capacity)
+            larger = PyBytes_FromStringAndSize(NULL, more)
+            memcpy(PyBytes_AS_STRING(larger), PyBytes_AS_STRING(self.payload), self.have)
+            self.payload, capacity = larger, more
+        room[0] = capacity - self.have
+        return <uint8_t*>PyBytes_AS_STRING(self.payload) + self.have
+
+    cdef int took(self, Py_ssize_t size, list events) except -1:
+        """Take note that ``size`` bytes were received where ``wanted`` said."""
+        cdef uint8_t* data = <uint8_t*>PyBytes_AS_STRING(self.payload) + self.have
+        cdef bytes payload
+        unmask(data, size, self.key, self.have)
+        self.have += size
+        if self.text and not is_utf8(&self.utf8, data, size):
+            self.payload, self.done = None, True
+            events.append(invalid_text(NOT_UTF8))
+        elif self.have == self.length:
+            payload, self.payload = self.payload, None
+            if self.text:
+                self._message(<uint8_t*>PyBytes_AS_STRING(payload), self.length, True, events)
+            else:
+                events.append(payload)
+        return 0
+
+    cdef Py_ssize_t _take_payload(self, uint8_t* data, Py_ssize_t size, list events) except -1:
+        cdef Py_ssize_t taken = min(size, self.length - self.have), capacity
+        cdef bytes larger
+        capacity = PyBytes_GET_SIZE(self.payload)
+        if self.have + taken > capacity:
+            capacity = min(self.length, max(4 * capacity, self.have + taken))
+            larger = PyBytes_FromStringAndSize(NULL, capacity)
+            memcpy(PyBytes_AS_STRING(larger), PyBytes_AS_STRING(self.payload), self.have)
+            self.payload = larger
+        memcpy(PyBytes_AS_STRING(self.payload) + self.have, data, taken)
+        self.took(taken, events)
+        return taken
+
+    cdef int _feed_rare(self, bytes data, list events) except -1:
+        """Let the readable parser take ``data``, until it is at rest between two messages."""
+        cdef list more = self.rare.feed(data)
+        if more:
+            events.extend(more)
+            if isinstance(more[len(more) - 1], (_Close, _ProtocolError)):
+                self.done = True
+        if self.done or self.rare.at_rest:
+            self.rare = None
+        return 0
+
+
+cdef Py_ssize_t _span(const uint8_t* data, Py_ssize_t size) noexcept nogil:
+    """Return the size of the control frame at ``data`` if all of it is there, else ``size``."""
+    cdef Py_ssize_t span
+    if data[0] & 0x08 and size >= 2:
+        span = 6 + (data[1] & LENGTH)
+        if span <= size and (data[1] & LENGTH) < LENGTH_16:
+            return span
+    return size
+
+
+cdef class Endpoint(FrameParser):
+    """One side of a connection without its socket; the twin of ``geventkws.protocol.endpoint.Endpoint``."""
+
+    @property
+    def output(self):
+        """The chunks to send."""
+        return [] if self.chunks is None else self.chunks
+
+    def receive(self, data):
+        """Return the events that the peer's ``data`` completes, see ``FrameParser.feed``."""
+        cdef list events = self.feed(data)
+        self.count(len(data), events)
+        return events
+
+    cdef int receive_in_place(self, uint8_t* data, Py_ssize_t size, list events) except -1:
+        self.feed_in_place(data, size, events)
+        return self.count(size, events)
+
+    cdef int received_wanted(self, Py_ssize_t size, list events) except -1:
+        self.took(size, events)
+        return self.count(size, events)
+
+    cdef int count(self, Py_ssize_t size, list events) except -1:
+        self.bytes_received += size
+        for event in events:
+            if type(event) is str or type(event) is bytes:
+                self.messages_received += 1
+        return 0
+
+    cdef int put(self, object chunk) except -1:
+        if self.chunks is None:
+            self.chunks = [chunk]
+        else:
+            self.chunks.append(chunk)
+        self.output_size += len(chunk)
+        return 0
+
+    cdef int send_text(self, str text) except -1:
+        """Send a text message; raises ``UnicodeEncodeError`` for one that is not Unicode."""
+        cdef Py_ssize_t size
+        cdef const char* payload = PyUnicode_AsUTF8AndSize(text, &size)
+        if not self.close_sent:
+            self.messages_sent += 1
+            self.put(frame_of(1, payload, size))
+        return 0
+
+    cpdef send(self, int opcode, bytes payload, compress=None):
+        """Send a text or binary message in one frame, compressed as ``Deflate.encode`` decides."""
+        cdef Py_ssize_t size
+        cdef uint8_t head[10]
+        if self.close_sent:
+            return
+        self.messages_sent += 1
+        if self.deflate is not None:
+            opcode, payload = self.deflate.encode(opcode, payload, compress)
+        size = PyBytes_GET_SIZE(payload)
+        if size > JOIN_MAX:
+            self.put(head[:write_head(head, opcode, size)])
+            self.put(payload)
+        else:
+            self.put(frame_of(opcode, PyBytes_AS_STRING(payload), size))
+
+    cpdef send_encoded(self, bytes frame):
+        """Send a message that is encoded already (one frame for many connections)."""
+        if not self.close_sent:
+            self.messages_sent += 1
+            self.put(frame)
+
+    def ping(self, bytes payload not None=b""):
+        """Send a ping; ``payload`` is at most 125 bytes, else ``ValueError`` (5.5)."""
+        if len(payload) > 125:
+            raise ValueError(f"a ping's payload must be at most 125 bytes, not {len(payload)}")
+        if not self.close_sent:
+            self.put(frame_of(0x9, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload)))
+
+    def pong(self, bytes payload not None):
+        """Answer a ping with its payload (5.5.3)."""
+        if not self.close_sent:
+            self.put(frame_of(0xA, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload)))
+
+    def close(self, code, str reason not None=""):
+        """Send the one close frame of this side, as a start, an answer or a failure."""
+        cdef bytes payload = close_payload(code, reason)
+        if not self.close_sent:
+            self.put(frame_of(0x8, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload)))
+            self.close_sent = True
+
+    cpdef sent(self, Py_ssize_t count):
+        """Take the first ``count`` bytes out of ``output``: the transport has them."""
+        cdef Py_ssize_t gone = 0, size
+        self.bytes_sent += count
+        self.output_size -= count
+        if not self.output_size:
+            self.chunks = None
+            return
+        for chunk in self.chunks:
+            size = len(chunk)
+            if count < size:
+                break
+            count -= size
+            gone += 1
+        del self.chunks[:gone]
+        if count:
+            chunk = memoryview(self.chunks[0])
+            self.chunks[0] = chunk[count:]

@@ -1,0 +1,102 @@
+"""The compiled protocol and the readable one do the same: events, errors, bytes out and what is counted."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from geventkws.protocol import opcodes
+from geventkws.protocol.messages import Ping
+from tests.backends import BACKENDS
+from tests.protocol import peer, streams
+
+pytestmark = pytest.mark.skipif("compiled" not in BACKENDS, reason="the extension modules are not built")
+
+LIMITS = st.tuples(st.sampled_from((0, 1, 5, 125, 126, 300, 1 << 20)), st.sampled_from((1, 2, 3, 1000)))
+
+
+class Twins:
+    """Both endpoints, which must answer everything alike."""
+
+    def __init__(self, *limits: int) -> None:
+        self._endpoints = [backend.Endpoint(*limits) for backend in BACKENDS.values()]
+
+    def __getattr__(self, name: str):
+        def call(*args):
+            results = []
+            for endpoint in self._endpoints:
+                try:
+                    result = getattr(endpoint, name)(*args)
+                except Exception as error:
+                    result = type(error), str(error)
+                results.append((result, state(endpoint)))
+            assert all(result == results[0] for result in results), results
+            return results[0][0]
+
+        return call
+
+
+def state(endpoint):
+    counters = ("messages_received", "messages_sent", "bytes_received", "bytes_sent")
+    return (
+        b"".join(endpoint.output),
+        endpoint.output_size,
+        endpoint.close_sent,
+        *[getattr(endpoint, name) for name in counters],
+    )
+
+
+@given(st.data(), streams.ANY_BYTES | streams.conversations().map(lambda pair: pair[1]), LIMITS)
+def test_the_same_bytes_in_the_same_pieces_give_the_same(data, wire, limits):
+    twins = Twins(*limits)
+    for piece in data.draw(streams.pieces(wire)):
+        for event in twins.receive(piece):
+            if isinstance(event, Ping):
+                twins.pong(event.payload)
+
+
+@given(streams.ANY_BYTES)
+@example(peer.frame(opcodes.TEXT, b"\xed\xa0\x80"))
+@example(peer.frame(opcodes.TEXT, b"\xf4\x90\x80\x80"))
+def test_byte_by_byte(wire):
+    twins = Twins(1 << 20, 1000)
+    for index in range(len(wire)):
+        twins.receive(wire[index : index + 1])
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 262_143, 262_144, 262_145, 600_000, 1_048_576])
+@pytest.mark.parametrize("step", [1_000, 65_536, 262_144, 1 << 21])
+@pytest.mark.parametrize("opcode", [opcodes.TEXT, opcodes.BINARY])
+def test_large_messages_in_pieces(size, step, opcode):
+    payload = ("Füße! " * (size // 6 + 1)).encode()[:size].decode(errors="ignore").encode()
+    wire = peer.frame(opcode, payload) + peer.text("next")
+    twins = Twins(1 << 20, 1000)
+    events = []
+    for start in range(0, len(wire), step):
+        events += twins.receive(wire[start : start + step])
+    assert events == [payload.decode() if opcode == opcodes.TEXT else payload, "next"]
+
+
+ACTIONS = st.one_of(
+    st.tuples(st.just("send"), st.sampled_from((1, 2)), st.binary(max_size=200)),
+    st.tuples(st.just("send"), st.just(2), st.sampled_from((bytes(16_384), bytes(16_385), bytes(65_536)))),
+    st.tuples(st.just("send_encoded"), st.binary(min_size=2, max_size=9)),
+    st.tuples(st.just("ping"), st.binary(max_size=127)),
+    st.tuples(st.just("pong"), st.binary(max_size=125)),
+    st.tuples(st.just("close"), st.sampled_from((1000, 1005, 1006, 4000)), st.text(max_size=5)),
+    st.tuples(st.just("sent"), st.integers(1, 300)),
+)
+
+
+@given(st.lists(ACTIONS, max_size=12))
+def test_the_same_calls_give_the_same_bytes(actions):
+    twins = Twins(1 << 20, 1000)
+    waiting = 0
+    for name, *args in actions:
+        if name == "sent":
+            args = [min(args[0], waiting)]
+            if not args[0]:
+                continue
+        getattr(twins, name)(*args)
+        waiting = twins._endpoints[0].output_size
