@@ -29,6 +29,7 @@ from geventkws.lifecycle import ConnectionClosed, Host, Lifecycle, State, Told
 from geventkws.protocol import opcodes
 from geventkws.protocol.close import close_payload
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
+from geventkws.protocol.deflate import Deflate
 from geventkws.protocol.endpoint import Broadcast
 from geventkws.request import Request
 from geventkws.service import WebSocketService, pull_style_run
@@ -68,8 +69,9 @@ class WebSocketConnection(Lifecycle):
         request: Request,
         path_params: Mapping[str, str] = NO_PARAMETERS,
         subprotocol: str | None = None,
+        deflate: Deflate | None = None,
     ) -> None:
-        super().__init__(transport, host, service)
+        super().__init__(transport, host, service, deflate)
         self.request = request
         """The upgrade request: path, query, headers, cookies, remote address."""
         self.path_params = path_params

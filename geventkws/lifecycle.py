@@ -30,6 +30,7 @@ from geventkws.frameloop import FrameLoop
 from geventkws.options import ServerOptions
 from geventkws.protocol.close import Close
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
+from geventkws.protocol.deflate import Deflate
 from geventkws.protocol.errors import ProtocolError
 from geventkws.protocol.messages import Event, Ping
 from geventkws.service import WebSocketService
@@ -111,8 +112,10 @@ class Lifecycle(Channel):
     service: WebSocketService
     """The service that this connection belongs to."""
 
-    def __init__(self, transport: Transport, host: Host, service: WebSocketService) -> None:
-        endpoint = Endpoint(service.max_message_size, host.options.max_fragments)
+    def __init__(
+        self, transport: Transport, host: Host, service: WebSocketService, deflate: Deflate | None
+    ) -> None:
+        endpoint = Endpoint(service.max_message_size, host.options.max_fragments, deflate)
         super().__init__(FrameLoop.current(), transport, endpoint, service, host.options)
         self.close_description = ""
         self.started_at = monotonic()

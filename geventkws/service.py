@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
+from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.protocol.headers import is_token
 from geventkws.protocol.origin import ANY_ORIGIN, parse_origin
 
@@ -38,8 +39,8 @@ class WebSocketService:
     max_message_size: int = 1024 * 1024
     """Bytes of a received message; the connection fails with 1009 beyond it."""
 
-    compression: bool = False
-    """Whether messages may be compressed, where the client and the server can (RFC 7692)."""
+    compression: bool | PerMessageDeflate = False
+    """Whether messages are compressed (RFC 7692), and how; ``True`` is ``PerMessageDeflate()``."""
 
     def connecting(self, request: Request) -> None:
         """Let a connection in by returning, or raise ``HandshakeError`` to refuse it with an HTTP answer.
@@ -75,8 +76,9 @@ class WebSocketService:
 def check_service(service: object) -> WebSocketService:
     """Return ``service`` if it can serve, so that a mistake shows at registration and not at a handshake.
 
-    Raises ``TypeError`` if it is not an instance of ``WebSocketService`` or ``subprotocols`` is a ``str``,
-    and ``ValueError`` if ``subprotocols`` or ``allowed_origins`` hold something that no client could match.
+    Raises ``TypeError`` if it is not an instance of ``WebSocketService``, ``subprotocols`` is a ``str`` or
+    ``compression`` neither a ``bool`` nor a ``PerMessageDeflate``, and ``ValueError`` if ``subprotocols``
+    or ``allowed_origins`` hold something that no client could match or ``connection_timeout`` is not above 0.
     """
     if isinstance(service, type) and issubclass(service, WebSocketService):
         raise TypeError(f"register an instance, {service.__name__}(...), not the class {service.__name__}")
@@ -89,7 +91,21 @@ def check_service(service: object) -> WebSocketService:
         if not is_token(subprotocol):
             raise ValueError(f"{owner}.subprotocols: {subprotocol!r} is no token (RFC 9110, 5.6.2)")
     _check_allowed_origins(owner, service.allowed_origins)
+    _check_connection_timeout(owner, service.connection_timeout)
+    if not isinstance(service.compression, (bool, PerMessageDeflate)):
+        raise TypeError(
+            f"{owner}.compression must be True, False or a PerMessageDeflate, not {service.compression!r}"
+        )
     return service
+
+
+def _check_connection_timeout(owner: str, timeout: object) -> None:
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"{owner}.connection_timeout must be a number of seconds or None, not {timeout!r}")
+    if not timeout > 0:
+        raise ValueError(f"{owner}.connection_timeout must be greater than 0 (None: never), not {timeout!r}")
 
 
 def _check_allowed_origins(owner: str, allowed: Sequence[str] | str | None) -> None:

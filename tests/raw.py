@@ -91,6 +91,16 @@ class RawClient:
             assert length > 65535
         return Frame(head[0] & 0x0F, self._take(length), bool(head[0] & 0x80))
 
+    def peek(self, size: int) -> bytes:
+        """Return what comes next and leave it there."""
+        while len(self.buffer) < size:
+            self._read_more()
+        return self.buffer[:size]
+
+    def clear_reserved_bits(self) -> None:
+        """Let the next frame pass for one without an extension."""
+        self.buffer = bytes((self.peek(1)[0] & 0x8F,)) + self.buffer[1:]
+
     def close_code(self) -> tuple[int | None, str]:
         """Read on to the server's close frame and return its code and reason."""
         while (frame := self.frame()).opcode != CLOSE:

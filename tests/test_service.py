@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
+from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.service import WebSocketService, check_service, pull_style_run
 
 
@@ -144,3 +145,20 @@ def test_a_service_with_a_method_run_is_of_the_pull_style():
 @pytest.mark.parametrize("attributes", [{}, {"run": None}, {"run": 60}])
 def test_a_service_without_a_method_run_is_of_the_push_style(attributes):
     assert pull_style_run(with_attributes(**attributes)) is None
+
+
+@pytest.mark.parametrize("compression", [True, False, PerMessageDeflate(level=9)])
+def test_compression_is_on_or_off_or_has_options(compression):
+    service = Echo()
+    service.compression = compression
+    assert check_service(service) is service
+
+
+@pytest.mark.parametrize("compression", [None, 1, "deflate", PerMessageDeflate])
+def test_a_compression_that_is_none_is_a_type_error(compression):
+    service = Echo()
+    service.compression = compression
+    with pytest.raises(
+        TypeError, match=r"^Echo\.compression must be True, False or a PerMessageDeflate, not"
+    ):
+        check_service(service)

@@ -26,6 +26,7 @@ class EchoService(WebSocketService):
     """Sends each message back to where it came from."""
 
     connection_timeout = 60
+    compression = True
 
     def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
         """Answer ``message`` with itself, in the type it came in."""

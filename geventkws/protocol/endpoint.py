@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from geventkws.protocol import opcodes
 from geventkws.protocol.close import close_payload
+from geventkws.protocol.deflate import Compression, Deflate
 from geventkws.protocol.frames import FrameParser, encode_frame, encode_head
 from geventkws.protocol.messages import Event
 
@@ -36,11 +37,38 @@ def encode_message(message: Message, as_binary: bool | None = None) -> tuple[int
     return opcodes.BINARY, payload
 
 
+class Broadcast:
+    """One message for many connections: encoded once, and compressed once a set of parameters."""
+
+    __slots__ = ("_compress", "_frames", "_opcode", "_payload")
+
+    def __init__(self, message: Message, as_binary: bool | None = None, compress: bool | None = None) -> None:
+        """Take a message as ``encode_message`` does; ``compress`` is that of ``Endpoint.send``."""
+        self._opcode, self._payload = encode_message(message, as_binary)
+        self._compress = compress
+        self._frames: dict[Compression | None, bytes] = {}
+
+    def frame_for(self, deflate: Deflate | None) -> bytes:
+        """Return the frame for an endpoint with this ``deflate``; it must then be sent there, and once."""
+        if deflate is not None and deflate.compression is None:
+            # Compressed with what this connection alone was sent before.
+            return encode_frame(*deflate.encode(self._opcode, self._payload, self._compress))
+        key = None if deflate is None else deflate.compression
+        frame = self._frames.get(key)
+        if frame is None:
+            opcode, payload = self._opcode, self._payload
+            if deflate is not None:
+                opcode, payload = deflate.encode(opcode, payload, self._compress)
+            frame = self._frames[key] = encode_frame(opcode, payload)
+        return frame
+
+
 class Endpoint:
     """The state of the conversation, and the bytes that wait to be sent.
 
     ``output`` is the list of chunks to send and ``output_size`` the bytes in it. After ``close``
-    nothing more is ever added to it (RFC 6455, sections 5.5.1 and 7.1.7).
+    nothing more is ever added to it (RFC 6455, sections 5.5.1 and 7.1.7). ``deflate`` is what compresses
+    and inflates messages, where that was negotiated.
     """
 
     __slots__ = (
@@ -48,14 +76,16 @@ class Endpoint:
         "bytes_received",
         "bytes_sent",
         "close_sent",
+        "deflate",
         "messages_received",
         "messages_sent",
         "output",
         "output_size",
     )
 
-    def __init__(self, max_message_size: int, max_fragments: int) -> None:
-        self._parser = FrameParser(max_message_size, max_fragments)
+    def __init__(self, max_message_size: int, max_fragments: int, deflate: Deflate | None = None) -> None:
+        self._parser = FrameParser(max_message_size, max_fragments, deflate)
+        self.deflate = deflate
         self.output: list[bytes | memoryview] = []
         self.output_size = 0
         self.close_sent = False
@@ -73,11 +103,13 @@ class Endpoint:
                 self.messages_received += 1
         return events
 
-    def send(self, opcode: int, payload: bytes) -> None:
-        """Send a text or binary message in one frame."""
+    def send(self, opcode: int, payload: bytes, compress: bool | None = None) -> None:
+        """Send a text or binary message in one frame, compressed as ``Deflate.encode`` decides."""
         if self.close_sent:
             return
         self.messages_sent += 1
+        if self.deflate is not None:
+            opcode, payload = self.deflate.encode(opcode, payload, compress)
         if len(payload) > JOIN_MAX:
             self._put(encode_head(opcode, len(payload)))
             self._put(payload)

@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
+from geventkws.protocol import opcodes
 from geventkws.protocol.close import Close
+from geventkws.protocol.deflate import RSV1, Deflate
 from geventkws.protocol.errors import ProtocolError, violation
 from geventkws.protocol.masking import apply_mask
 from geventkws.protocol.messages import Event, MessageAssembler
@@ -52,11 +54,24 @@ class FrameParser:
     piece by piece, so that its rules are enforced as the bytes arrive.
     """
 
-    __slots__ = ("_assembler", "_done", "_head", "_in_payload", "_masking_key", "_offset", "_remaining")
+    __slots__ = (
+        "_assembler",
+        "_done",
+        "_head",
+        "_in_payload",
+        "_masking_key",
+        "_offset",
+        "_remaining",
+        "_reserved",
+    )
 
-    def __init__(self, max_message_size: int, max_fragments: int) -> None:
-        """Accept messages of up to ``max_message_size`` bytes in up to ``max_fragments`` frames."""
-        self._assembler = MessageAssembler(max_message_size, max_fragments)
+    def __init__(self, max_message_size: int, max_fragments: int, deflate: Deflate | None = None) -> None:
+        """Accept messages of up to ``max_message_size`` bytes in up to ``max_fragments`` frames.
+
+        ``deflate`` inflates the compressed ones, where that was negotiated.
+        """
+        self._assembler = MessageAssembler(max_message_size, max_fragments, deflate)
+        self._reserved = RSV if deflate is None else RSV & ~RSV1
         self._head = b""
         self._in_payload = False
         self._masking_key = b""
@@ -113,9 +128,12 @@ class FrameParser:
         if len(head) < 2:
             return None
         first, second = head[0], head[1]
-        if first & RSV:
+        if first & self._reserved:
             # "MUST be 0 unless an extension is negotiated that defines meanings" (5.2)
             raise violation("Reserved bits must be 0 unless an extension that uses them was negotiated")
+        if first & RSV1 and first & OPCODE not in (opcodes.TEXT, opcodes.BINARY):
+            # Compressed are messages as a whole, and no control frames (RFC 7692, sections 5 and 6.1)
+            raise violation("Only the first frame of a message may say by RSV1 that it is compressed")
         if not second & MASK:
             # "The server MUST close the connection upon receiving a frame that is not masked." (5.1)
             raise violation("Frames sent by a client must be masked")
@@ -130,7 +148,7 @@ class FrameParser:
             length = _extended_length(head[2:size])
         if len(head) < size + 4:
             return None
-        self._assembler.begin(bool(first & FIN), first & OPCODE, length)
+        self._assembler.begin(bool(first & FIN), first & OPCODE, length, bool(first & RSV1))
         self._masking_key = head[size : size + 4]
         self._offset, self._remaining, self._in_payload = 0, length, True
         return size + 4

@@ -28,6 +28,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from geventkws.protocol.extensions import PerMessageDeflate, negotiate_deflate
 from geventkws.protocol.headers import Headers, is_token, list_members, tokens
 from geventkws.protocol.origin import origin_allowed, parse_authority
 
@@ -90,13 +91,18 @@ class HandshakePolicy(Protocol):
     def allowed_origins(self) -> Sequence[str] | str | None:
         """The origins that may connect, as ``origin_allowed`` takes them."""
 
+    @property
+    def compression(self) -> bool | PerMessageDeflate:
+        """Whether and how messages may be compressed, as ``negotiate_deflate`` takes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A handshake to be completed: the header fields of the 101 answer and the chosen subprotocol."""
+    """A handshake to be completed: the header fields of the 101 answer, and what they say was agreed."""
 
     headers: list[tuple[str, str]]
     subprotocol: str | None
+    compression: PerMessageDeflate | None = None
 
 
 def is_upgrade(headers: Headers) -> bool:
@@ -132,7 +138,11 @@ def negotiate(method: str, version: str, headers: Headers, service: HandshakePol
     ]
     if subprotocol is not None:
         answer.append(("Sec-WebSocket-Protocol", subprotocol))
-    return Acceptance(answer, subprotocol)
+    agreement = negotiate_deflate(headers.get_all("Sec-WebSocket-Extensions"), service.compression)
+    if agreement is None:
+        return Acceptance(answer, subprotocol)
+    answer.append(("Sec-WebSocket-Extensions", agreement.answer))
+    return Acceptance(answer, subprotocol, agreement.compression)
 
 
 def _check_request_line(method: str, version: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from geventkws.protocol import opcodes
 from geventkws.protocol.close import Close, parse_close
+from geventkws.protocol.deflate import Deflate, Inflation
 from geventkws.protocol.errors import ProtocolError, too_large, violation
 from geventkws.protocol.utf8 import Utf8Validator, decode_text
 
@@ -36,23 +38,27 @@ class MessageAssembler:
     """Judges the frames of one connection in order and puts their payloads together.
 
     Per frame: ``begin`` with what its head says, before any payload is buffered; ``payload`` with
-    each unmasked piece; ``end``, which returns the event that the frame completes, if any. The
-    first two raise ``ProtocolError`` as soon as a rule is broken.
+    each unmasked piece; ``end``, which returns the event that the frame completes, if any. Each raises
+    ``ProtocolError`` as soon as a rule is broken. Compressed messages are inflated as they arrive, and
+    what is said of a message's size and text here is said of what was compressed.
     """
 
     __slots__ = (
         "_buffer",
         "_control",
         "_control_opcode",
+        "_deflate",
         "_fin",
         "_fragments",
+        "_inflation",
         "_max_fragments",
         "_max_message_size",
         "_message_opcode",
         "_validator",
     )
 
-    def __init__(self, max_message_size: int, max_fragments: int) -> None:
+    def __init__(self, max_message_size: int, max_fragments: int, deflate: Deflate | None = None) -> None:
+        self._deflate = deflate
         self._max_message_size = max_message_size
         self._max_fragments = max_fragments
         self._message_opcode: int | None = None
@@ -60,17 +66,18 @@ class MessageAssembler:
         self._fragments = 0
         self._buffer = bytearray()
         self._validator: Utf8Validator | None = None
+        self._inflation: Inflation | None = None
         self._control_opcode: int | None = None
         self._control = b""
 
-    def begin(self, fin: bool, opcode: int, length: int) -> None:
-        """Judge a frame by its head; ``length`` is its payload's, in bytes."""
+    def begin(self, fin: bool, opcode: int, length: int, compressed: bool = False) -> None:
+        """Judge a frame by its head; ``length`` is its payload's, in bytes, and ``compressed`` its RSV1."""
         if opcode not in opcodes.ASSIGNED:
             raise violation(f"Parsed a frame with an invalid operation code of {opcode}")
         if opcode >= opcodes.FIRST_CONTROL_OPCODE:
             self._begin_control(fin, opcode, length)
         else:
-            self._begin_data(fin, opcode, length)
+            self._begin_data(fin, opcode, length, compressed)
 
     def _begin_control(self, fin: bool, opcode: int, length: int) -> None:
         # "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be
@@ -85,7 +92,7 @@ class MessageAssembler:
             raise violation("Control frames are only allowed to have payload up to and including 125 octets")
         self._control_opcode = opcode
 
-    def _begin_data(self, fin: bool, opcode: int, length: int) -> None:
+    def _begin_data(self, fin: bool, opcode: int, length: int, compressed: bool) -> None:
         if opcode == opcodes.CONTINUATION:
             if self._message_opcode is None:
                 raise violation("Continuation sent with prior binary or text frame")
@@ -95,10 +102,12 @@ class MessageAssembler:
         else:
             self._message_opcode = opcode
             self._validator = Utf8Validator() if opcode == opcodes.TEXT else None
+            if compressed and self._deflate is not None:
+                self._inflation = Inflation(self._deflate)
         self._fin = fin
         self._fragments += 1
-        if len(self._buffer) + length > self._max_message_size:
-            raise too_large(f"A message must be at most {self._max_message_size} bytes")
+        if self._inflation is None:
+            self._check_size(length)
         if self._fragments > self._max_fragments:
             raise too_large(f"A message must have at most {self._max_fragments} fragments")
 
@@ -106,10 +115,24 @@ class MessageAssembler:
         """Take the next unmasked piece of the frame's payload."""
         if self._control_opcode is not None:
             self._control += data
-            return
+        elif self._inflation is None:
+            self._append(data)
+        else:
+            self._append_inflated(self._inflation.feed(data))
+
+    def _append(self, data: bytes) -> None:
         if self._validator is not None:
             self._validator.feed(data)
         self._buffer += data
+
+    def _append_inflated(self, pieces: Iterator[bytes]) -> None:
+        for piece in pieces:
+            self._check_size(len(piece))
+            self._append(piece)
+
+    def _check_size(self, more: int) -> None:
+        if len(self._buffer) + more > self._max_message_size:
+            raise too_large(f"A message must be at most {self._max_message_size} bytes")
 
     def end(self) -> Event | None:
         """Return the event that the frame's last byte completes, ``None`` for a fragment."""
@@ -117,6 +140,10 @@ class MessageAssembler:
             return self._end_control()
         if not self._fin:
             return None
+        if self._inflation is not None:
+            self._append_inflated(self._inflation.finish())
+            self._inflation.keep(self._buffer)
+            self._inflation = None
         buffer, self._buffer = self._buffer, bytearray()
         opcode, self._message_opcode = self._message_opcode, None
         self._validator = None

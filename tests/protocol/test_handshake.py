@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.protocol.handshake import Acceptance, HandshakeError, accept_key, is_upgrade, negotiate
 from geventkws.protocol.headers import Headers
 
@@ -29,6 +30,7 @@ REQUEST = {
 class Policy:
     subprotocols: list[str] = field(default_factory=list)
     allowed_origins: list[str] | str | None = None
+    compression: bool | PerMessageDeflate = False
 
 
 def request(*lines, without=(), **replaced):
@@ -74,9 +76,33 @@ def test_without_a_subprotocol_the_answer_has_no_field_for_one():
     assert [name for name, _ in acceptance.headers] == ["Upgrade", "Connection", "Sec-WebSocket-Accept"]
 
 
-def test_an_offered_extension_is_not_taken():
+def test_an_offered_extension_is_not_taken_by_a_service_without_it():
     acceptance = accepted(request(("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")))
     assert "Sec-WebSocket-Extensions" not in dict(acceptance.headers)
+
+
+def test_an_extension_that_the_service_has_is_agreed_and_answered():
+    headers = request(
+        ("Sec-WebSocket-Protocol", "chat"),
+        ("Sec-WebSocket-Extensions", "permessage-deflate; unknown"),
+        ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"),
+    )
+    acceptance = accepted(headers, Policy(["chat"], compression=True))
+    assert acceptance.headers[3:] == [
+        ("Sec-WebSocket-Protocol", "chat"),
+        (
+            "Sec-WebSocket-Extensions",
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+        ),
+    ]
+    assert acceptance.compression == PerMessageDeflate()
+
+
+def test_a_declined_extension_refuses_no_connection():
+    headers = request(("Sec-WebSocket-Extensions", 'permessage-deflate; server_max_window_bits="10'))
+    acceptance = accepted(headers, Policy(compression=True))
+    assert "Sec-WebSocket-Extensions" not in dict(acceptance.headers)
+    assert acceptance.compression is None
 
 
 def test_the_accept_key_is_that_of_the_rfc():

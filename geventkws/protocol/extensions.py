@@ -1,0 +1,170 @@
+"""The negotiation of permessage-deflate (RFC 7692, section 7.1) as a pure function.
+
+A client offers the extension, perhaps several times with different parameters, in the order of its
+preference, and the first offer that can be accepted is. An offer with an unknown, a repeated or a
+malformed parameter is declined (section 7.1), which leaves the messages uncompressed: the connection
+opens all the same. A value in quotes, which no client sends, is taken for malformed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from geventkws.protocol.headers import OWS
+
+EXTENSION = "permessage-deflate"
+MAX_WINDOW_BITS = 15
+MIN_WINDOW_BITS = 8
+MIN_SERVER_WINDOW_BITS = 9
+"""zlib cannot make raw DEFLATE data for a window of 8 bits: its own of 9 bits would be too large for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerMessageDeflate:
+    """How a service compresses messages, for clients that can (RFC 7692): a value of ``compression``.
+
+    ``level`` is 1 (fast) to 9 (small). A message of fewer than ``threshold`` bytes is not compressed, unless
+    ``send`` is told to.
+
+    With ``server_no_context_takeover`` each message that is sent is compressed by itself. Without it
+    a message may refer to those before it, which makes it smaller, and each connection keeps a
+    compressor: 2 ** (``server_max_window_bits`` + 3) bytes, 256 KiB for 15. With
+    ``client_no_context_takeover`` the same is asked of the client; without it each connection keeps
+    the last 2 ** ``client_max_window_bits`` bytes that were inflated, 32 KiB for 15.
+
+    ``server_max_window_bits`` is 9 to 15; ``client_max_window_bits`` is 8 to 15 and is asked of the clients
+    that say they can limit their window (browsers do).
+
+    Raises ``TypeError`` and ``ValueError`` for what is no such value.
+    """
+
+    level: int = 2
+    threshold: int = 1024
+    server_max_window_bits: int = MAX_WINDOW_BITS
+    client_max_window_bits: int = MAX_WINDOW_BITS
+    server_no_context_takeover: bool = True
+    client_no_context_takeover: bool = True
+
+    def __post_init__(self) -> None:
+        self._check("level", 1, 9)
+        self._check("threshold", 0, None)
+        self._check("server_max_window_bits", MIN_SERVER_WINDOW_BITS, MAX_WINDOW_BITS)
+        self._check("client_max_window_bits", MIN_WINDOW_BITS, MAX_WINDOW_BITS)
+        for name in ("server_no_context_takeover", "client_no_context_takeover"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise TypeError(f"PerMessageDeflate: {name} must be True or False, not {value!r}")
+
+    def _check(self, name: str, least: int, most: int | None) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"PerMessageDeflate: {name} must be an int, not {value!r}")
+        if value < least or (most is not None and value > most):
+            limits = f"at least {least}" if most is None else f"{least} to {most}"
+            raise ValueError(f"PerMessageDeflate: {name} must be {limits}, not {value}")
+
+
+class Agreement(NamedTuple):
+    """An accepted offer: what both sides do from now on, and the server's ``Sec-WebSocket-Extensions``."""
+
+    compression: PerMessageDeflate
+    answer: str
+
+
+def negotiate_deflate(lines: Iterable[str], compression: bool | PerMessageDeflate) -> Agreement | None:
+    """Return what is agreed with a client about compression, ``None`` if nothing is.
+
+    ``lines`` are the values of its ``Sec-WebSocket-Extensions`` fields and ``compression`` is the service's.
+    """
+    if compression is False:
+        return None
+    options = PerMessageDeflate() if compression is True else compression
+    for offer in _offers(lines):
+        agreed = _agree(offer, options)
+        if agreed is not None:
+            return Agreement(agreed, _answer(offer, agreed))
+    return None
+
+
+Offer = dict[str, str | None]
+"""The parameters of an offer; the value of one that has none is ``None``."""
+
+# A member of a list whose quoted strings may hold commas (RFC 6455, 9.1). It matches whatever there is, so
+# that nothing is ever tried twice; a string that does not end goes on to the end of the line.
+_MEMBER = re.compile(r'(?:[^",]+|"[^"\\]*(?:\\.[^"\\]*)*"?)+', re.DOTALL)
+
+# "a decimal integer value without leading zeroes between 8 to 15, inclusive" (7.1.2.1, 7.1.2.2)
+_BITS = frozenset(str(bits) for bits in range(MIN_WINDOW_BITS, MAX_WINDOW_BITS + 1))
+
+_VALUES: dict[str, frozenset[str | None]] = {
+    "server_no_context_takeover": frozenset({None}),
+    "client_no_context_takeover": frozenset({None}),
+    "server_max_window_bits": _BITS,
+    "client_max_window_bits": _BITS | {None},
+}
+"""All parameters and the values that each may have in an offer."""
+
+
+def _offers(lines: Iterable[str]) -> Iterator[Offer]:
+    """Yield the well-formed offers of permessage-deflate, in order."""
+    for line in lines:
+        for member in _MEMBER.findall(line):
+            name, *parameters = (part.strip(OWS) for part in member.split(";"))
+            if name == EXTENSION:
+                offer = _parse(parameters)
+                if offer is not None:
+                    yield offer
+
+
+def _parse(parameters: list[str]) -> Offer | None:
+    """Return the parameters of an offer, ``None`` if it must be declined for one of them (7.1)."""
+    offer: Offer = {}
+    for parameter in parameters:
+        name, equals, text = parameter.partition("=")
+        value = text if equals else None
+        if name in offer or value not in _VALUES.get(name, ()):
+            return None
+        offer[name] = value
+    return offer
+
+
+def _agree(offer: Offer, options: PerMessageDeflate) -> PerMessageDeflate | None:
+    """Return what an offer and a service's options make together, ``None`` if zlib cannot do it."""
+    server_bits = min(options.server_max_window_bits, _bits(offer, "server_max_window_bits"))
+    if server_bits < MIN_SERVER_WINDOW_BITS:
+        return None
+    # Without the client's offer its window must not be limited (7.1.2.2).
+    client_bits = MAX_WINDOW_BITS
+    if "client_max_window_bits" in offer:
+        client_bits = min(options.client_max_window_bits, _bits(offer, "client_max_window_bits"))
+    return replace(
+        options,
+        server_max_window_bits=server_bits,
+        client_max_window_bits=client_bits,
+        server_no_context_takeover=options.server_no_context_takeover
+        or "server_no_context_takeover" in offer,
+        # In an offer it is a hint that the client will do without in any case (7.1.1.2).
+        client_no_context_takeover=options.client_no_context_takeover
+        or "client_no_context_takeover" in offer,
+    )
+
+
+def _bits(offer: Offer, name: str) -> int:
+    value = offer.get(name)
+    return MAX_WINDOW_BITS if value is None else int(value)
+
+
+def _answer(offer: Offer, agreed: PerMessageDeflate) -> str:
+    parts = [EXTENSION]
+    # The server may name these without having been asked (7.1.1.1, 7.1.1.2, 7.1.2.1).
+    if agreed.server_no_context_takeover:
+        parts.append("server_no_context_takeover")
+    if agreed.client_no_context_takeover:
+        parts.append("client_no_context_takeover")
+    if agreed.server_max_window_bits < MAX_WINDOW_BITS or "server_max_window_bits" in offer:
+        parts.append(f"server_max_window_bits={agreed.server_max_window_bits}")
+    if agreed.client_max_window_bits < MAX_WINDOW_BITS:
+        parts.append(f"client_max_window_bits={agreed.client_max_window_bits}")
+    return "; ".join(parts)

@@ -1,0 +1,108 @@
+"""permessage-deflate over real sockets, by a client that has it: ``websockets`` and raw frames."""
+
+from __future__ import annotations
+
+import zlib
+
+import pytest
+
+from geventkws import PerMessageDeflate, broadcast
+from tests.integration.conftest import Echo, Recorder, Serve
+from tests.raw import TEXT, Frame, RawClient, close_frame, masked
+
+OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+RSV1 = 0x40
+
+
+def compressed_text(text: str) -> bytes:
+    deflater = zlib.compressobj(wbits=-15)
+    payload = deflater.compress(text.encode()) + deflater.flush(zlib.Z_SYNC_FLUSH)
+    frame = bytearray(masked(TEXT, payload[:-4]))
+    frame[0] |= RSV1
+    return bytes(frame)
+
+
+def inflated_text(client: RawClient, inflater=None) -> str:
+    """Return the next message, which must be compressed."""
+    head = client.peek(1)[0]
+    assert head & RSV1, "the message is not compressed"
+    client.clear_reserved_bits()
+    inflater = inflater or zlib.decompressobj(wbits=-15)
+    return (inflater.decompress(client.frame().payload + b"\0\0\xff\xff")).decode()
+
+
+class Compressing(Echo):
+    compression = True
+
+
+@pytest.mark.parametrize("compression", [True, PerMessageDeflate(), PerMessageDeflate(threshold=0)])
+def test_messages_are_compressed_both_ways(serve: Serve, compression) -> None:
+    service = Compressing()
+    service.compression = compression
+    client = serve(service).connect("/service", OFFER)
+    assert "Sec-WebSocket-Extensions: permessage-deflate" in client.head
+    text = "hello, " * 1000
+    client.send(compressed_text(text))
+    assert inflated_text(client) == text
+    service.expect("connected")
+    service.expect("received", text)
+
+
+def test_context_taken_over_by_both_sides(serve: Serve) -> None:
+    service = Compressing()
+    service.compression = PerMessageDeflate(server_no_context_takeover=False, client_no_context_takeover=False)
+    client = serve(service).connect("/service", OFFER)
+    assert "no_context_takeover" not in client.head
+    inflater = zlib.decompressobj(wbits=-15)
+    for index in range(5):
+        text = f"number {index}: " + "the same again and again, " * 40
+        client.send(masked(TEXT, text))
+        assert inflated_text(client, inflater) == text
+
+
+def test_short_messages_and_those_that_say_so_stay_as_they_are(serve: Serve) -> None:
+    def received(text, connection) -> None:
+        connection.send("x" * 5000, compress=False)
+
+    service = Recorder(received=received)
+    service.compression = True
+    client = serve(service).connect("/service", OFFER)
+    client.send(masked(TEXT, "go"))
+    assert client.frame() == Frame(TEXT, b"x" * 5000)
+
+
+def test_a_client_without_the_extension_is_served_without(serve: Serve) -> None:
+    client = serve(Compressing()).connect()
+    assert "Extensions" not in client.head
+    client.send(masked(TEXT, "hello, " * 1000))
+    assert client.frame() == Frame(TEXT, b"hello, " * 1000)
+
+
+def test_a_service_that_does_not_opt_in_declines(serve: Serve) -> None:
+    client = serve(Echo()).connect("/service", OFFER)
+    assert "Extensions" not in client.head
+    client.send(compressed_text("hello"))
+    assert client.close_code()[0] == 1002
+
+
+def test_a_broadcast_reaches_each_client_in_its_own_way(serve: Serve) -> None:
+    service = Recorder(received=lambda text, connection: broadcast(service.connections, text * 1000))
+    service.compression = True
+    site = serve(service)
+    plain, deflated = site.connect(), site.connect("/service", OFFER)
+    for _ in range(2):
+        service.expect("connected")
+    plain.send(masked(TEXT, "again "))
+    assert plain.frame() == Frame(TEXT, b"again " * 1000)
+    assert inflated_text(deflated) == "again " * 1000
+
+
+def test_a_bomb_is_1009(serve: Serve) -> None:
+    service = Compressing()
+    site = serve(service)
+    client = site.connect("/service", OFFER)
+    client.send(compressed_text("\0" * (8 << 20)))
+    assert client.close_code()[0] == 1009
+    other = site.connect("/service", OFFER)
+    other.send(close_frame(1000))
+    assert other.close_code() == (1000, "")
