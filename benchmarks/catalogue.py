@@ -1,0 +1,132 @@
+"""What is measured: the peers and the workloads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["load", "idle", "http"]
+"""How a workload is measured: by the load generator, by memory, by wrk."""
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Something that servers do, and how the load generator is asked for it."""
+
+    name: str
+    title: str
+    kind: Kind
+    arguments: tuple[str, ...]
+    """Of the load generator; for ``http``, the path, and then arguments of wrk."""
+    tls: bool = False
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server: a program in ``peers/`` and its environment variables."""
+
+    name: str
+    title: str
+    module: str
+    distributions: tuple[str, ...]
+    """The distributions whose versions matter."""
+    websocket: bool = True
+    http: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def does(self, workload: Workload) -> bool:
+        """Whether this peer is measured with this workload."""
+        return self.http if workload.kind == "http" else self.websocket
+
+
+def _echo(name: str, title: str, *arguments: str, tls: bool = False) -> Workload:
+    return Workload(name, title, "load", ("echo", *arguments), tls)
+
+
+WORKLOADS = (
+    _echo("echo-64", "Echo, 64 B, 100 connections", "--size=64"),
+    _echo("echo-64-deep", "Echo, 64 B, 100 connections, 16 in flight on each", "--size=64", "--depth=16"),
+    _echo("echo-text", "Echo, 64 B of text with non-ASCII, 100 connections", "--size=64", "--text"),
+    _echo("echo-16k", "Echo, 16 KiB, 100 connections", "--size=16384"),
+    _echo("echo-1m", "Echo, 1 MiB, 10 connections", f"--size={MIB}", "--connections=10"),
+    _echo("echo-tls", "Echo, 64 B over TLS, 100 connections", "--size=64", tls=True),
+    Workload("fanout", "Fan-out of 64 B to 1,000 receivers", "load", ("fanout", "--connections=1000")),
+    Workload(
+        "fanout-4",
+        "Fan-out of 64 B to 1,000 receivers, 4 in flight",
+        "load",
+        ("fanout", "--connections=1000", "--depth=4"),
+    ),
+    Workload(
+        "handshakes",
+        "Connect, upgrade, close; 32 at once",
+        "load",
+        ("handshakes", "--connections=32"),
+    ),
+    Workload("idle", "10,000 idle connections, a browser's headers", "idle", ("--connections=10000",)),
+    Workload("idle-tls", "1,000 idle connections over TLS", "idle", ("--connections=1000",), tls=True),
+    Workload("http-hello", "HTTP, 13 B, 50 keep-alive connections", "http", ("/hello",)),
+    Workload(
+        "http-close",
+        "HTTP, 13 B, a connection for each request",
+        "http",
+        ("/hello", "-H", "Connection: close"),
+    ),
+    Workload("http-json", "HTTP, 10 KiB of JSON", "http", ("/json",)),
+    Workload("http-file", "HTTP, a file of 1 MiB", "http", ("/file",)),
+    Workload("http-upload", "HTTP, POST of 10 KiB", "http", ("/upload",)),
+)
+
+_GEVENTKWS = ("geventkws", "gevent", "httptools")
+
+PEERS = (
+    Peer("geventkws", "geventkws", "geventkws", _GEVENTKWS, http=True),
+    Peer(
+        "geventkws-pure",
+        "geventkws, pure Python",
+        "geventkws",
+        _GEVENTKWS,
+        http=True,
+        environment={"GEVENTKWS_PURE": "1"},
+    ),
+    Peer(
+        "geventkws-libuv",
+        "geventkws on libuv",
+        "geventkws",
+        _GEVENTKWS,
+        environment={"GEVENT_LOOP": "libuv"},
+    ),
+    Peer("socketify", "socketify (uWebSockets)", "socketify", ("socketify",)),
+    Peer("picows", "picows, uvloop", "picows", ("picows", "uvloop")),
+    Peer("aiohttp", "aiohttp, uvloop", "aiohttp", ("aiohttp", "uvloop")),
+    Peer("websockets", "websockets, uvloop", "websockets", ("websockets", "uvloop")),
+    Peer(
+        "uvicorn", "uvicorn, uvloop", "uvicorn", ("uvicorn", "uvloop", "httptools", "websockets"), http=True
+    ),
+    Peer("gevent-websocket", "gevent-websocket", "gevent_websocket", ("gevent-websocket", "gevent")),
+    Peer("flask-sock", "flask-sock, gunicorn gevent", "flask_sock", ("flask-sock", "gunicorn", "gevent")),
+    Peer("pywsgi", "gevent pywsgi", "pywsgi", ("gevent",), websocket=False, http=True),
+    Peer(
+        "gunicorn-gevent",
+        "gunicorn, gevent",
+        "gunicorn",
+        ("gunicorn", "gevent"),
+        websocket=False,
+        http=True,
+        environment={"GUNICORN_CMD_ARGS": "--worker-class=gevent"},
+    ),
+    Peer(
+        "gunicorn-gthread",
+        "gunicorn, gthread",
+        "gunicorn",
+        ("gunicorn",),
+        websocket=False,
+        http=True,
+        environment={"GUNICORN_CMD_ARGS": "--worker-class=gthread --threads=8"},
+    ),
+    Peer("waitress", "waitress", "waitress", ("waitress",), websocket=False, http=True),
+    Peer("granian", "granian (WSGI)", "granian", ("granian",), websocket=False, http=True),
+)

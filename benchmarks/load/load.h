@@ -1,0 +1,158 @@
+/* A load generator for WebSocket servers: one process, one thread, one epoll loop.
+ *
+ *   main.c        the command line, and the report as one line of JSON
+ *   measure.c     warm-up and measured time, counters, latencies, CPU time of the server
+ *   payload.c     what the messages contain, so that no two of them are alike
+ *   frames.c      masked frames out, and a parser for what comes back (RFC 6455, section 5)
+ *   connection.c  sockets, TLS, the upgrade, buffered writing
+ *   echo.c fanout.c handshakes.c idle.c    the workloads
+ *
+ * Whatever is not as it must be ends the program through fail(): a server is measured only while it is right.
+ */
+
+#ifndef LOAD_H
+#define LOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { MAX_SERVER_PROCESSES = 64 };
+
+struct options {
+    const char *host;      /* an IPv4 address */
+    int port;
+    const char *path;      /* NULL: the workload's own */
+    bool tls;
+    bool text;             /* text messages with non-ASCII characters, instead of binary ones */
+    size_t size;           /* bytes of payload in a message */
+    unsigned depth;        /* messages in flight: on each connection, or of the sender of a fan-out */
+    unsigned connections;  /* connections, receivers of a fan-out, or connectors at once */
+    double seconds;        /* measured time, which follows ... */
+    double warmup;         /* ... this time, which is not */
+    pid_t servers[MAX_SERVER_PROCESSES]; /* whose CPU time is read */
+    unsigned server_count;
+};
+
+/* main.c */
+
+/* Prints {"errors": 1, "error": the message} and ends the program. */
+_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* measure.c */
+
+uint64_t now_ns(void);
+void measure_start(const struct options *options);
+
+/* Tells the time. Returns false once the measured time is over. */
+bool measure_continues(uint64_t now);
+
+/* Counts messages and notes latencies; before and after the measured time both do nothing. */
+void measure_messages(uint64_t count);
+void measure_latency(uint64_t ns);
+
+struct result {
+    uint64_t messages;
+    double seconds;
+    double p50_us, p99_us;
+    double server_cpu_s; /* CPU time of all processes of the server; negative: no process was named */
+    double load_cpu;     /* part of a core that this program used; near 1: it was the limit, not the server */
+};
+
+struct result measure_result(void);
+
+/* payload.c */
+
+/* Makes the common part of all payloads. Every payload is stamped with who sent it and its number. */
+void payload_prepare(size_t size, bool text);
+size_t payload_size(void);
+void payload_write(uint8_t *to, uint32_t sender, uint32_t number);
+
+/* Whether these bytes are what the payload has at this offset. */
+bool payload_matches(uint32_t sender, uint32_t number, size_t offset, const uint8_t *bytes, size_t length);
+
+/* frames.c */
+
+enum opcode { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
+enum { MAX_FRAME_HEADER = 14, MAX_CONTROL_PAYLOAD = 125 };
+
+/* Writes the header of a masked frame, with a random masking key. Returns its length. */
+size_t frame_header(uint8_t to[MAX_FRAME_HEADER], enum opcode opcode, size_t payload_length);
+
+/* Masks a payload by the key that ends this header. */
+void frame_mask(uint8_t *payload, size_t length, const uint8_t *header_end);
+
+struct connection;
+
+/* What a workload does with the messages that arrive. */
+struct receiver {
+    void (*bytes)(struct connection *, const uint8_t *bytes, size_t length); /* a part, at message_length */
+    void (*message)(struct connection *);                                    /* its end */
+};
+
+struct parser {
+    uint8_t header[MAX_FRAME_HEADER];
+    uint8_t header_length;
+    bool in_payload;
+    bool fin;
+    uint8_t opcode;                         /* of the frame */
+    uint8_t message_opcode;                 /* of the message; CONTINUATION: none has begun */
+    uint64_t payload_left;
+    size_t message_length;                  /* bytes of the message so far */
+    uint8_t control_length;
+    uint8_t control[MAX_CONTROL_PAYLOAD];
+};
+
+void parse(struct connection *connection, const uint8_t *bytes, size_t length);
+
+/* connection.c */
+
+struct connection {
+    int fd;
+    void *tls;                              /* SSL *, or NULL */
+    uint32_t number;
+    const struct receiver *receiver;
+    struct parser parser;
+    uint8_t *out;                           /* bytes out_sent to out_length wait for the socket */
+    size_t out_sent, out_length, out_capacity;
+    bool waits_for_room;
+    uint32_t next_sent, next_received;      /* numbers of messages, for the workload */
+    uint64_t *sent_at;                      /* when, by number modulo depth */
+};
+
+/* Connects a TCP socket (blocking: on one machine this waits for the kernel only). The number picks one of several
+ * local addresses, so that the ports of one do not run out. */
+int tcp_connect(const struct options *options, uint32_t number);
+
+/* The request for an upgrade; with_browser_headers: 700 bytes, as of a browser. */
+size_t upgrade_request(char *to, size_t room, const struct options *options, const char *path,
+                       bool with_browser_headers);
+
+/* The length of a complete answer that accepts the upgrade, 0 while it is incomplete. Fails on any other. */
+size_t upgrade_answer(const char *head, size_t length);
+
+/* Opens a WebSocket connection and has epoll watch it. */
+void connection_open(struct connection *connection, const struct options *options, const char *path,
+                     bool with_browser_headers);
+
+void connection_queue_payload(struct connection *connection, const struct options *options, uint32_t sender,
+                              uint32_t number);
+void connection_queue_control(struct connection *connection, enum opcode opcode, const uint8_t *payload,
+                              size_t length);
+void connection_flush(struct connection *connection);
+
+/* Waits for events and has the receivers called, then sends what was queued. Fails after a silence of 10 s.
+ * Returns the time of the wake-up. */
+uint64_t connections_poll(void);
+
+/* The epoll instance, for a workload that watches more. */
+int connections_epoll(void);
+
+/* the workloads */
+void run_echo(const struct options *options);
+void run_fanout(const struct options *options);
+void run_handshakes(const struct options *options);
+void run_idle(const struct options *options);
+
+#endif

@@ -1,0 +1,154 @@
+/* The command line and the report. */
+
+#include "load.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char USAGE[] =
+    "usage: load WORKLOAD --port PORT [options]\n"
+    "\n"
+    "workloads\n"
+    "  echo        every connection has DEPTH messages in flight, each echo is checked      (path /echo)\n"
+    "  fanout      one sender, CONNECTIONS receivers, DEPTH messages in flight         (path /broadcast)\n"
+    "  handshakes  CONNECTIONS at once connect, upgrade and close, again and again          (path /echo)\n"
+    "  idle        opens CONNECTIONS with a browser's headers and holds them until standard input ends\n"
+    "\n"
+    "options\n"
+    "  --host ADDRESS      IPv4 address of the server (127.0.0.1)\n"
+    "  --path PATH         another path than the workload's\n"
+    "  --tls               over TLS; the certificate is not verified\n"
+    "  --size BYTES        payload of a message (64)\n"
+    "  --text              text messages with non-ASCII characters, instead of binary ones\n"
+    "  --depth N           messages in flight (1)\n"
+    "  --connections N     (100)\n"
+    "  --seconds S         measured time (3)\n"
+    "  --warmup S          time before it (0.5)\n"
+    "  --pid PID[,PID...]  the server's processes: their CPU time per message is reported\n"
+    "\n"
+    "Prints one line of JSON. Any wrong answer ends the run: {\"errors\": 1, \"error\": \"...\"}, exit status 1.\n";
+
+/* Prints a JSON string: control characters and what is not ASCII become "?", for it may come from the server. */
+static void print_json_string(const char *text)
+{
+    putchar('"');
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            putchar('\\');
+        putchar(*text >= ' ' && *text <= '~' ? *text : '?');
+    }
+    putchar('"');
+}
+
+_Noreturn void fail(const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    printf("{\"errors\": 1, \"error\": ");
+    print_json_string(text);
+    printf("}\n");
+    exit(EXIT_FAILURE);
+}
+
+static _Noreturn void usage_error(const char *what)
+{
+    fprintf(stderr, "load: %s\n\n%s", what, USAGE);
+    exit(2);
+}
+
+static double number(const char *option, const char *text, double least, double most)
+{
+    char *end, message[128];
+    double value = strtod(text, &end);
+    if (end != text && !*end && value >= least && value <= most)
+        return value;
+    snprintf(message, sizeof message, "--%s must be a number from %g to %g, not %s", option, least, most, text);
+    usage_error(message);
+}
+
+static void read_pids(struct options *options, char *list)
+{
+    for (char *pid = strtok(list, ","); pid; pid = strtok(NULL, ",")) {
+        if (options->server_count == MAX_SERVER_PROCESSES)
+            usage_error("too many processes in --pid");
+        options->servers[options->server_count++] = (pid_t)number("pid", pid, 1, 1 << 30);
+    }
+}
+
+static struct options read_options(int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"host", required_argument, NULL, 'a'},    {"port", required_argument, NULL, 'p'},
+        {"path", required_argument, NULL, 'u'},    {"tls", no_argument, NULL, 'e'},
+        {"text", no_argument, NULL, 't'},          {"size", required_argument, NULL, 's'},
+        {"depth", required_argument, NULL, 'd'},   {"connections", required_argument, NULL, 'c'},
+        {"seconds", required_argument, NULL, 'l'}, {"warmup", required_argument, NULL, 'w'},
+        {"pid", required_argument, NULL, 'i'},     {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0}};
+    struct options options = {
+        .host = "127.0.0.1", .size = 64, .depth = 1, .connections = 100, .seconds = 3, .warmup = 0.5};
+    int option, index;
+    while ((option = getopt_long(argc, argv, "", known, &index)) != -1) {
+        switch (option) {
+        case 'a': options.host = optarg; break;
+        case 'u': options.path = optarg; break;
+        case 'e': options.tls = true; break;
+        case 't': options.text = true; break;
+        case 'p': options.port = (int)number("port", optarg, 1, 65535); break;
+        case 's': options.size = (size_t)number("size", optarg, 0, 1 << 30); break;
+        case 'd': options.depth = (unsigned)number("depth", optarg, 1, 1 << 16); break;
+        case 'c': options.connections = (unsigned)number("connections", optarg, 1, 1 << 20); break;
+        case 'l': options.seconds = number("seconds", optarg, 0.01, 3600); break;
+        case 'w': options.warmup = number("warmup", optarg, 0, 3600); break;
+        case 'i': read_pids(&options, optarg); break;
+        case 'h': fputs(USAGE, stdout); exit(EXIT_SUCCESS);
+        default: usage_error("unknown option, or a value is missing");
+        }
+    }
+    if (optind != argc - 1)
+        usage_error("name one workload");
+    if (!options.port)
+        usage_error("--port is missing");
+    return options;
+}
+
+static void print_report(const char *workload)
+{
+    struct result result = measure_result();
+    if (!result.messages)
+        fail("not one message in %.2f s", result.seconds);
+    printf("{\"workload\": \"%s\", \"messages\": %llu, \"seconds\": %.4f, \"messages_per_second\": %.1f, ", workload,
+           (unsigned long long)result.messages, result.seconds, (double)result.messages / result.seconds);
+    printf("\"p50_us\": %.1f, \"p99_us\": %.1f, ", result.p50_us, result.p99_us);
+    if (result.server_cpu_s >= 0)
+        printf("\"cpu_us_per_message\": %.4f, \"server_cpu\": %.3f, ",
+               result.server_cpu_s * 1e6 / (double)result.messages, result.server_cpu_s / result.seconds);
+    printf("\"load_cpu\": %.3f, \"errors\": 0}\n", result.load_cpu);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(const struct options *);
+    } workloads[] = {{"echo", run_echo}, {"fanout", run_fanout}, {"handshakes", run_handshakes}, {"idle", run_idle}};
+    struct options options = read_options(argc, argv);
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
+    payload_prepare(options.size, options.text);
+    for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
+        if (strcmp(argv[optind], workloads[i].name) != 0)
+            continue;
+        workloads[i].run(&options);
+        if (workloads[i].run != run_idle)
+            print_report(workloads[i].name);
+        return EXIT_SUCCESS;
+    }
+    usage_error("unknown workload");
+}

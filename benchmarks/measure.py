@@ -1,0 +1,156 @@
+"""Measures a workload on a running server."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import resource
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.catalogue import Workload
+from benchmarks.peers import http_app
+from benchmarks.server import ADDRESS, Server, pinned
+from benchmarks.toolchain import HERE, find_wrk
+
+Values = dict[str, float]
+"""What was measured: ``messages_per_second``, ``cpu_us_per_message``, ``p50_us``, ``p99_us`` and ``load_cpu``
+(the part of its core that the load generator used), or ``kib_per_connection``."""
+
+UPLOAD_SIZE = 10240
+WRK_CONNECTIONS = 50
+SETTLE = 0.3
+"""Seconds for the last connections' greenlets or tasks to come to rest, before the memory is read."""
+RUN_TIMEOUT = 60.0
+"""Seconds beside the measured time, for opening the connections and for what is in flight at the end."""
+IDLE_BEFORE = 100
+"""Connections that are open when the memory is first read: what a server allocates once is then there."""
+
+
+class MeasurementError(Exception):
+    """The server did something wrong, or the load generator could not do its work."""
+
+
+class Meter:
+    """Measures, with the load generator on its own cores."""
+
+    def __init__(self, load_generator: Path, cores: Iterable[int], seconds: float) -> None:
+        self.load_generator = load_generator
+        self.cores = frozenset(cores)
+        self.seconds = seconds
+
+    def measure(self, workload: Workload, server: Server) -> Values:
+        """Return what this workload measures on the server; raises ``MeasurementError``."""
+        by_kind = {"load": self._by_load, "idle": self._idle, "http": self._by_wrk}
+        return by_kind[workload.kind](workload, server)
+
+    def _by_load(self, workload: Workload, server: Server) -> Values:
+        command = self._load_command(workload, server, *workload.arguments)
+        command += [f"--seconds={self.seconds}", f"--warmup={min(0.5, self.seconds / 2)}"]
+        command.append(f"--pid={','.join(map(str, server.processes()))}")
+        report = _report(self._run(command))
+        return {key: value for key, value in report.items() if isinstance(value, float)}
+
+    def _idle(self, workload: Workload, server: Server) -> Values:
+        with self._held(workload, server, f"--connections={IDLE_BEFORE}"):
+            before = server.memory_kib()
+            with self._held(workload, server, *workload.arguments) as count:
+                return {"kib_per_connection": (server.memory_kib() - before) / count}
+
+    @contextmanager
+    def _held(self, workload: Workload, server: Server, *arguments: str) -> Iterator[int]:
+        """Hold idle connections within the ``with`` block; the value is their number."""
+        command = self._load_command(workload, server, "idle", *arguments)
+        with pinned(self.cores):
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with process:  # its end closes the standard input of the load generator, which then ends
+            assert process.stdout is not None
+            report = _report(process.stdout.readline())
+            time.sleep(SETTLE)
+            yield report["connections"]
+
+    def _by_wrk(self, workload: Workload, server: Server) -> Values:
+        path, *arguments = workload.arguments
+        check_http(server.port, path)
+        seconds = max(1, math.ceil(self.seconds))  # wrk knows whole seconds only
+        command = [find_wrk(), "--threads=1", f"--connections={WRK_CONNECTIONS}", f"--duration={seconds}s"]
+        command += [f"--script={HERE / 'load' / 'wrk.lua'}", *arguments]
+        command += [f"http://{ADDRESS}:{server.port}{path}", "--", path.strip("/")]
+        cpu, own_cpu = server.cpu_seconds(), _children_cpu()
+        output = self._run(command)
+        cpu, own_cpu = server.cpu_seconds() - cpu, _children_cpu() - own_cpu
+        report = _report(output)
+        if "Connection: close" not in arguments:
+            report["errors"] = report["errors"] + report["ends"]
+        requests, duration = report["messages"], report["seconds"]
+        if report["errors"] or not requests:
+            raise MeasurementError(f"wrk counted {report['errors']} errors in {requests:.0f} requests")
+        return {
+            "messages_per_second": requests / duration,
+            "cpu_us_per_message": cpu * 1e6 / requests,
+            "p50_us": report["p50_us"],
+            "p99_us": report["p99_us"],
+            "load_cpu": own_cpu / duration,
+        }
+
+    def _run(self, command: list[str]) -> str:
+        with pinned(self.cores):
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+        try:
+            return process.communicate(timeout=self.seconds + RUN_TIMEOUT)[0]
+        except subprocess.TimeoutExpired:
+            raise MeasurementError(f"not done after {self.seconds + RUN_TIMEOUT:g} s") from None
+        finally:
+            process.kill()
+            process.wait()
+
+    def _load_command(self, workload: Workload, server: Server, *arguments: str) -> list[str]:
+        tls = ["--tls"] if workload.tls else []
+        return [str(self.load_generator), *arguments, f"--port={server.port}", *tls]
+
+
+def check_http(port: int, path: str) -> None:
+    """Raise ``MeasurementError`` unless the server answers this path of ``http_app`` as it must."""
+    connection = http.client.HTTPConnection(ADDRESS, port, timeout=10)
+    try:
+        upload = path == "/upload"
+        connection.request("POST" if upload else "GET", path, body=bytes(UPLOAD_SIZE) if upload else None)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise MeasurementError(f"{path} was not answered: {error!r}") from error
+    finally:
+        connection.close()
+    expected = {
+        "/hello": http_app.HELLO,
+        "/json": http_app.DOCUMENT,
+        "/file": Path(http_app.FILE).read_bytes(),
+        "/upload": str(UPLOAD_SIZE).encode(),
+    }[path]
+    if response.status != 200 or body != expected:
+        raise MeasurementError(f"{path} was answered with {response.status} and {len(body)} wrong bytes")
+
+
+def _report(output: str) -> dict[str, Any]:
+    """Return the JSON object in the last line of a program's output."""
+    last = output.strip().rpartition("\n")[2]
+    try:
+        report = json.loads(last)
+    except ValueError:
+        raise MeasurementError(f"the load generator printed no report but {last!r}") from None
+    if "error" in report:
+        raise MeasurementError(report["error"])
+    assert isinstance(report, dict)
+    return report
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

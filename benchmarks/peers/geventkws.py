@@ -1,0 +1,53 @@
+"""geventkws, with its push services and the WSGI application beside them."""
+
+from __future__ import annotations
+
+import logging
+
+from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_options
+from benchmarks.peers.http_app import application
+from geventkws import ServiceRegistry, WebSocketConnection, WebSocketServer, WebSocketService, broadcast
+
+
+class Echo(WebSocketService):
+    """Sends every message back."""
+
+    max_message_size = MAX_MESSAGE_SIZE
+
+    def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
+        connection.send(message)
+
+
+class Broadcast(WebSocketService):
+    """Sends every message to all connections."""
+
+    def __init__(self) -> None:
+        self.connections: set[WebSocketConnection] = set()
+
+    def connected(self, connection: WebSocketConnection) -> None:
+        self.connections.add(connection)
+
+    def disconnected(self, connection: WebSocketConnection, reason: int) -> None:
+        self.connections.discard(connection)
+
+    def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
+        broadcast(self.connections, message)
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    logging.getLogger("geventkws.server").setLevel(
+        logging.ERROR
+    )  # of sockets that nothing here uses unpatched
+    options = parse_options()
+    services = ServiceRegistry()
+    services.register(Echo(), on_path="echo")
+    services.register(Broadcast(), on_path="broadcast")
+    listener = (ADDRESS, options.port)
+    WebSocketServer(
+        listener, application, services, ssl_context=options.ssl_context, backlog=1024
+    ).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

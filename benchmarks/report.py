@@ -1,0 +1,90 @@
+"""The results as Markdown tables, which read well in a terminal too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from benchmarks.catalogue import PEERS, Workload
+from benchmarks.summary import Figure, Record, Row, summarize
+
+SHOWN_SPREAD = 0.05
+LOAD_LIMIT = 0.9
+
+_COLUMNS = {
+    "load": (
+        ("messages_per_second", "messages/s"),
+        ("cpu_us_per_message", "CPU µs/message"),
+        ("p50_us", "p50 µs"),
+        ("p99_us", "p99 µs"),
+    ),
+    "http": (
+        ("messages_per_second", "requests/s"),
+        ("cpu_us_per_message", "CPU µs/request"),
+        ("p50_us", "p50 µs"),
+        ("p99_us", "p99 µs"),
+    ),
+    "idle": (("kib_per_connection", "KiB/connection"),),
+}
+_TITLES = {peer.name: peer.title for peer in PEERS}
+
+
+def number(value: float) -> str:
+    """Return a number with three significant digits or, from 100 on, without decimals."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def cell(figure: Figure | None) -> str:
+    """Return a figure, with its spread where that is notable."""
+    if figure is None:
+        return "-"
+    spread = f" ±{figure.spread:.0%}" if figure.spread > SHOWN_SPREAD else ""
+    return number(figure.median) + spread
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; the first column is text, the others are numbers."""
+    lines = [list(heading), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines.insert(1, rule)
+    return "\n".join(f"| {' | '.join(_aligned(line, widths))} |" for line in lines)
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+    first = line[0].ljust(widths[0])
+    return [first, *(text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True))]
+
+
+def workload_section(workload: Workload, records: Iterable[Record]) -> str:
+    """Return the heading, the table and the notes of a workload."""
+    columns = _COLUMNS[workload.kind]
+    rows = summarize(records, workload.name)
+    lines = [[_name(row), *(cell(row.figures.get(key)) for key, _ in columns)] for row in rows]
+    parts = [
+        f"### {workload.title} (`{workload.name}`)",
+        table(["", *(title for _, title in columns)], lines),
+    ]
+    if any(_load_was_the_limit(row) for row in rows):
+        parts.append("\\* The load generator was at its limit: this server can do more.")
+    parts += [f"{_TITLES.get(row.peer, row.peer)} failed: {error}" for row in rows for error in row.errors]
+    return "\n\n".join(parts)
+
+
+def _name(row: Row) -> str:
+    title = _TITLES.get(row.peer, row.peer)
+    return f"{title} \\*" if _load_was_the_limit(row) else title
+
+
+def _load_was_the_limit(row: Row) -> bool:
+    load = row.figures.get("load_cpu")
+    return load is not None and load.median > LOAD_LIMIT
+
+
+def report(workloads: Iterable[Workload], records: Sequence[Record], facts: Mapping[str, str]) -> str:
+    """Return everything: the machine, then a section for each workload that was measured."""
+    measured = {record.workload for record in records}
+    machine = table(["machine", "what"], facts.items())
+    sections = [workload_section(workload, records) for workload in workloads if workload.name in measured]
+    return "\n\n".join(["## Results", machine, *sections]) + "\n"

@@ -1,0 +1,200 @@
+"""Measures geventkws and its peers: ``python -m benchmarks.run --help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks import chart, machine
+from benchmarks.catalogue import PEERS, WORKLOADS, Peer, Workload
+from benchmarks.measure import MeasurementError, Meter
+from benchmarks.report import number, report
+from benchmarks.server import Server, ServerError
+from benchmarks.summary import Record
+from benchmarks.toolchain import (
+    HERE,
+    Certificate,
+    MissingError,
+    compile_load_generator,
+    install_peers,
+    make_certificate,
+)
+
+
+class Options(argparse.Namespace):
+    """The command line."""
+
+    peer: list[str]
+    workload: list[str]
+    seconds: float
+    repeat: int
+    python: Path | None
+    output: Path
+    list: bool
+
+
+def parse_options(arguments: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="benchmarks", description="Measure geventkws and its peers side by side."
+    )
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        choices=[peer.name for peer in PEERS],
+        metavar="NAME",
+        help="measure this peer only (may be given several times)",
+    )
+    parser.add_argument(
+        "--workload",
+        action="append",
+        default=[],
+        choices=[workload.name for workload in WORKLOADS],
+        metavar="NAME",
+        help="measure this workload only (may be given several times)",
+    )
+    parser.add_argument("--seconds", type=float, default=3, help="measured time of each run (%(default)s)")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each peer and workload (%(default)s)")
+    parser.add_argument("--python", type=Path, help="run the servers with this Python, and install nothing")
+    parser.add_argument(
+        "--output", type=Path, default=HERE / "results" / "latest", help="where to save, without the suffix"
+    )
+    parser.add_argument("--list", action="store_true", help="list the peers and the workloads")
+    options = parser.parse_args(arguments, namespace=Options())
+    if options.seconds <= 0 or options.repeat < 1:
+        parser.error("--seconds must be more than 0, and --repeat at least 1")
+    return options
+
+
+def schedule(
+    peers: Sequence[Peer], workloads: Sequence[Workload], repeat: int
+) -> list[tuple[int, Workload, Peer]]:
+    """Return what to measure, in order: with each repetition another peer begins."""
+    runs = []
+    for repetition in range(repeat):
+        start = repetition * len(peers) // repeat
+        order = [*peers[start:], *peers[:start]]
+        runs += [
+            (repetition, workload, peer) for workload in workloads for peer in order if peer.does(workload)
+        ]
+    return runs
+
+
+class Benchmark:
+    """Runs servers, one at a time, on the last core of this machine; the load comes from the others."""
+
+    def __init__(self, python: Path, seconds: float) -> None:
+        cores = sorted(os.sched_getaffinity(0))
+        self.python = python
+        self.server_cores = cores[-1:]
+        self.meter = Meter(compile_load_generator(), cores[:-1] or cores, seconds)
+        self._certificate: Certificate | None = None
+
+    def run(self, repetition: int, workload: Workload, peer: Peer) -> Record:
+        """Measure a peer once; what goes wrong is in the record."""
+        try:
+            certificate = self._get_certificate() if workload.tls else None
+            with Server(peer, self.python, self.server_cores, certificate) as server:
+                values = self._measure(workload, server)
+        except (MeasurementError, MissingError, ServerError) as error:
+            return Record(peer.name, workload.name, repetition, error=str(error))
+        return Record(peer.name, workload.name, repetition, values)
+
+    def _measure(self, workload: Workload, server: Server) -> dict[str, float]:
+        try:
+            return self.meter.measure(workload, server)
+        except MeasurementError as error:
+            said = server.output()
+            raise MeasurementError(f"{error} (the server: {said})" if said else str(error)) from error
+
+    def _get_certificate(self) -> Certificate:
+        self._certificate = self._certificate or make_certificate()
+        return self._certificate
+
+
+def measure_all(benchmark: Benchmark, runs: Sequence[tuple[int, Workload, Peer]]) -> Iterator[Record]:
+    """Yield the records, and tell the progress; Ctrl-C ends it early."""
+    width = len(str(len(runs)))
+    try:
+        for count, (repetition, workload, peer) in enumerate(runs, 1):
+            print(
+                f"[{count:{width}}/{len(runs)}] {workload.name:12} {peer.name:16} ",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+            record = benchmark.run(repetition, workload, peer)
+            print(outcome(record), file=sys.stderr, flush=True)
+            yield record
+    except KeyboardInterrupt:
+        print("interrupted: what follows is what was measured so far", file=sys.stderr)
+
+
+def outcome(record: Record) -> str:
+    """Return a record in a few words."""
+    if record.error is not None:
+        return f"failed: {record.error}"
+    if "kib_per_connection" in record.values:
+        return f"{number(record.values['kib_per_connection']):>9} KiB"
+    rate, cpu = record.values["messages_per_second"], record.values["cpu_us_per_message"]
+    return f"{number(rate):>9}/s {number(cpu):>7} µs"
+
+
+def save(output: Path, options: Options, facts: dict[str, str], records: Sequence[Record], text: str) -> None:
+    """Write the JSON file, the tables and the chart."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    document = {
+        "machine": facts,
+        "seconds": options.seconds,
+        "repeat": options.repeat,
+        "records": [asdict(record) for record in records],
+    }
+    output.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
+    output.with_suffix(".md").write_text(text)
+    output.with_suffix(".svg").write_text(chart.svg(chart.panels(records)))
+    print(f"Saved {output}.json, .md and .svg", file=sys.stderr)
+
+
+def list_all() -> None:
+    """Print the peers and the workloads."""
+    for title, entries in (("peers", PEERS), ("workloads", WORKLOADS)):
+        print(title)
+        for entry in entries:
+            print(f"  {entry.name:18}{entry.title}")
+
+
+def main() -> int:
+    """Measure what the command line asks for; the exit status is 1 if anything failed."""
+    options = parse_options()
+    if options.list:
+        list_all()
+        return 0
+    peers = [peer for peer in PEERS if peer.name in options.peer or not options.peer]
+    workloads = [
+        workload for workload in WORKLOADS if workload.name in options.workload or not options.workload
+    ]
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the servers inherit it
+    try:
+        python = options.python or install_peers()
+        facts = machine.facts(peers, python)
+        benchmark = Benchmark(python, options.seconds)
+    except MissingError as error:
+        print(error, file=sys.stderr)
+        return 1
+    records = list(measure_all(benchmark, schedule(peers, workloads, options.repeat)))
+    text = report(workloads, records, facts)
+    print(text)
+    save(options.output, options, facts, records, text)
+    return int(any(record.error is not None for record in records))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""A peer's server as a process: started on a core of its own, watched, ended."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from benchmarks.catalogue import Peer
+from benchmarks.toolchain import ROOT, Certificate
+
+ADDRESS = "127.0.0.1"
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 5.0
+
+
+class ServerError(Exception):
+    """A server that does not start, or ended; with the last lines of what it printed."""
+
+
+@contextmanager
+def pinned(cores: Iterable[int]) -> Iterator[None]:
+    """Start processes on these cores only, within the ``with`` block."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((ADDRESS, 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """A running server of a peer, ended by the end of the ``with`` block."""
+
+    def __init__(
+        self, peer: Peer, python: Path, cores: Iterable[int], certificate: Certificate | None = None
+    ):
+        self.peer = peer
+        self.port = free_port()
+        command = [str(python), "-m", f"benchmarks.peers.{peer.module}", f"--port={self.port}"]
+        if certificate is not None:
+            command += [f"--certfile={certificate.certfile}", f"--keyfile={certificate.keyfile}"]
+        descriptor, path = tempfile.mkstemp()
+        os.unlink(path)
+        self._output = os.fdopen(descriptor, "rb")
+        with pinned(cores):
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **peer.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def __enter__(self) -> Server:
+        try:
+            self._wait_until_it_listens()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the server, by force if it takes its time."""
+        children = self.processes()[1:]
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            for child in children:
+                _kill(child)
+            self._process.kill()
+            self._process.wait()
+        self._output.close()
+
+    def processes(self) -> list[int]:
+        """Return the process ids of the server and of all its descendants."""
+        found = [self._process.pid] if self._process.poll() is None else []
+        for pid in found:
+            found.extend(_children(pid))
+        return found
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that all its processes have used."""
+        # The clock of a process as clock_getcpuclockid(3) numbers it: all threads, in nanoseconds.
+        return sum(time.clock_gettime(~pid << 3 | 2) for pid in self.processes())
+
+    def memory_kib(self) -> int:
+        """Return the proportional set size of all its processes, in KiB."""
+        return sum(_proportional_set_size(pid) for pid in self.processes())
+
+    def output(self) -> str:
+        """Return the last lines that the server printed, as one; empty if there are none."""
+        self._output.seek(0)
+        lines = self._output.read().decode(errors="replace").strip().splitlines()
+        return " / ".join(line.strip() for line in lines[-3:])
+
+    def _wait_until_it_listens(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise ServerError(f"ended with status {self._process.returncode}: {self.output()}")
+            try:
+                socket.create_connection((ADDRESS, self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise ServerError(f"did not listen within {START_TIMEOUT:g} s: {self.output()}")
+
+
+def _children(pid: int) -> list[int]:
+    lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for text in lists for child in text.split()]
+
+
+def _proportional_set_size(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    raise ServerError(f"the kernel does not tell the memory of process {pid}")
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, 9)
+    except ProcessLookupError:
+        return

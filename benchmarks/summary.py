@@ -1,0 +1,68 @@
+"""Medians and spreads of repeated measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measurement: its values, or why there are none."""
+
+    peer: str
+    workload: str
+    repetition: int
+    values: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The median of some values, and half the way from the least to the greatest, as a part of it."""
+
+    median: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """What all measurements of a peer with a workload say."""
+
+    peer: str
+    figures: dict[str, Figure]
+    errors: tuple[str, ...]
+
+
+def figure(values: Sequence[float]) -> Figure:
+    """Return median and spread of at least one value."""
+    middle = median(values)
+    spread = (max(values) - min(values)) / 2
+    return Figure(middle, spread / middle if middle else 0.0)
+
+
+def summarize(records: Iterable[Record], workload: str) -> list[Row]:
+    """Return a row for each peer measured with this workload, the best first, those that failed last."""
+    by_peer: dict[str, list[Record]] = {}
+    for record in records:
+        if record.workload == workload:
+            by_peer.setdefault(record.peer, []).append(record)
+    return sorted((_row(peer, of_peer) for peer, of_peer in by_peer.items()), key=_rank)
+
+
+def _row(peer: str, records: Sequence[Record]) -> Row:
+    values: dict[str, list[float]] = {}
+    for record in records:
+        for key, value in record.values.items():
+            values.setdefault(key, []).append(value)
+    errors = dict.fromkeys(record.error for record in records if record.error is not None)
+    return Row(peer, {key: figure(of_key) for key, of_key in values.items()}, tuple(errors))
+
+
+def _rank(row: Row) -> float:
+    if rate := row.figures.get("messages_per_second"):
+        return -rate.median
+    if size := row.figures.get("kib_per_connection"):
+        return size.median
+    return float("inf")

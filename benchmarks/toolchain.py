@@ -1,0 +1,90 @@
+"""What has to be there before a server can be measured: the peers, the load generator, a certificate."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+VENV = HERE / ".venv"
+BUILD = HERE / ".build"
+
+
+class MissingError(Exception):
+    """Something that this machine lacks; the text says what, and how to get it."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A self-signed certificate and its key, in PEM files."""
+
+    certfile: Path
+    keyfile: Path
+
+
+def install_peers() -> Path:
+    """Return the Python of an environment with geventkws and the peers; it is made when it is not up to date.
+
+    Where the requirements cannot be installed together, each is tried on its own: the peers that lack one
+    are then reported when they fail to start.
+    """
+    python = VENV / "bin" / "python"
+    stamp = VENV / "installed"
+    requirements = HERE / "requirements.txt"
+    compiled = [*ROOT.glob("geventkws/**/*.pyx"), *ROOT.glob("geventkws/**/*.pxd")]
+    sources = [requirements, ROOT / "pyproject.toml", ROOT / "setup.py", *compiled]
+    if stamp.exists() and all(stamp.stat().st_mtime > source.stat().st_mtime for source in sources):
+        return python
+    print(f"Installing the peers into {VENV} ...", file=sys.stderr, flush=True)
+    subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--editable", str(ROOT)], check=True)
+    if subprocess.run([*pip, "--requirement", str(requirements)]).returncode != 0:
+        for line in requirements.read_text().splitlines():
+            if line and not line.startswith("#"):
+                subprocess.run([*pip, line])
+    stamp.touch()
+    return python
+
+
+def compile_load_generator(directory: Path = BUILD) -> Path:
+    """Compile the load generator, without TLS if OpenSSL's headers are not installed; return its path."""
+    compiler = os.environ.get("CC", "cc")
+    if shutil.which(compiler) is None:
+        raise MissingError(f"no C compiler ({compiler}): install gcc or clang, or set CC")
+    directory.mkdir(parents=True, exist_ok=True)
+    program = directory / "load"
+    sources = sorted((HERE / "load").glob("*.c"))
+    newest = max(source.stat().st_mtime for source in (HERE / "load").iterdir())
+    if program.exists() and program.stat().st_mtime > newest:
+        return program
+    command = [compiler, "-std=c11", "-D_GNU_SOURCE", "-O2", "-o", str(program), *map(str, sources)]
+    with_tls = subprocess.run([*command, "-DWITH_TLS", "-lssl", "-lcrypto"], capture_output=True)
+    if with_tls.returncode != 0:
+        subprocess.run(command, check=True)
+    return program
+
+
+def make_certificate(directory: Path = BUILD) -> Certificate:
+    """Make a certificate by the ``openssl`` command."""
+    if shutil.which("openssl") is None:
+        raise MissingError("the openssl command is not installed, which makes the certificate")
+    directory.mkdir(parents=True, exist_ok=True)
+    certificate = Certificate(directory / "certificate.pem", directory / "key.pem")
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost"
+    files = ["-keyout", str(certificate.keyfile), "-out", str(certificate.certfile)]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    return certificate
+
+
+def find_wrk() -> str:
+    """Return the path of wrk."""
+    path = shutil.which("wrk")
+    if path is None:
+        raise MissingError("wrk is not installed (Debian: apt-get install wrk)")
+    return path

@@ -1,0 +1,56 @@
+"""The command line of the benchmark, and the order of its runs."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+
+import pytest
+
+from benchmarks.catalogue import PEERS, WORKLOADS
+from benchmarks.run import outcome, parse_options, schedule
+from benchmarks.summary import Record
+from benchmarks.toolchain import HERE
+
+
+def test_every_peer_has_a_program_and_a_name_of_its_own():
+    for peer in PEERS:
+        assert importlib.util.find_spec(f"benchmarks.peers.{peer.module}") is not None
+    assert len({peer.name for peer in PEERS}) == len(PEERS)
+    assert len({workload.name for workload in WORKLOADS}) == len(WORKLOADS)
+
+
+def test_every_distribution_of_a_peer_is_installed_for_it():
+    lines = (HERE / "requirements.txt").read_text().splitlines()
+    installed = {line.partition("[")[0] for line in lines if not line.startswith("#")} | {"geventkws"}
+    assert {name for peer in PEERS for name in peer.distributions} <= installed
+
+
+def test_each_peer_is_measured_with_each_of_its_workloads_in_each_repetition():
+    counts = Counter((workload.name, peer.name) for _, workload, peer in schedule(PEERS, WORKLOADS, 3))
+    assert set(counts.values()) == {3}
+    assert ("echo-64", "picows") in counts
+    assert ("http-hello", "picows") not in counts
+    assert ("echo-64", "waitress") not in counts
+
+
+def test_another_peer_begins_with_each_repetition():
+    peers = [peer for peer in PEERS if peer.websocket][:6]
+    runs = schedule(peers, WORKLOADS[:1], 3)
+    first = [next(peer.name for repetition, _, peer in runs if repetition == number) for number in range(3)]
+    assert len(set(first)) == 3
+
+
+@pytest.mark.parametrize("arguments", [["--repeat", "0"], ["--seconds", "0"], ["--peer", "nobody"]])
+def test_an_option_that_makes_no_sense_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        parse_options(arguments)
+    assert exit_info.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_progress_tells_of_a_rate_a_size_or_a_failure():
+    rate = {"messages_per_second": 150000.0, "cpu_us_per_message": 6.5}
+    assert outcome(Record("a", "echo-64", 0, rate)).split() == ["150,000/s", "6.50", "µs"]
+    assert outcome(Record("a", "idle", 0, {"kib_per_connection": 1.25})).split() == ["1.25", "KiB"]
+    assert outcome(Record("a", "idle", 0, error="refused")) == "failed: refused"
