@@ -6,6 +6,8 @@ CASES ?=
 ARGS ?=
 
 VENV := .venv
+REAL_CLIENTS := tests/clients tests/compliance tests/benchmarks
+SOCKET_TESTS := tests/test_frameloop.py tests/integration
 COMPILED := $(wildcard geventkws/*.pyx geventkws/*/*.pyx geventkws/*/*.pxd)
 BIN := $(VENV)/bin
 PACKAGES := $(wildcard examples/*/package.json examples/*/*/package.json tests/clients/package.json)
@@ -17,7 +19,7 @@ WSTEST := $(VENV)/wstest.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help chat test lint typecheck coverage autobahn docs tox bench clean
+.PHONY: help chat test lint typecheck coverage sanitize fuzz autobahn docs tox bench clean
 
 help:  ## List the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,14 +28,36 @@ chat: $(VENV)/examples.installed  ## Serve the chat example (PORT=8080)
 	@echo "Open http://localhost:$(PORT)/ in a browser, or in two. Ctrl-C ends the server."
 	@exec $(BIN)/python examples/chat/server.py --port $(PORT)
 
-test: $(VENV)/dev.installed $(NODE_MODULES)  ## Run the tests with branch coverage (ARGS="-k close" runs some, without)
-	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--cov)
+test: $(VENV)/dev.installed $(NODE_MODULES)  ## Run all tests, on both backends and event loops (ARGS="-k close" runs some, once)
+ifdef ARGS
+	$(BIN)/python -m pytest $(ARGS)
+else
+	@echo "1 of 3: readable backend, libev, with branch coverage"
+	GEVENTKWS_PURE=1 $(BIN)/python -m pytest --cov $(addprefix --ignore=,$(REAL_CLIENTS))
+	@$(BIN)/python -c 'import geventkws; print("2 of 3:", geventkws.BACKEND, "backend, libev, with clients of all kinds")'
+	$(BIN)/python -m pytest $(SOCKET_TESTS) $(REAL_CLIENTS)
+	@echo "3 of 3: the same backend, libuv"
+	GEVENT_LOOP=libuv $(BIN)/python -m pytest $(SOCKET_TESTS)
+endif
 
 coverage: $(VENV)/dev.installed $(NODE_MODULES)  ## Run the tests and write htmlcov/index.html
-	$(BIN)/python -m pytest --cov --cov-report=html --cov-report=term $(ARGS)
+	GEVENTKWS_PURE=1 $(BIN)/python -m pytest --cov --cov-report=html --cov-report=term $(ARGS)
 
 # The fast part of the Autobahn test suite is one of the tests, where it can be installed.
 test coverage tox: $(if $(PYTHON27),$(WSTEST))
+
+sanitize: $(VENV)/dev.installed  ## Run the protocol's tests on compiled modules with ASan and UBSan
+	rm -rf build/sanitize && mkdir -p build/sanitize
+	git ls-files -z geventkws tests setup.py pyproject.toml README.md LICENSE | xargs -0 cp --parents -t build/sanitize
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' 'cython>=3.1'
+	cd build/sanitize && BUILD_EXTENSION=yes SANITIZE=address,undefined $(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace
+	cd build/sanitize && LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc \
+		PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest tests/protocol -k "compiled or parity or twins"
+
+fuzz: $(VENV)/dev.installed $(VENV)/fuzz.installed  ## Fuzz the parsers (SECONDS=60 each)
+	mkdir -p build/fuzz/parity
+	$(BIN)/python fuzzing/fuzz_parity.py -max_total_time=$(or $(SECONDS),60) build/fuzz/parity
 
 autobahn: $(VENV)/dev.installed $(WSTEST)  ## Run the Autobahn test suite (CASES="1.* 6.4.*" runs some)
 	$(BIN)/python -m tests.compliance.autobahn $(if $(CASES),--cases $(foreach case,$(CASES),'$(case)')) $(ARGS)
