@@ -41,7 +41,7 @@ def certificate_environ(certificate: dict[str, Any], der: bytes) -> dict[str, An
 
 
 def distinguished_name(names: Names) -> str:
-    """Return a certificate's ``subject`` or ``issuer`` as one string, the most specific name first (RFC 4514)."""
+    """Return a certificate's ``subject`` or ``issuer`` as RFC 4514 writes it, the most specific first."""
     relative = [
         "+".join(f"{_SHORT_NAMES.get(kind, kind)}={_SPECIAL.sub(_escaped, value)}" for kind, value in parts)
         for parts in names

@@ -6,12 +6,12 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
 from typing import Any
 
-from gevent import Greenlet, get_hub, getcurrent, killall, monkey
+from gevent import Greenlet, get_hub, getcurrent, kill, monkey
 from gevent.event import Event as Signal
 from gevent.server import StreamServer
 
@@ -27,9 +27,10 @@ from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.reception import Reception
 from geventkws.registry import ServiceRegistry, WebSocket
 from geventkws.request import RemoteAddress, Request
+from geventkws.sni import CertificateFiles
 from geventkws.stream import Stream
 from geventkws.sweep import Sweep
-from geventkws.tls import check_context, server_context
+from geventkws.tls import check_context
 from geventkws.transport import PlainTransport
 from geventkws.upgrade import build_environ, upgrade
 
@@ -54,7 +55,9 @@ class WebSocketServer(StreamServer):
     for one of several). ``application`` is a WSGI application (PEP 3333), without which plain HTTP gets
     404; ``services`` a ``ServiceRegistry``, by default the process-wide one of ``WebSocket.register``;
     ``backlog`` and ``spawn`` are gevent's. ``certfile`` (with ``keyfile``, if the key is in a file of its
-    own) or an ``ssl_context`` make it https and wss. ``options`` are the fields of ``ServerOptions``.
+    own) or an ``ssl_context`` make it https and wss; ``certificates`` maps further names of the server,
+    ``"www.example.org"`` or ``"*.example.org"``, to their (certfile, keyfile). ``options`` are the fields
+    of ``ServerOptions``.
 
     Raises ``TypeError`` or ``ValueError`` for an option that does not exist or makes no sense.
     """
@@ -75,6 +78,7 @@ class WebSocketServer(StreamServer):
         spawn: Any = "default",
         keyfile: str | None = None,
         certfile: str | None = None,
+        certificates: Mapping[str, tuple[str, str | None]] | None = None,
         ssl_context: ssl.SSLContext | None = None,
         **options: Any,
     ) -> None:
@@ -84,16 +88,20 @@ class WebSocketServer(StreamServer):
             raise TypeError("give either certfile and keyfile or ssl_context, not both")
         if keyfile is not None and certfile is None:
             raise TypeError("keyfile needs certfile: the certificate that the key belongs to")
+        if certificates is not None and certfile is None:
+            raise TypeError("certificates needs certfile: the certificate of all other names")
         self.options = ServerOptions.from_keywords(options)
         self.services = WebSocket.services if services is None else services
         self.application = application
+        self._certificates: CertificateFiles | None = None
         if certfile is not None:
-            ssl_context = server_context(certfile, keyfile)
+            self._certificates = CertificateFiles(certfile, keyfile, certificates)
+            ssl_context = self._certificates.load()
         self.ssl_context = None if ssl_context is None else check_context(ssl_context)
         self._sweep: Sweep
         self._peers: dict[WebSocketConnection, RemoteAddress] = {}
         self._socket_file: SocketFile | None = None
-        super().__init__(listener, backlog=backlog, spawn=spawn)
+        super().__init__(listener, backlog=backlog, spawn=_spawn_worker if spawn == "default" else spawn)
 
     @property
     def websockets(self) -> frozenset[WebSocketConnection]:
@@ -104,6 +112,19 @@ class WebSocketServer(StreamServer):
     def http_connections(self) -> int:
         """How many connections speak HTTP now."""
         return len(self._sweep.streams) if hasattr(self, "_sweep") else 0
+
+    def reload_certificates(self) -> None:
+        """Read the files of ``certfile``, ``keyfile`` and ``certificates`` again, for connections to come.
+
+        Raises ``OSError`` (``ssl.SSLError`` is one) for a file that is not as it should be, and goes on
+        with the certificates it has; ``RuntimeError`` where there are no files. Of an ``ssl_context`` of
+        your own, call ``load_cert_chain``.
+        """
+        if self._certificates is None:
+            raise RuntimeError("the server was made without certfile: there is nothing to read again")
+        self.ssl_context = check_context(self._certificates.load())
+        if hasattr(self, "_reception"):
+            self._reception.ssl_context = self.ssl_context
 
     # Start and stop
 
@@ -176,7 +197,7 @@ class WebSocketServer(StreamServer):
             self._socket_file = None
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop: no new connections and requests; every WebSocket is closed with 1001, behind what was sent to it.
+        """Stop: no new connections and requests; every WebSocket is closed with 1001, behind what was sent.
 
         Waits up to ``timeout`` seconds (``stop_timeout`` by default) until all requests are answered and
         all services have been told ``disconnected``. What is left then is dropped, and has a second to
@@ -223,7 +244,7 @@ class WebSocketServer(StreamServer):
             if left <= 0:
                 return False
             self._changed.clear()
-            self._changed.wait(left)
+            self._changed.wait(max(left, 0.001))  # libuv knows no shorter times, and may wake us early
         return True
 
     def _others(self) -> list[Stream]:
@@ -233,7 +254,8 @@ class WebSocketServer(StreamServer):
     def _drop_all(self) -> None:
         for connection in self.websockets:
             connection.lost()
-        killall([stream.greenlet for stream in self._others()], block=False)
+        for stream in self._others():
+            kill(stream.greenlet)
         self._end = monotonic() + LAST_MOMENT
         if not self._wait_until_all_is_over():
             for stream in self._others():
@@ -302,6 +324,24 @@ class WebSocketServer(StreamServer):
             self._reception.leave(self._peers.pop(connection, ""))
         self._changed.set()
         log_websocket(connection, reason)
+
+
+class _Visit:
+    """A new connection, for a worker: most requests for an upgrade are answered without a wait."""
+
+    def __init__(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self._function = function
+        self._args = args
+
+    def work(self) -> None:
+        FrameLoop.current().guard(self._function, *self._args)
+
+
+def _spawn_worker(function: Callable[..., object], *args: Any) -> None:
+    """Serve a new connection in a greenlet that served others before, or in a new one (gevent's ``spawn``)."""
+    loop = FrameLoop.current()
+    loop.lend(_Visit(function, args))
+    loop.flush()
 
 
 def _where(listener: socket.socket) -> str:

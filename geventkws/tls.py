@@ -23,6 +23,9 @@ MAX_PLAINTEXT = 16 * 1024
 MAX_CIPHERTEXT = MAX_PLAINTEXT + 5 + 256
 """Bytes of a record with its head and the most that encryption may add."""
 
+MAX_RECEIVED = 64 * 1024
+"""Bytes of ciphertext taken from the socket at once: more would be mapped, and unmapped, for each read."""
+
 MAX_UNSENT = 256 * 1024
 """Bytes OpenSSL may have to say of its own accord to a peer that does not read."""
 
@@ -57,7 +60,16 @@ def check_context(context: object) -> ssl.SSLContext:
         raise ValueError(
             "ssl_context is a client's; make it with ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)"
         )
+    context.sslobject_class = _Connection
     return context
+
+
+class _Connection(ssl.SSLObject):
+    """What a context's ``sni_callback`` is called with."""
+
+    def _sslsock(self) -> _Connection:
+        # gevent's ssl.SSLContext asks this of what a handshake is done on, since its sockets are wrapped.
+        return self
 
 
 class TLSTransport:
@@ -133,20 +145,22 @@ class TLSTransport:
         """Read all there is: a buffer takes what was received and the records left from before."""
         if self._closing:
             return self._plain.recv_into(buffer)
-        count = 0
+        count, tls, incoming = 0, self._tls, self._incoming
         try:
             while count < len(buffer):
-                try:
-                    read: Any = self._tls.read(len(buffer) - count, buffer[count:])
-                except ssl.SSLWantReadError:
-                    # What is received now must fit into the buffer: nothing announces it later.
+                if not (incoming.pending or tls.pending()):
+                    # What is received now must fit into the buffer: nothing announces it later. Once is
+                    # enough, for the descriptor stays readable; asking OpenSSL in vain costs an exception.
                     room = len(buffer) - count - MAX_CIPHERTEXT
-                    if room <= 0 or self._receive(room) is None:
+                    if count or room <= 0 or self._receive(min(room, MAX_RECEIVED)) is None:
                         break
-                else:
-                    if not read:  # how SSLObject shows close_notify until ours is out
-                        raise ssl.SSLZeroReturnError
-                    count += read
+                try:
+                    read: Any = tls.read(len(buffer) - count, buffer[count:])
+                except ssl.SSLWantReadError:
+                    continue  # a record that has not all arrived
+                if not read:  # how SSLObject shows close_notify until ours is out
+                    raise ssl.SSLZeroReturnError
+                count += read
             self._flush()
         except OSError as error:
             self._end_reading(error, count)
@@ -154,7 +168,7 @@ class TLSTransport:
         return count or None
 
     def _end_reading(self, error: OSError, count: int) -> None:
-        """Raise ``error`` unless it is the peer's end; behind ``count`` bytes, leave that to the next read."""
+        """Raise ``error`` unless it is the peer's end; after ``count`` bytes, the next read is to tell."""
         with suppress(OSError):
             self._flush()  # an alert
         if count:
@@ -165,12 +179,13 @@ class TLSTransport:
             raise error
 
     def send(self, chunks: Sequence[Chunk]) -> int:
+        if not self._flush():
+            return 0
         sent = 0
         for record in _records(chunks):
+            sent += self._tls.write(record)
             if not self._flush():
                 break
-            sent += self._tls.write(record)
-        self._flush()
         return sent
 
     def shutdown_write(self) -> None:
@@ -209,7 +224,8 @@ class TLSTransport:
     def _flush(self) -> bool:
         """Offer what OpenSSL has to send to the socket; return whether the socket took all of it."""
         if self._outgoing.pending:
-            self._unsent = bytes(self._unsent) + self._outgoing.read()
+            said = self._outgoing.read()
+            self._unsent = bytes(self._unsent) + said if self._unsent else said
             if len(self._unsent) > MAX_UNSENT:
                 raise OSError(errno.ENOBUFS, "the peer makes TLS talk and does not read")
         while len(self._unsent):
@@ -222,6 +238,9 @@ class TLSTransport:
 
 def _records(chunks: Sequence[Chunk]) -> Iterator[Chunk]:
     """Yield what is to be encrypted in pieces of up to a record, small chunks joined."""
+    if len(chunks) == 1 and len(chunks[0]) <= MAX_PLAINTEXT:
+        yield chunks[0]
+        return
     small: list[Chunk] = []
     size = 0
     for chunk in chunks:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from gevent import monkey
@@ -21,9 +21,14 @@ JOIN_MAX = 64 * 1024
 
 Chunk = bytes | memoryview
 
+_NO_LINGER = struct.pack("ii", 1, 0)
+
 # gevent's own os.close waits for the loop to wake up for another reason: the peer might not hear of
 # the end for a second. It does so for the sake of watchers that are still open; ours are closed first.
 _close = monkey.get_original("os", "close")
+
+# A socket object is borrowed for a call or two, which do not wait: gevent's would come with watchers.
+_socket: Any = monkey.get_original("socket", "socket")
 
 
 class Transport(Protocol):
@@ -113,19 +118,19 @@ class PlainTransport:
         self._shutdown(socket.SHUT_RD)
 
     def abort(self) -> None:
-        with self._borrowed() as borrowed, suppress(OSError):
-            borrowed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError):
+            self._borrow(lambda sock: sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER))
         self.close()
 
     def _shutdown(self, how: int) -> None:
-        with self._borrowed() as borrowed:
-            borrowed.shutdown(how)
+        self._borrow(lambda sock: sock.shutdown(how))
 
-    @contextmanager
-    def _borrowed(self) -> Iterator[socket.socket]:
-        borrowed = socket.socket(fileno=self._fd)
+    def _borrow(self, call: Callable[[socket.socket], None]) -> None:
+        """Call ``call`` with a socket object for the descriptor."""
+        # With the family given (here it does not matter which), Python need not ask the kernel for it.
+        borrowed = _socket(socket.AF_INET, socket.SOCK_STREAM, 0, self._fd)
         try:
-            yield borrowed
+            call(borrowed)
         finally:
             borrowed.detach()
 

@@ -12,6 +12,7 @@ from geventkws.http.connection import HTTPConnection
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.head import RequestHead
 from geventkws.lifecycle import Host
+from geventkws.protocol.deflate import deflate_for
 from geventkws.protocol.handshake import Acceptance, HandshakeError, negotiate
 from geventkws.protocol.headers import Headers
 from geventkws.registry import ServiceRegistry
@@ -100,6 +101,7 @@ def accept(
         request=request,
         path_params=path_params,
         subprotocol=acceptance.subprotocol,
+        deflate=deflate_for(acceptance.compression),
     )
     host.websocket_opened(connection, http.peer)
     connection.begin_soon(read_ahead)

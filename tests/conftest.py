@@ -9,12 +9,16 @@ monkey.patch_all()
 
 import os
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
 from tests.backends import BACKENDS, Backend
 from tests.helpers import FEED_MODES, Feed
+
+if TYPE_CHECKING:
+    from tests.certificates import Certificates
 
 Report = pytest.TestReport | pytest.CollectReport
 
@@ -35,6 +39,14 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def chunked(request: pytest.FixtureRequest) -> Feed:
     """A function that cuts bytes as reads might: whole, byte by byte and in random chunks."""
     return FEED_MODES[request.param]
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority, a server's certificate of it, and contexts for both sides."""
+    from tests.certificates import Certificates
+
+    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.hookimpl(wrapper=True)

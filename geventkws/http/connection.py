@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import enum
+import sys
 from collections.abc import Iterable
 from time import perf_counter
 
 from gevent import Timeout
 
 from geventkws.http.body import RequestBody, check_size
-from geventkws.http.context import AccessEntry, HTTPContext, logger, server_options
+from geventkws.http.context import AccessEntry, HTTPContext, server_options
 from geventkws.http.environ import Address
 from geventkws.http.errors import HTTPError, RequestBodyError
 from geventkws.http.head import RequestHead
+from geventkws.http.log import logger
 from geventkws.http.reader import RequestReader
 from geventkws.http.response import Response, plain_response
 from geventkws.protocol.handshake import HandshakeError
 from geventkws.stream import Stream
 from geventkws.transport import Transport
+
+TURN = 32
+"""Requests after which a connection waits in the hub, however fast its client is: others have their turn."""
 
 
 class _After(enum.Enum):
@@ -27,6 +32,8 @@ class _After(enum.Enum):
     """It persists."""
     CLOSE = enum.auto()
     """It closes at once; a response that is not complete is thereby seen to be cut off."""
+    ABORT = enum.auto()
+    """It is reset: only so is a response cut off whose end is that of the connection."""
     LINGER = enum.auto()
     """It closes, but what the peer still sends is read away first, lest a reset destroys the answer."""
     TAKEN = enum.auto()
@@ -36,18 +43,36 @@ class _After(enum.Enum):
 class HTTPConnection:
     """One client's connection, served by the greenlet that calls ``run``."""
 
-    __slots__ = ("_reader", "context", "extra_environ", "remote_address", "stream", "taken")
+    __slots__ = (
+        "_reader",
+        "_requests_left",
+        "_trusted",
+        "context",
+        "extra_environ",
+        "peer",
+        "remote_address",
+        "scheme",
+        "stream",
+        "taken",
+    )
 
-    def __init__(self, stream: Stream, context: HTTPContext, remote_address: Address) -> None:
+    def __init__(self, stream: Stream, context: HTTPContext, peer: Address) -> None:
         self.stream = stream
         self.context = context
-        self.remote_address = remote_address
+        self.remote_address = peer
+        """The client's address: of a trusted proxy's requests, the one that the request came from."""
+        self.scheme: str | None = None
+        """The scheme that a trusted proxy was asked by; ``None`` where it does not say."""
+        self.peer = peer
+        """Who is connected: the client, or a proxy."""
+        self._trusted = context.proxies.trusts(peer)
         self.taken = False
         """Whether ``take`` was called."""
         self.extra_environ: dict[str, object] = {}
         """Added to the environ of an upgrade request that the application answers."""
         options = context.options
-        self._reader = RequestReader(options.max_head_size, options.max_head_fields)
+        self._reader = RequestReader(options.max_head_size, options.max_head_fields, options.max_target_size)
+        self._requests_left = options.max_requests or sys.maxsize
 
     def take(self) -> Transport:
         """Hand the transport over, open, to another protocol: ``run`` returns without closing it."""
@@ -64,7 +89,9 @@ class HTTPConnection:
         except OSError as error:
             logger.debug("The HTTP connection of %s was lost: %s", self.remote_address, error)
         finally:
-            if not self.taken:
+            if after is _After.ABORT:
+                self.stream.abort()
+            elif not self.taken:
                 self.stream.close(self.context.options.close_timeout if after is _After.LINGER else None)
 
     def _serve(self, first: bool) -> _After:
@@ -74,6 +101,9 @@ class HTTPConnection:
             head = self._next_head(first)
             if head is None:
                 return _After.CLOSE
+            if self._trusted:
+                self.remote_address = self.peer
+                head, self.remote_address, self.scheme = self.context.proxies.resolve(head, self.peer)
             check_size(head, self.context.options.max_body_size)
             if head.upgrade and self.context.on_upgrade(self, head, self._reader.take_rest()):
                 self.taken = True
@@ -89,8 +119,12 @@ class HTTPConnection:
             return head
         # One deadline for the whole head, however slowly its bytes trickle in.
         stream.set_deadline(options.head_timeout if first or started else options.keepalive_timeout)
+        stream.idle = not started
         try:
+            if not self._requests_left % TURN:
+                stream.wait_until_readable()
             while data := stream.recv():
+                stream.idle = False
                 reader.feed(data)
                 if head := reader.head():
                     return head
@@ -108,7 +142,11 @@ class HTTPConnection:
         body = None
         if head.body_length:
             body = RequestBody(head, self._reader, self.stream, options.body_timeout, options.max_body_size)
-        response = Response(head, self.stream, options.body_timeout, body.may_be_discarded if body else None)
+        may_persist = body.may_be_discarded if body else None
+        response = Response(head, self.stream, options.body_timeout, may_persist, self.context.server_line)
+        self._requests_left -= 1
+        if not self._requests_left:
+            response.keep_alive = False
         try:
             self._call(head, body, response)
         except (Exception, Timeout) as error:
@@ -117,7 +155,7 @@ class HTTPConnection:
             return _After.TAKEN
         self._log(head, response.status, response.bytes_sent, begun)
         if response.incomplete:
-            return _After.CLOSE
+            return _cut_off(response)
         if response.keep_alive and (body is None or body.discard()):
             return _After.NEXT
         unread = self._reader.started or self._reader.body_left
@@ -126,7 +164,9 @@ class HTTPConnection:
     def _call(self, head: RequestHead, body: RequestBody | None, response: Response) -> None:
         """Call the application and send what it returns."""
         context = self.context
-        environ = context.environ.build(head, self.remote_address, body.buffered() if body else None)
+        environ = context.environ.build(
+            head, self.remote_address, body.buffered() if body else None, self.scheme
+        )
         if self.extra_environ:
             environ.update(self.extra_environ)
         application = server_options if head.target == "*" else context.application
@@ -151,7 +191,7 @@ class HTTPConnection:
             return _After.TAKEN
         if response.head_sent:
             self._log(head, response.status, response.bytes_sent, begun)
-            return _After.CLOSE
+            return _cut_off(response)
         if isinstance(error, RequestBodyError):
             return self._refuse(head, error.status, error.message, begun=begun)
         if isinstance(error, HandshakeError):
@@ -168,7 +208,8 @@ class HTTPConnection:
     ) -> _After:
         """Answer in the application's place."""
         head_only = head is not None and head.method == "HEAD"
-        answer = plain_response(status, message, headers, head_only=head_only)
+        server = self.context.server_line
+        answer = plain_response(status, message, headers, head_only=head_only, server=server)
         self.stream.set_deadline(self.context.options.body_timeout)
         self.stream.sendall((answer,))
         self._log(head, status, len(answer.partition(b"\r\n\r\n")[2]), begun)
@@ -179,3 +220,8 @@ class HTTPConnection:
         if log_access is not None:
             duration = 0.0 if begun is None else perf_counter() - begun
             log_access(AccessEntry(self.remote_address, head, status, bytes_sent, duration))
+
+
+def _cut_off(response: Response) -> _After:
+    """Let the client see that a response is not complete."""
+    return _After.ABORT if response.ends_with_connection else _After.CLOSE

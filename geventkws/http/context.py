@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geventkws.http.environ import Address, EnvironBuilder
+from geventkws.http.fields import server_line
+from geventkws.http.forwarded import TrustedProxies
 from geventkws.http.head import RequestHead
 from geventkws.http.target import ALLOWED
 from geventkws.options import ServerOptions
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 Application = Callable[..., Iterable[bytes]]
 """A WSGI application: ``(environ, start_response)`` to an iterable of bytes."""
-
-logger = logging.getLogger("geventkws.server")
 
 
 class AccessEntry(NamedTuple):
@@ -63,3 +62,11 @@ class HTTPContext:
     transport was taken (``connection.stream.detach()``), the connection object is done with it.
     ``False``: the application answers. Refuses by ``HTTPError`` or ``HandshakeError``."""
     log_access: Callable[[AccessEntry], None] | None = None
+    server_line: bytes = field(init=False)
+    """The ``Server`` line of responses."""
+    proxies: TrustedProxies = field(init=False)
+    """Those whose word about a request's origin is taken."""
+
+    def __post_init__(self) -> None:
+        self.server_line = server_line(self.options.server_header)
+        self.proxies = TrustedProxies(self.options.trusted_proxies)

@@ -7,6 +7,7 @@ import sys
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
+from geventkws.http.files import FileWrapper
 from geventkws.version import __version__
 
 Address = tuple[str, int] | str
@@ -28,24 +29,6 @@ class Head(Protocol):
     def headers(self) -> tuple[tuple[str, str], ...]: ...
 
 
-class FileWrapper:
-    """``wsgi.file_wrapper``: a file-like object, iterated in blocks of ``block_size`` bytes."""
-
-    def __init__(self, filelike: Any, block_size: int = 64 * 1024) -> None:
-        self._read = filelike.read
-        self._block_size = block_size
-        if hasattr(filelike, "close"):
-            self.close = filelike.close
-
-    def __iter__(self) -> FileWrapper:
-        return self
-
-    def __next__(self) -> bytes:
-        if block := self._read(self._block_size):
-            return bytes(block)
-        raise StopIteration
-
-
 class EnvironBuilder:
     """Builds the environs of one server's requests from a base that they share."""
 
@@ -53,7 +36,8 @@ class EnvironBuilder:
         self._base: dict[str, Any] = {
             "GATEWAY_INTERFACE": "CGI/1.1",
             "SERVER_NAME": server_name or "localhost",
-            "SERVER_PORT": str(server_port),
+            # A Unix-domain socket has none, and PEP 3333 wants one.
+            "SERVER_PORT": str(server_port) or ("443" if secure else "80"),
             "SERVER_SOFTWARE": f"geventkws/{__version__}",
             "SCRIPT_NAME": "",
             "wsgi.version": (1, 0),
@@ -70,10 +54,19 @@ class EnvironBuilder:
         self._keys = {"Content-Type": "CONTENT_TYPE", "Content-Length": "CONTENT_LENGTH"}
 
     def build(
-        self, head: Head, remote_address: Address, body: io.BufferedIOBase | None = None
+        self,
+        head: Head,
+        remote_address: Address,
+        body: io.BufferedIOBase | None = None,
+        scheme: str | None = None,
     ) -> dict[str, Any]:
-        """Return a fresh environ for a request; ``body`` is its ``wsgi.input``, empty if not given."""
+        """Return a fresh environ for a request.
+
+        ``body`` is its ``wsgi.input``, empty if not given; ``scheme`` the one that a proxy was asked by.
+        """
         environ = self._base.copy()
+        if scheme is not None:
+            environ["wsgi.url_scheme"] = scheme
         target = head.target
         path, _, query = target.partition("?")
         environ["REQUEST_METHOD"] = head.method
@@ -84,7 +77,8 @@ class EnvironBuilder:
         environ["wsgi.input"] = io.BytesIO() if body is None else body
         if isinstance(remote_address, tuple):
             environ["REMOTE_ADDR"] = remote_address[0]
-            environ["REMOTE_PORT"] = str(remote_address[1])
+            if remote_address[1]:  # a proxy that forwards an address seldom says the port
+                environ["REMOTE_PORT"] = str(remote_address[1])
         else:
             environ["REMOTE_ADDR"] = remote_address
         keys = self._keys

@@ -6,10 +6,8 @@ import re
 import time
 from email.utils import formatdate
 
-from geventkws.http.context import logger
+from geventkws.http.log import logger
 from geventkws.protocol.headers import is_token
-
-SERVER = b"Server: geventkws\r\n"
 
 # Applications use few statuses and names over and over; the bound is for those that make them up.
 _MAX_KNOWN = 1024
@@ -85,12 +83,10 @@ class Fields:
             return False
         return True
 
-    def common(self) -> bytes:
-        """Return the ``Date`` and ``Server`` lines that the application left to the server."""
-        if not (self.own_date or self.own_server):
-            return date_and_server()
-        date = b"" if self.own_date else date_and_server()[: -len(SERVER)]
-        return date if self.own_server else date + SERVER
+    def common(self, server: bytes) -> bytes:
+        """Return the ``Date`` line and the ``server`` line, if the application left them to the server."""
+        date = b"" if self.own_date else date_line()
+        return date if self.own_server else date + server
 
 
 def read_status(status: str) -> tuple[int, bytes]:
@@ -130,13 +126,18 @@ def warn_once(message: str) -> None:
 
 class _Clock:
     second = 0
-    lines = b""
+    line = b""
 
 
-def date_and_server() -> bytes:
-    """Return the ``Date`` and ``Server`` lines, formatted once a second."""
+def date_line() -> bytes:
+    """Return the ``Date`` line, formatted once a second."""
     second = int(time.time())
     if second != _Clock.second:
-        _Clock.lines = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii") + SERVER
+        _Clock.line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
         _Clock.second = second
-    return _Clock.lines
+    return _Clock.line
+
+
+def server_line(value: str | None) -> bytes:
+    """Return the ``Server`` line with this value; nothing for ``None``."""
+    return b"" if value is None else f"Server: {value}\r\n".encode("latin-1")

@@ -14,12 +14,10 @@ from functools import lru_cache
 from geventkws.http.errors import HTTPError
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.protocol.headers import tokens
+from geventkws.protocol.origin import parse_authority
 
 # At most 18 digits: an exabyte less one, which fits 64 bits.
 _LENGTH = re.compile(r"[0-9]{1,18}")
-
-# RFC 3986, 3.2.2 and 3.2.3: an IP literal or a registered name, and a port.
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]*)(?::[0-9]*)?")
 
 _DECISIVE = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"})
 
@@ -69,7 +67,7 @@ def _check_host(hosts: Iterable[str], version: str) -> None:
 @lru_cache(maxsize=256)
 def valid_host(host: str) -> bool:
     """Return whether ``host`` is a host with or without a port (RFC 9110, 7.2)."""
-    return _HOST.fullmatch(host) is not None
+    return parse_authority(host) is not None
 
 
 def _body_length(lines: dict[str, list[str]], version: str) -> int:

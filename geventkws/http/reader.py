@@ -24,6 +24,9 @@ from geventkws.http.target import ALLOWED, normalise
 from geventkws.protocol.headers import is_token
 
 _START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]")
+_BESIDE_TARGET = 64
+"""Bytes that a request line has beside its target, at most: no method known is that long."""
+
 _VERSIONS = {"HTTP/1.1": "1.1", "HTTP/1.0": "1.0"}
 _OTHER_VERSION = re.compile(r"HTTP/[0-9]\.[0-9]")
 
@@ -38,12 +41,16 @@ class RequestReader:
         "_left",
         "_max_fields",
         "_max_size",
+        "_max_target",
         "_position",
         "_searched",
     )
 
-    def __init__(self, max_head_size: int = 64 * 1024, max_head_fields: int = 100) -> None:
+    def __init__(
+        self, max_head_size: int = 64 * 1024, max_head_fields: int = 100, max_target_size: int = 8 * 1024
+    ) -> None:
         self._max_size = max_head_size
+        self._max_target = max_target_size
         self._max_fields = max_head_fields
         self._buffer = b""
         self._position = 0
@@ -89,8 +96,8 @@ class RequestReader:
             self._check_unfinished(start)
             return None
         if end - start + self._blank > self._max_size:
-            raise self._too_large(start)
-        head = _parse(data[start:end], self._max_fields)
+            raise self._too_large()
+        head = _parse(data[start:end], self._max_fields, self._max_target)
         self._position = self._searched = end
         self._blank = 0
         self._left = head.body_length
@@ -105,17 +112,20 @@ class RequestReader:
         self._blank += start - self._position
         self._position = start
         if self._blank > self._max_size:
-            raise self._too_large(start)
+            raise self._too_large()
         return start
 
     def _check_unfinished(self, start: int) -> None:
         data = self._buffer
         if len(data) - start + self._blank > self._max_size:
-            raise self._too_large(start)
+            raise self._too_large()
         if len(data) > start and data.find(b"\r", start, start + 1) < 0 and not _START.match(data, start):
             raise HTTPError(400, "The bytes received are not an HTTP request")
         if len(data) > start + 1 and data.startswith(b"\r", start):
             raise HTTPError(400, "A line of the request head does not end in CRLF")
+        longest = self._max_target + _BESIDE_TARGET
+        if len(data) - start > longest and data.find(b"\n", start, start + longest) < 0:
+            raise HTTPError(414, f"The request target is longer than {self._max_target} bytes")
         # A line that ends in a bare LF must not wait for a CRLF that never comes.
         newline = data.find(b"\n", max(start, self._searched))
         while newline >= 0:
@@ -124,9 +134,7 @@ class RequestReader:
             newline = data.find(b"\n", newline + 1)
         self._searched = max(start, len(data) - 3)
 
-    def _too_large(self, start: int) -> HTTPError:
-        if self._buffer.find(b"\r\n", start, start + self._max_size) < 0:
-            return HTTPError(414, "The request target is too long")
+    def _too_large(self) -> HTTPError:
         return HTTPError(431, f"The request head is larger than {self._max_size} bytes")
 
     # --------------------------------------------------------------- bodies
@@ -154,7 +162,7 @@ class RequestReader:
         return piece or None
 
 
-def _parse(data: bytes, max_fields: int) -> RequestHead:
+def _parse(data: bytes, max_fields: int, max_target: int) -> RequestHead:
     lines = data.decode("latin-1").split("\r\n")
     if len(lines) - 3 > max_fields:
         raise HTTPError(431, f"The request head has more than {max_fields} fields")
@@ -163,6 +171,8 @@ def _parse(data: bytes, max_fields: int) -> RequestHead:
     if len(request_line) != 3 or request_line[0][:1] in "\r\n":
         raise HTTPError(400, "The request line is not 'method target version'")
     method, target, protocol = request_line
+    if len(target) > max_target:
+        raise HTTPError(414, f"The request target is longer than {max_target} bytes")
     version = _VERSIONS.get(protocol) or _refuse_protocol(protocol)
     _check(data, method)
     if method in ("CONNECT", "TRACE"):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from geventkws.http.context import logger
 from geventkws.http.errors import PeerGoneError
-from geventkws.http.fields import Fields, date_and_server, read_status, warn_once
+from geventkws.http.fields import Fields, date_line, read_status, server_line, warn_once
+from geventkws.http.files import MAX_SENT, UNSUPPORTED, FilePart, FileWrapper, rest_of
 from geventkws.http.framing import BodyFraming, frame_response
 from geventkws.http.head import RequestHead
+from geventkws.http.log import logger
 
 if TYPE_CHECKING:
     from geventkws.stream import Stream
@@ -22,6 +25,8 @@ MAX_WRITE = 256 * 1024
 """Bytes written with one deadline: a slow peer has the whole time for each such part."""
 
 _JOIN_MAX = 64 * 1024
+
+_DEFAULT_SERVER = server_line("geventkws")
 
 
 class Response:
@@ -38,6 +43,7 @@ class Response:
         "_length",
         "_may_persist",
         "_request",
+        "_server",
         "_status_line",
         "_stream",
         "_timeout",
@@ -55,12 +61,14 @@ class Response:
         stream: Stream,
         timeout: float | None = None,
         may_persist: Callable[[], bool] | None = None,
+        server: bytes = _DEFAULT_SERVER,
     ) -> None:
-        """Answer ``request``; ``may_persist`` is asked when the response's head is written."""
+        """Answer ``request``; ``may_persist`` is asked when the head is written, ``server`` a line of it."""
         self._request = request
         self._stream = stream
         self._timeout = timeout
         self._may_persist = may_persist
+        self._server = server
         self.status = 0
         self._length: int | None = None
         self.keep_alive = request.keep_alive
@@ -70,6 +78,11 @@ class Response:
         self.incomplete = False
         """Whether the application sent less than it announced: the client must see a cut."""
         self.peer_gone = False
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether nothing but the end of the connection tells the client where the body ends."""
+        return self.head_sent and self._framing is BodyFraming.CLOSE
 
     # ------------------------------------------------------- for the application
 
@@ -106,11 +119,52 @@ class Response:
         if self.status and not self.head_sent and isinstance(body, (list, tuple)):
             self._finish(b"".join(body))
             return
+        if isinstance(body, FileWrapper) and self.status and not self.head_sent:
+            file = rest_of(body.filelike)
+            if file is not None and self._send_file(file):
+                return
         for chunk in body:
             self.write(chunk)
             if self.head_sent and self._framing is BodyFraming.NONE:
                 break
         self._finish(b"")
+
+    def _send_file(self, file: FilePart) -> bool:
+        """Let the kernel send a file; ``False`` if it has to be read, or is better read."""
+        if self._length is None and self.status not in (204, 304):
+            self._length = file.size
+        if self._stream.transport.secure or file.size <= _JOIN_MAX:
+            return False
+        head = self._start()
+        self._transmit(head)
+        if self._framing is BodyFraming.LENGTH and self._length is not None:
+            end = file.offset + min(file.size, self._length)
+            try:
+                self._let_send(file.descriptor, file.offset, end)
+            except OSError as error:
+                if error.errno in UNSUPPORTED and not self.bytes_sent:
+                    return False
+                raise
+        self._finish(b"")
+        return True
+
+    def _let_send(self, descriptor: int, offset: int, end: int) -> None:
+        stream = self._stream
+        stream.set_deadline(self._timeout)
+        try:
+            while offset < end:
+                stream.wait_until_writable()
+                count = min(end - offset, MAX_SENT)
+                with suppress(BlockingIOError):
+                    sent = os.sendfile(stream.transport.fileno(), descriptor, offset, count)
+                    if not sent:  # The file has become shorter.
+                        return
+                    offset += sent
+                    self.bytes_sent += sent
+                    stream.set_deadline(self._timeout)
+        except (ConnectionError, TimeoutError) as error:
+            self.peer_gone = True
+            raise PeerGoneError(str(error)) from error
 
     def _finish(self, last: bytes) -> None:
         head = b""
@@ -141,7 +195,7 @@ class Response:
             extra = b"Content-Length: %d\r\n" % length
         elif framing is BodyFraming.CHUNKED:
             extra = b"Transfer-Encoding: chunked\r\n"
-        if fields.closes or framing is BodyFraming.CLOSE:
+        if fields.closes or framing is BodyFraming.CLOSE or self._stream.hurried:
             self.keep_alive = False
         if self.keep_alive and self._may_persist is not None:
             self.keep_alive = self._may_persist()
@@ -150,7 +204,7 @@ class Response:
         elif request.version != "1.1":
             extra += b"Connection: keep-alive\r\n"
         self.head_sent = True
-        return b"".join((self._status_line, fields.common(), fields.encoded, extra, b"\r\n"))
+        return b"".join((self._status_line, fields.common(self._server), fields.encoded, extra, b"\r\n"))
 
     def _write(self, head: bytes, data: bytes) -> None:
         """Send ``head`` and, behind it, a part of the body as its framing wants it."""
@@ -194,7 +248,12 @@ def _parts(chunks: tuple[bytes, ...]) -> Iterator[tuple[bytes | memoryview, ...]
 
 
 def plain_response(
-    status: int, message: str, headers: Iterable[tuple[str, str]] = (), *, head_only: bool = False
+    status: int,
+    message: str,
+    headers: Iterable[tuple[str, str]] = (),
+    *,
+    head_only: bool = False,
+    server: bytes = _DEFAULT_SERVER,
 ) -> bytes:
     """Return a whole response of the server itself, in plain text, after which the connection closes.
 
@@ -219,5 +278,5 @@ def plain_response(
             repeated.append((name, value))
     pairs = [*fields.values(), *repeated, ("Connection", ", ".join(connection))]
     lines = "".join(f"{name}: {value}\r\n" for name, value in pairs)
-    head = f"HTTP/1.1 {status} {reason}\r\n".encode("ascii") + date_and_server()
+    head = f"HTTP/1.1 {status} {reason}\r\n".encode("ascii") + date_line() + server
     return head + lines.encode("latin-1", "replace") + b"\r\n" + (b"" if head_only else body)

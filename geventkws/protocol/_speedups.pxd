@@ -1,3 +1,4 @@
+cimport cython
 from libc.stdint cimport uint8_t
 
 cdef struct Utf8State:
@@ -31,6 +32,7 @@ cdef class FrameParser:
     cdef int _feed_rare(self, bytes data, list events) except -1
 
 
+@cython.final
 cdef class Endpoint(FrameParser):
     cdef list chunks
     cdef readonly Py_ssize_t output_size

@@ -6,6 +6,7 @@ every other frame (fragments, control frames, whatever breaks a rule) the readab
 asked, so that each rule of RFC 6455 is written down once, in Python.
 """
 
+cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -357,6 +358,7 @@ cdef Py_ssize_t _span(const uint8_t* data, Py_ssize_t size) noexcept nogil:
     return size
 
 
+@cython.final
 cdef class Endpoint(FrameParser):
     """One side of a connection without its socket; the twin of ``geventkws.protocol.endpoint.Endpoint``."""
 

@@ -42,10 +42,15 @@ class Headers(Mapping[str, str]):
     pairs: tuple[tuple[str, str], ...]
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self.pairs = tuple((name, value.strip(OWS)) for name, value in pairs)
-        self._lines: dict[str, list[str]] = {}
+        self.pairs = tuple([(name, value.strip(OWS)) for name, value in pairs])
+        lines: dict[str, list[str]] = {}
         for name, value in self.pairs:
-            self._lines.setdefault(name.lower(), []).append(value)
+            name = name.lower()
+            if name in lines:
+                lines[name].append(value)
+            else:
+                lines[name] = [value]
+        self._lines = lines
 
     def get_all(self, name: str) -> list[str]:
         """Return the value of every line called ``name``, in order; an empty list where there is none."""

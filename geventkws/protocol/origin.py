@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import NamedTuple
 
 ANY_ORIGIN = "*"
+
+MAX_CACHED = 260
+"""Characters of a host and a port that are worth remembering: the longest name in the DNS has 253."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -40,6 +44,11 @@ def parse_authority(text: str) -> Authority | None:
 
     An empty port is a missing one (RFC 3986, 3.2.3).
     """
+    # Most requests name the same few hosts; longer texts than names can be would fill the cache.
+    return _known_authority(text) if len(text) <= MAX_CACHED else _parse_authority(text)
+
+
+def _parse_authority(text: str) -> Authority | None:
     match = _AUTHORITY.fullmatch(text)
     if match is None:
         return None
@@ -52,6 +61,9 @@ def parse_authority(text: str) -> Authority | None:
         return Authority(IPv6Address(match["ipv6"]).compressed, port)
     except AddressValueError:
         return None
+
+
+_known_authority = lru_cache(maxsize=512)(_parse_authority)
 
 
 def parse_origin(text: str) -> Origin | None:

@@ -39,10 +39,16 @@ class MemoryTransport:
         self.writes.append(b"".join(chunks))
         return len(self.writes[-1])
 
+    def environ(self) -> dict[str, object]:
+        return {}
+
     def shutdown_write(self) -> None:
         pass
 
     def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
         pass
 
 

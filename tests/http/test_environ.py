@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import io
-
 import pytest
 
-from geventkws.http.environ import EnvironBuilder, FileWrapper
+from geventkws.http.environ import EnvironBuilder
 from tests.http.memory import head_of
 
 BUILDER = EnvironBuilder("example.org", 8080)
@@ -78,20 +76,17 @@ def test_names_made_up_by_clients_are_not_kept_without_bound() -> None:
     assert len(builder._keys) <= 1024
 
 
-def test_a_file_wrapper_iterates_in_blocks_and_closes_the_file() -> None:
-    file = io.BytesIO(b"abcdefg")
-    wrapper = FileWrapper(file, 3)
-    assert list(wrapper) == [b"abc", b"def", b"g"]
-    wrapper.close()
-    assert file.closed
+def test_a_unix_socket_has_the_port_of_its_scheme() -> None:
+    for secure, port in ((False, "80"), (True, "443")):
+        environ = build(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", EnvironBuilder("", "", secure=secure))
+        assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("localhost", port)
 
 
-def test_a_file_without_close_makes_a_wrapper_without_close() -> None:
-    class Readable:
-        def read(self, size: int) -> bytes:
-            return b""
-
-    assert not hasattr(FileWrapper(Readable()), "close")
+def test_a_forwarded_address_without_a_port_has_none() -> None:
+    environ = BUILDER.build(head_of(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), ("192.0.2.1", 0), scheme="https")
+    assert environ["REMOTE_ADDR"] == "192.0.2.1"
+    assert "REMOTE_PORT" not in environ
+    assert environ["wsgi.url_scheme"] == "https"
 
 
 @pytest.mark.parametrize(

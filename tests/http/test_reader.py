@@ -137,123 +137,6 @@ def test_upgrade_without_the_connection_option_means_nothing(chunked: Feed) -> N
     assert head.keep_alive
 
 
-REFUSED = {
-    "no host": (request(host=b""), 400),
-    "two hosts": (request(fields=b"Host: a\r\n"), 400),
-    "two hosts and an absolute target": (request(target=b"http://a/", fields=b"Host: b\r\n"), 400),
-    "host with a path": (request(host=b"Host: a/b\r\n"), 400),
-    "host with a user": (request(host=b"Host: u@a\r\n"), 400),
-    "host list": (request(host=b"Host: a b\r\n"), 400),
-    "target with a user": (request(target=b"http://u@a/"), 400),
-    "target of another scheme": (request(target=b"ftp://a/"), 400),
-    "target with a fragment": (request(target=b"/a#b"), 400),
-    "control byte in the target": (request(target=b"/\x01"), 400),
-    "asterisk for GET": (request(target=b"*"), 400),
-    "HTTP/0.9": (b"GET /\r\n\r\n", 400),
-    "HTTP/0.9 by name": (request(version=b"0.9"), 400),
-    "HTTP/2.0": (request(version=b"2.0"), 505),
-    "HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-    "HTTP/1.2": (request(version=b"1.2"), 505),
-    "HTTP/1.10": (request(version=b"1.10"), 400),
-    "RTSP": (b"OPTIONS / RTSP/1.0\r\nHost: a\r\n\r\n", 501),
-    "ICE": (b"SOURCE / ICE/1.0\r\nHost: a\r\n\r\n", 501),
-    "an unknown method": (request(method=b"FETCH"), 501),
-    "a method in lower case": (request(method=b"get"), 501),
-    "a method that is no token": (request(method=b"G(T"), 400),
-    "CONNECT": (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 405),
-    "TRACE": (request(method=b"TRACE"), 405),
-    "two spaces before the target": (b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "two spaces behind the target": (b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "a tab in the request line": (b"GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "space behind the version": (b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400),
-    "a TLS client": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
-    "lone CR first": (b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "bare LF first": (b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "bare LF behind the request line": (b"GET / HTTP/1.1\nHost: a\r\n\r\n", 400),
-    "bare LF everywhere": (b"GET / HTTP/1.1\nHost: a\n\n", 400),
-    "bare LF behind a field": (b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", 400),
-    "bare LF at the end": (b"GET / HTTP/1.1\r\nHost: a\r\n\n", 400),
-    "bare CR in a value": (request(fields=b"X: a\rY: b\r\n"), 400),
-    "NUL in a value": (request(fields=b"X: a\0b\r\n"), 400),
-    "DEL in a value": (request(fields=b"X: a\x7fb\r\n"), 400),
-    "NUL in a name": (request(fields=b"X\0: a\r\n"), 400),
-    "a name beyond ASCII": (request(fields=b"X\xc3: a\r\n"), 400),
-    "an empty name": (request(fields=b": a\r\n"), 400),
-    "a field without a colon": (request(fields=b"Xa\r\n"), 400),
-    "space before the colon": (request(fields=b"X : a\r\n"), 400),
-    "a folded value": (request(fields=b"X: a\r\n b\r\n"), 400),
-    "a folded length": (post(b"Content-Length:\r\n 3\r\n", b"abc"), 400),
-    "space before the first field": (request(host=b" Host: a\r\n"), 400),
-    "length with a plus": (post(b"Content-Length: +3\r\n", b"abc"), 400),
-    "negative length": (post(b"Content-Length: -3\r\n", b"abc"), 400),
-    "hexadecimal length": (post(b"Content-Length: 0x3\r\n", b"abc"), 400),
-    "length with an underscore": (post(b"Content-Length: 1_0\r\n", b"abc"), 400),
-    "empty length": (post(b"Content-Length:\r\n", b"abc"), 400),
-    "a list of lengths": (post(b"Content-Length: 3, 3\r\n", b"abc"), 400),
-    "two equal lengths": (post(b"Content-Length: 3\r\nContent-Length: 3\r\n", b"abc"), 400),
-    "two lengths": (post(b"Content-Length: 3\r\nContent-Length: 4\r\n", b"abc"), 400),
-    "length of 20 digits": (post(b"Content-Length: 18446744073709551617\r\n", b"abc"), 400),
-    "length and chunked": (post(b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"), 400),
-    "chunked and length": (post(b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", b"0\r\n\r\n"), 400),
-    "chunked in HTTP/1.0": (request(version=b"1.0", fields=b"Transfer-Encoding: chunked\r\n"), 400),
-    "gzip": (post(b"Transfer-Encoding: gzip\r\n"), 400),
-    "identity": (post(b"Transfer-Encoding: identity\r\n"), 400),
-    "xchunked": (post(b"Transfer-Encoding: xchunked\r\n"), 400),
-    "chunked with a vertical tab": (post(b"Transfer-Encoding: \x0bchunked\r\n"), 400),
-    "chunked, gzip": (post(b"Transfer-Encoding: chunked, gzip\r\n"), 400),
-    "chunked twice": (post(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400),
-    "gzip, chunked": (post(b"Transfer-Encoding: gzip, chunked\r\n"), 501),
-    "gzip and chunked on two lines": (
-        post(b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"),
-        501,
-    ),
-    ", chunked": (post(b"Transfer-Encoding: ,chunked\r\n"), 501),
-    "another expectation": (post(b"Expect: a-miracle\r\nContent-Length: 3\r\n"), 417),
-    "websocket by POST": (post(b"Connection: upgrade\r\nUpgrade: websocket\r\n"), 400),
-    "websocket with a body": (
-        request(fields=b"Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n", body=b"abc"),
-        400,
-    ),
-    "websocket with chunks": (
-        request(fields=b"Connection: upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n"),
-        400,
-    ),
-}
-
-REFUSED_BODIES = {
-    "bare LF behind a chunk size": b"3\nabc\r\n0\r\n\r\n",
-    "bare LF behind a chunk": b"3\r\nabc\n0\r\n\r\n",
-    "a chunk longer than its size": b"3\r\nabcd\r\n0\r\n\r\n",
-    "space behind a chunk size": b"3 \r\nabc\r\n0\r\n\r\n",
-    "space before a chunk size": b" 3\r\nabc\r\n0\r\n\r\n",
-    "a chunk size over 64 bits": b"10000000000000000\r\n",
-    "a chunk size with 0x": b"0x3\r\nabc\r\n0\r\n\r\n",
-    "a chunk size with a plus": b"+3\r\nabc\r\n0\r\n\r\n",
-    "an empty chunk size": b"\r\nabc\r\n0\r\n\r\n",
-    "bare LF in an extension": b"3;a\nb\r\nabc\r\n0\r\n\r\n",
-    "control byte in an extension": b"3;\x01\r\nabc\r\n0\r\n\r\n",
-    "bare CR in an extension": b"3;a\rb\r\nabc\r\n0\r\n\r\n",
-    "an endless chunk size line": b"3;" + b"a" * 5000,
-    "many extensions": b"1;" + b"a" * 4000 + b"\r\nx\r\n" + (b"1;" + b"a" * 4000 + b"\r\nx\r\n") * 5,
-    "many trailers": b"0\r\n" + b"X: yyyyyyyyyyyyyyyy\r\n" * 2000,
-    "a folded trailer": b"0\r\nX: y\r\n z\r\n\r\n",
-    "a trailer without a colon": b"0\r\nX\r\n\r\n",
-    "bare LF behind a trailer": b"0\r\nX: y\n\r\n",
-    "bare LF at the end": b"0\r\n\n",
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_head_that_is_not_plain_is_refused(case: str, chunked: Feed) -> None:
-    sent, status = REFUSED[case]
-    assert read_all(chunked(sent)) == [status]
-
-
-@pytest.mark.parametrize("case", REFUSED_BODIES)
-def test_a_chunked_body_that_is_not_plain_is_refused(case: str, chunked: Feed) -> None:
-    assert read_all(chunked(chunks(REFUSED_BODIES[case])))[-1] == 400
-
-
 def test_a_head_may_be_as_large_as_the_limit_and_no_larger(chunked: Feed) -> None:
     sent = request(fields=b"X: " + b"a" * 900 + b"\r\n")
     assert len(read_all(chunked(sent), max_head_size=len(sent))) == 1
@@ -262,14 +145,18 @@ def test_a_head_may_be_as_large_as_the_limit_and_no_larger(chunked: Feed) -> Non
 
 def test_an_unfinished_head_is_refused_at_the_limit(chunked: Feed) -> None:
     assert read_all(chunked(b"GET / HTTP/1.1\r\nX: " + b"a" * 2000), max_head_size=1000) == [431]
+    assert read_all(chunked(b"GET /" + b"a" * 2000), max_head_size=1000) == [431]
 
 
 def test_a_target_beyond_the_limit_has_a_status_of_its_own(chunked: Feed) -> None:
-    assert read_all(chunked(b"GET /" + b"a" * 2000), max_head_size=1000) == [414]
+    limits = {"max_target_size": 1000}
+    assert len(read_all(chunked(request(target=b"/" + b"a" * 999)), **limits)) == 1
+    assert read_all(chunked(request(target=b"/" + b"a" * 1000)), **limits) == [414]
+    assert read_all(chunked(b"GET /" + b"a" * 2000), **limits) == [414]
 
 
 def test_empty_lines_count_for_the_size_of_the_head(chunked: Feed) -> None:
-    assert read_all(chunked(b"\r\n" * 600), max_head_size=1000) in ([414], [431])
+    assert read_all(chunked(b"\r\n" * 600), max_head_size=1000) == [431]
 
 
 def test_a_head_may_have_as_many_fields_as_the_limit_and_no_more(chunked: Feed) -> None:

@@ -13,6 +13,7 @@ import pytest
 import requests
 import websocket
 
+from tests.certificates import HOST, Certificates
 from tests.helpers import free_port
 from tests.programs import PATIENCE, Program, Server, python, server
 
@@ -129,6 +130,17 @@ class TestEcho:
     def test_plain_http_gets_a_line_of_text(self, echo: Server) -> None:
         response = requests.get(f"http://{echo.address}/", timeout=PATIENCE)
         assert response.text == "An echo service: open a WebSocket to /echo on this port.\n"
+
+    def test_a_certificate_makes_it_wss(self, certificates: Certificates) -> None:
+        files = ("--certfile", certificates.certfile, "--keyfile", certificates.keyfile)
+        with Program(*python("echo/server.py"), "--host", HOST, "--port", "0", *files) as program:
+            port = program.expect(r"Listening on port (\d+)")[1]
+            client = websocket.create_connection(
+                f"wss://{HOST}:{port}/echo", timeout=PATIENCE, sslopt={"context": certificates.client()}
+            )
+            client.send("grüße")
+            assert client.recv() == "grüße"
+            client.close()
 
 
 class TestPlainClientsOfTheChat:

@@ -147,7 +147,7 @@ class TestConnections:
         with RawClient(site.port) as client:
             client.send(GET)
             client.read_head()
-            greenlets[0].kill(timeout=PATIENCE)
+            gevent.kill(greenlets[0])
             assert client.read_to_end() == b"1\r\na\r\n"
         assert closed == [True]
         site.wait_until_empty()

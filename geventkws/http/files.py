@@ -1,0 +1,58 @@
+"""Files as responses: ``wsgi.file_wrapper``, and what of a file the kernel can send by itself."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from typing import Any, NamedTuple
+
+MAX_SENT = 1024 * 1024
+"""Bytes that the kernel is told to send at once; other connections get their turn in between."""
+
+UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
+"""Why ``os.sendfile`` refuses a file that can be read all the same, as some file systems' are."""
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: a file-like object, iterated in blocks of ``block_size`` bytes."""
+
+    def __init__(self, filelike: Any, block_size: int = 64 * 1024) -> None:
+        self.filelike = filelike
+        self._block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> FileWrapper:
+        return self
+
+    def __next__(self) -> bytes:
+        if block := self.filelike.read(self._block_size):
+            return bytes(block)
+        raise StopIteration
+
+
+class FilePart(NamedTuple):
+    """What is left of a regular file, from its position on."""
+
+    descriptor: int
+    offset: int
+    size: int
+
+
+def rest_of(filelike: object) -> FilePart | None:
+    """Return what reading ``filelike`` to its end would give, where that is what is on disk; else ``None``.
+
+    Only Python's own binary files are known to read what is on disk: a ``GzipFile`` has a descriptor too.
+    """
+    if isinstance(filelike, (io.BufferedReader, io.BufferedRandom)):
+        raw: object = filelike.raw
+    else:
+        raw = filelike
+    if type(raw) is not io.FileIO or not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+        return None
+    file = filelike if isinstance(filelike, io.BufferedIOBase) else raw
+    file.flush()
+    offset = file.tell()
+    return FilePart(raw.fileno(), offset, max(os.fstat(raw.fileno()).st_size - offset, 0))

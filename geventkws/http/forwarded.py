@@ -1,0 +1,199 @@
+"""What trusted proxies say about a request: who sent it, by which scheme and to which host.
+
+``X-Forwarded-For``, ``-Proto`` and ``-Host``, and ``Forwarded`` (RFC 7239), are fields that anybody may
+send. They count only where the peer is a trusted proxy, and of a chain of addresses only as far as
+trusted proxies wrote it: the client is the rightmost address that is not a trusted proxy's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import NamedTuple, TypeVar
+
+from geventkws.http.environ import Address
+from geventkws.http.errors import HTTPError
+from geventkws.http.head import RequestHead
+from geventkws.protocol.origin import parse_authority
+
+UNIX = "unix"
+"""The entry that trusts every peer of a Unix-domain socket, which has no address."""
+
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+# forwarded-pair and what follows it (RFC 7239, 4; RFC 9110, 5.6.2 and 5.6.4)
+_PAIR = re.compile(
+    r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)="
+    r'(?:([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)|"((?:[^"\\]|\\.)*)")[ \t]*(;|,|$)'
+)
+_EMPTY_ELEMENTS = re.compile(r"[ \t,]*")
+_QUOTED_PAIR = re.compile(r"\\(.)")
+
+_T = TypeVar("_T")
+
+
+class TrustedProxies:
+    """Whose word is taken: addresses (``"10.0.0.7"``), networks (``"2001:db8::/32"``) and ``"unix"``."""
+
+    def __init__(self, entries: Iterable[str] = ()) -> None:
+        """Take the entries; raises ``ValueError`` for one that is no address and no network."""
+        entries = tuple(entries)
+        self._unix = UNIX in entries
+        self._networks = tuple(ip_network(entry) for entry in entries if entry != UNIX)
+
+    def trusts(self, peer: Address) -> bool:
+        """Return whether a connection's peer is a trusted proxy."""
+        if isinstance(peer, str):
+            return self._unix
+        return bool(self._networks) and self._has(_address(peer[0]))
+
+    def _has(self, address: IPv4Address | IPv6Address | None) -> bool:
+        return address is not None and any(address in network for network in self._networks)
+
+    def resolve(self, head: RequestHead, peer: Address) -> Forwarded:
+        """Return what a trusted ``peer`` and the trusted proxies behind it say about a request.
+
+        Raises ``HTTPError`` (400) where they do not say one thing.
+        """
+        lines: dict[str, list[str]] = {}
+        for name, value in head.headers:
+            lines.setdefault(name.lower(), []).append(value)
+        one, other = self._by_x_forwarded(lines), self._by_forwarded(lines)
+        said = Said(
+            _agreed(one.client, other.client),
+            _agreed(one.scheme, other.scheme),
+            _agreed(one.host, other.host),
+        )
+        if said.host is not None and parse_authority(said.host) is None:
+            raise HTTPError(400, "The host that the proxy forwards is malformed")
+        if said.host is not None:
+            others = [pair for pair in head.headers if pair[0].lower() != "host"]
+            head = head._replace(headers=(("Host", said.host), *others))
+        return Forwarded(head, said.client or peer, said.scheme)
+
+    def _by_x_forwarded(self, lines: dict[str, list[str]]) -> Said:
+        nodes = _listed(lines.get("x-forwarded-for"))
+        position, client = self._client(nodes)
+        schemes, hosts = _listed(lines.get("x-forwarded-proto")), _listed(lines.get("x-forwarded-host"))
+        scheme = _SCHEMES.get((_beside(schemes, nodes, position) or "").lower())
+        return Said(client, scheme, _beside(hosts, nodes, position))
+
+    def _by_forwarded(self, lines: dict[str, list[str]]) -> Said:
+        elements = parse_forwarded(", ".join(lines.get("forwarded", ())))
+        if not elements:
+            return Said()
+        position, client = self._client([each.get("for", "") for each in elements])
+        element = elements[position]
+        return Said(client, _SCHEMES.get(element.get("proto", "").lower()), element.get("host"))
+
+    def _client(self, nodes: list[str]) -> tuple[int, tuple[str, int] | None]:
+        """Return where in the chain the client is, and its address.
+
+        Of a client that a proxy hides, or does not know, what is known is the last proxy's address.
+        """
+        position, client = 0, None
+        for position in range(len(nodes) - 1, -1, -1):
+            node = parse_node(nodes[position])
+            client = node or client
+            if node is None or not self._has(_address(node[0])):
+                break
+        return position, client
+
+
+class Said(NamedTuple):
+    """What one kind of fields says; ``None`` where it says nothing."""
+
+    client: tuple[str, int] | None = None
+    scheme: str | None = None
+    host: str | None = None
+
+
+class Forwarded(NamedTuple):
+    """A request as the client sent it to the outermost trusted proxy."""
+
+    head: RequestHead
+    """The head, with the ``Host`` that the client sent."""
+    client: Address
+    scheme: str | None
+    """``"http"`` or ``"https"``; ``None`` if no proxy said."""
+
+
+def parse_forwarded(text: str) -> list[dict[str, str]]:
+    """Return the elements of ``Forwarded``, names in lower case (RFC 7239, 4).
+
+    Raises ``HTTPError`` (400) for malformed ones: what a client sent comes first, and where it does not
+    end, it would swallow what the proxy added.
+    """
+    elements: list[dict[str, str]] = []
+    element: dict[str, str] = {}
+    position = _skip(text, 0)
+    while position < len(text):
+        match = _PAIR.match(text, position)
+        if match is None or (name := match[1].lower()) in element:
+            raise HTTPError(400, "The Forwarded header is malformed")
+        element[name] = match[2] if match[3] is None else _QUOTED_PAIR.sub(r"\1", match[3])
+        position = match.end()
+        if match[4] != ";":
+            elements.append(element)
+            element = {}
+            position = _skip(text, position)
+    if element:
+        raise HTTPError(400, "The Forwarded header is malformed")
+    return elements
+
+
+def parse_node(text: str) -> tuple[str, int] | None:
+    """Return the address and port (0 if not given) of a node; ``None`` for one that is hidden or malformed.
+
+    ``192.0.2.1``, ``192.0.2.1:80``, ``[2001:db8::1]:80`` and, as proxies write it, ``2001:db8::1``.
+    """
+    host, port = text, ""
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+        port = ":" + port
+    address = _address(host)
+    if address is None:
+        return None
+    digits = port[1:]
+    known = port.startswith(":") and digits.isascii() and digits.isdecimal() and len(digits) <= 5
+    return str(address), int(digits) if known else 0
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    # An IPv4 peer of a dual-stack socket is the same peer.
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
+def _skip(text: str, position: int) -> int:
+    match = _EMPTY_ELEMENTS.match(text, position)
+    return match.end() if match else position
+
+
+def _listed(lines: list[str] | None) -> list[str]:
+    if lines is None:
+        return []
+    return [item for line in lines for piece in line.split(",") if (item := piece.strip(" \t"))]
+
+
+def _beside(values: list[str], nodes: list[str], position: int) -> str | None:
+    """Return the value written by the proxy that wrote the node, where each proxy adds one, else the last."""
+    if not values:
+        return None
+    return values[position] if len(values) == len(nodes) else values[-1]
+
+
+def _agreed(one: _T | None, other: _T | None) -> _T | None:
+    """Return what both kinds of fields say: a proxy sets one kind, and the other may be the client's."""
+    if one is None or other is None:
+        return one if other is None else other
+    # Of an address, only one of them may say the port.
+    if one != other and not (isinstance(one, tuple) and isinstance(other, tuple) and one[0] == other[0]):
+        raise HTTPError(400, "The Forwarded and the X-Forwarded header fields contradict each other")
+    return one

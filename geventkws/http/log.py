@@ -1,0 +1,5 @@
+"""The logger of whatever goes wrong with a request."""
+
+import logging
+
+logger = logging.getLogger("geventkws.server")

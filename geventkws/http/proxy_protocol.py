@@ -1,0 +1,124 @@
+"""The PROXY protocol, versions 1 and 2: who is behind a proxy that passes bytes on (HAProxy's specification).
+
+The proxy writes a header before the first byte of the client, before TLS too. It is read to its last byte
+and no further, since what follows belongs to another protocol.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from geventkws.stream import Stream
+
+SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+_V1_START = b"PROXY "
+_V1_LEAST = len(b"PROXY UNKNOWN\r\n")
+_V1_MOST = 107
+_V2_HEAD = 16
+_V2_MOST = 4096
+"""Bytes of a version 2 header: more than its addresses and extensions need, less than its length may say."""
+
+_LOCAL, _PROXY = 0x20, 0x21
+_TCP4, _TCP6 = 0x11, 0x21
+
+
+class ProxyProtocolError(OSError):
+    """A connection that does not start with a PROXY header."""
+
+
+class ProxiedAddress(NamedTuple):
+    """The client's address and port."""
+
+    host: str
+    port: int
+
+
+def missing(data: bytes) -> int:
+    """Return how many bytes may be read of the header that starts with ``data``: 0 when it is whole.
+
+    Raises ``ProxyProtocolError`` as soon as it can be none.
+    """
+    if SIGNATURE.startswith(data[: len(SIGNATURE)]):
+        if len(data) < _V2_HEAD:
+            # No header of version 1 is shorter than this either, should it turn out to be one.
+            return (_V1_LEAST if not data else _V2_HEAD) - len(data)
+        whole = _V2_HEAD + int.from_bytes(data[14:16], "big")
+        if whole > _V2_MOST:
+            raise ProxyProtocolError(f"the PROXY header is longer than {_V2_MOST} bytes")
+        return whole - len(data)
+    if not _V1_START.startswith(data[: len(_V1_START)]):
+        raise ProxyProtocolError("the connection does not start with a PROXY header")
+    if len(data) < _V1_LEAST:
+        return _V1_LEAST - len(data)
+    if data.endswith(b"\r\n"):
+        return 0
+    if len(data) >= _V1_MOST:
+        raise ProxyProtocolError("the line of the PROXY header does not end")
+    return 2 if not data.endswith(b"\r") else 1
+
+
+def parse(data: bytes) -> ProxiedAddress | None:
+    """Return the client's address of a whole header; ``None`` where the proxy does not tell one.
+
+    Raises ``ProxyProtocolError`` for a malformed one.
+    """
+    try:
+        return _parse_v2(data) if data.startswith(SIGNATURE) else _parse_v1(data)
+    except ValueError as error:
+        raise ProxyProtocolError(f"the PROXY header is malformed: {error}") from None
+
+
+def receive(stream: Stream) -> ProxiedAddress | None:
+    """Read the header from the stream, by its deadline, and return the client's address as ``parse`` does.
+
+    Raises ``OSError`` if there is none.
+    """
+    data = b""
+    while left := missing(data):
+        received = stream.recv(left)
+        if not received:
+            raise ProxyProtocolError("the connection ended within its PROXY header")
+        data += received
+    return parse(data)
+
+
+def _parse_v1(data: bytes) -> ProxiedAddress | None:
+    line = data[:-2].decode("ascii")
+    if line == "PROXY UNKNOWN" or line.startswith("PROXY UNKNOWN "):
+        return None
+    words = line.split(" ")
+    if len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
+        raise ValueError("it is not 'PROXY TCP4|TCP6 source destination source-port destination-port'")
+    _, family, source, destination, source_port, destination_port = words
+    kind = IPv4Address if family == "TCP4" else IPv6Address
+    kind(destination)
+    _port(destination_port)
+    return ProxiedAddress(_shown(kind(source)), _port(source_port))
+
+
+def _parse_v2(data: bytes) -> ProxiedAddress | None:
+    command, family, body = data[12], data[13], data[_V2_HEAD:]
+    if command == _LOCAL:
+        return None
+    if command != _PROXY:
+        raise ValueError(f"version and command {command:#x} are not known")
+    size = {_TCP4: 4, _TCP6: 16}.get(family)
+    if size is None:
+        return None
+    if len(body) < 2 * size + 4:
+        raise ValueError("it is too short for its addresses")
+    return ProxiedAddress(
+        _shown(ip_address(body[:size])), int.from_bytes(body[2 * size : 2 * size + 2], "big")
+    )
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and len(text) <= 5 and int(text) <= 65535):
+        raise ValueError(f"{text!r} is no port")
+    return int(text)
+
+
+def _shown(address: IPv4Address | IPv6Address) -> str:
+    return str((isinstance(address, IPv6Address) and address.ipv4_mapped) or address)

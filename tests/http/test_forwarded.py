@@ -1,0 +1,160 @@
+"""What is believed of a proxy's word, and of whose."""
+
+from __future__ import annotations
+
+import pytest
+
+from geventkws.http.errors import HTTPError
+from geventkws.http.forwarded import TrustedProxies, parse_forwarded, parse_node
+from tests.http.memory import head_of
+
+PROXY = ("10.0.0.1", 4000)
+PROXIES = TrustedProxies(["10.0.0.0/8", "2001:db8::/32"])
+
+
+def resolve(*lines: str, peer=PROXY, proxies=PROXIES):
+    fields = "".join(f"{line}\r\n" for line in lines)
+    return proxies.resolve(head_of(f"GET / HTTP/1.1\r\nHost: own\r\n{fields}\r\n".encode("latin-1")), peer)
+
+
+def test_only_addresses_and_networks_of_the_list_are_trusted() -> None:
+    proxies = TrustedProxies(["192.0.2.7", "10.0.0.0/8", "2001:db8::/32"])
+    for host in ("192.0.2.7", "10.255.0.1", "::ffff:10.0.0.1", "2001:db8::1"):
+        assert proxies.trusts((host, 1))
+    for host in ("192.0.2.8", "11.0.0.1", "2001:db9::1", ""):
+        assert not proxies.trusts((host, 1))
+    assert not proxies.trusts("")
+
+
+def test_peers_of_a_unix_socket_are_trusted_by_name() -> None:
+    proxies = TrustedProxies(["unix"])
+    assert proxies.trusts("")
+    assert not proxies.trusts(("127.0.0.1", 1))
+
+
+@pytest.mark.parametrize("entry", ["localhost", "10.0.0.1/8", "10.0.0.0/33", ""])
+def test_an_entry_that_is_no_address_is_an_error(entry: str) -> None:
+    with pytest.raises(ValueError, match=r"does not appear to be|has host bits set"):
+        TrustedProxies([entry])
+
+
+@pytest.mark.parametrize(
+    ("chain", "client"),
+    [
+        ("192.0.2.1", ("192.0.2.1", 0)),
+        ("192.0.2.1:5000", ("192.0.2.1", 5000)),
+        ("203.0.113.9, 192.0.2.1", ("192.0.2.1", 0)),
+        ("203.0.113.9, 192.0.2.1, 10.0.0.2", ("192.0.2.1", 0)),
+        ("203.0.113.9, 192.0.2.1, 10.0.0.2, [2001:db8::5]:80", ("192.0.2.1", 0)),
+        ("10.0.0.3, 10.0.0.2", ("10.0.0.3", 0)),
+        ("::ffff:192.0.2.1", ("192.0.2.1", 0)),
+        ("2001:db9::1", ("2001:db9::1", 0)),
+        ("192.0.2.1, unknown", PROXY),
+        ("192.0.2.1, garbage!, 10.0.0.2", ("10.0.0.2", 0)),
+        ("", PROXY),
+    ],
+)
+def test_the_client_is_the_rightmost_address_that_is_no_proxys(chain: str, client) -> None:
+    assert resolve(f"X-Forwarded-For: {chain}").client == client
+    nodes = [node.strip() for node in chain.split(",") if node]
+    forwarded = ", ".join(f'for="{node}"' for node in nodes)
+    assert resolve(f"Forwarded: {forwarded}").client == client
+
+
+def test_lines_of_one_name_are_one_chain() -> None:
+    assert resolve("X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 192.0.2.1").client == ("192.0.2.1", 0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "scheme"),
+    [
+        (["X-Forwarded-Proto: https"], "https"),
+        (["X-Forwarded-Proto: WSS"], "https"),
+        (["X-Forwarded-Proto: http"], "http"),
+        (["X-Forwarded-Proto: gopher"], None),
+        (["X-Forwarded-For: 192.0.2.1"], None),
+        (["X-Forwarded-For: 1.1.1.1, 192.0.2.1, 10.0.0.2", "X-Forwarded-Proto: http, https, http"], "https"),
+        (["X-Forwarded-For: 192.0.2.1, 10.0.0.2, 10.0.0.3", "X-Forwarded-Proto: http, https"], "https"),
+        (["Forwarded: for=192.0.2.1;proto=https, for=10.0.0.2;proto=http"], "https"),
+    ],
+)
+def test_the_scheme_is_the_one_the_outermost_proxy_saw(lines: list[str], scheme: str | None) -> None:
+    assert resolve(*lines).scheme == scheme
+
+
+def test_the_forwarded_host_replaces_the_host() -> None:
+    for line in ("X-Forwarded-Host: www.example.org:8443", 'Forwarded: host="www.example.org:8443"'):
+        head = resolve(line).head
+        assert head.field("Host") == "www.example.org:8443"
+    assert resolve("X-Forwarded-For: 192.0.2.1").head.field("Host") == "own"
+
+
+@pytest.mark.parametrize("host", ["a/b", "a b", "u@a", "[::g]"])
+def test_a_forwarded_host_that_is_none_is_refused(host: str) -> None:
+    with pytest.raises(HTTPError) as caught:
+        resolve(f"X-Forwarded-Host: {host}")
+    assert caught.value.status == 400
+
+
+def test_both_kinds_of_fields_may_say_the_same() -> None:
+    seen = resolve(
+        "X-Forwarded-For: 192.0.2.1", 'Forwarded: for="192.0.2.1:80";proto=https', "X-Forwarded-Proto: https"
+    )
+    assert seen.client == ("192.0.2.1", 0)
+    assert seen.scheme == "https"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("X-Forwarded-For: 192.0.2.1", "Forwarded: for=203.0.113.9"),
+        ("X-Forwarded-Proto: http", "Forwarded: proto=https"),
+        ("X-Forwarded-Host: a", "Forwarded: host=b"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(one: str, other: str) -> None:
+    with pytest.raises(HTTPError) as caught:
+        resolve(one, other)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "elements"),
+    [
+        ("", []),
+        (" , ,", []),
+        (
+            'for="_gazonk"; by=203.0.113.43 ;PROTO=http',
+            [{"for": "_gazonk", "by": "203.0.113.43", "proto": "http"}],
+        ),
+        ('For="[2001:db8::17]:47", for=unknown', [{"for": "[2001:db8::17]:47"}, {"for": "unknown"}]),
+        (r'for="a\"b,c;d"', [{"for": 'a"b,c;d'}]),
+    ],
+)
+def test_forwarded_is_taken_apart(text: str, elements: list[dict[str, str]]) -> None:
+    assert parse_forwarded(text) == elements
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["for", "for=", 'for="a', "for=a;", "for=a;for=b", "for=a b", "for=a:1", '"', ";for=a", 'for="a"b'],
+)
+def test_a_malformed_forwarded_is_refused(text: str) -> None:
+    with pytest.raises(HTTPError) as caught:
+        parse_forwarded(text)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "node"),
+    [
+        ("192.0.2.1:70000000", ("192.0.2.1", 0)),
+        ("192.0.2.1:_port", ("192.0.2.1", 0)),
+        ("[2001:db8::1]:443", ("2001:db8::1", 443)),
+        ("[2001:db8::1]", ("2001:db8::1", 0)),
+        ("_hidden", None),
+        ("192.0.2.1.5", None),
+    ],
+)
+def test_a_node_is_an_address_with_or_without_a_port(text: str, node) -> None:
+    assert parse_node(text) == node

@@ -1,0 +1,184 @@
+"""How many requests and connections there may be, and how a response that is cut off ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+
+from geventkws import WebSocketServer
+from geventkws.http.connection import TURN
+from geventkws.reception import MAX_TURNED_AWAY
+from tests.integration.conftest import Recorder, Serve, Site
+from tests.raw import PATIENCE, RawClient
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+OLD_GET = b"GET / HTTP/1.0\r\n\r\n"
+
+
+def hello(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"Hello"]
+
+
+def exchange(site: Site, data: bytes) -> bytes:
+    with RawClient(site.port) as client:
+        client.send(data)
+        return client.read_to_end()
+
+
+def answered(client: RawClient) -> None:
+    """Have a request answered, so that the connection is known to be counted."""
+    client.send(GET)
+    assert client.read_head().startswith("HTTP/1.1 200")
+
+
+def turned_away(site: Site, data: bytes = GET) -> bool:
+    return exchange(site, data).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+
+
+class TestRequestsOfAConnection:
+    def test_the_last_one_says_that_it_is_the_last(self, serve: Serve) -> None:
+        data = exchange(serve(application=hello, max_requests=3), GET * 5)
+        assert data.count(b"HTTP/1.1 200 OK") == 3
+        assert data.count(b"Connection: close") == 1
+        assert data.rindex(b"Connection: close") > data.rindex(b"HTTP/1.1 200 OK")
+
+    def test_there_may_be_no_limit(self, serve: Serve) -> None:
+        data = exchange(serve(application=hello, max_requests=None, keepalive_timeout=0.1), GET * 5)
+        assert data.count(b"HTTP/1.1 200 OK") == 5
+
+    def test_a_long_target_is_answered_with_414(self, serve: Serve) -> None:
+        site = serve(application=hello, max_target_size=100)
+        assert exchange(site, b"GET /%b" % (b"a" * 200)).startswith(b"HTTP/1.1 414 ")
+
+
+class TestConnections:
+    def test_one_too_many_is_told_when_to_come_back(self, serve: Serve) -> None:
+        site = serve(application=hello, max_connections=2)
+        for _ in range(2):
+            answered(site.connect(None))
+        answer = requests.get(f"http://127.0.0.1:{site.port}/", timeout=PATIENCE)
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+
+    def test_there_is_room_when_one_has_left(self, serve: Serve) -> None:
+        site = serve(application=hello, max_connections=1)
+        first = site.connect(None)
+        answered(first)
+        assert turned_away(site)
+        first.close()
+        site.wait_until_empty()
+        answered(site.connect(None))
+
+    @pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_address"])
+    def test_a_websocket_counts_until_it_is_over(self, serve: Serve, limit: str) -> None:
+        service = Recorder()
+        site = serve(service, application=hello, **{limit: 1})
+        client = site.connect()
+        service.expect("connected")
+        assert turned_away(site)
+        client.reset()
+        site.wait_until_empty()
+        answered(site.connect(None))
+
+    @pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_address"])
+    def test_those_turned_away_are_not_counted(self, serve: Serve, limit: str) -> None:
+        site = serve(application=hello, **{limit: 1})
+        first = site.connect(None)
+        answered(first)
+        assert all(turned_away(site) for _ in range(3))
+        first.close()
+        site.wait_until_empty()
+        answered(site.connect(None))
+
+    def test_a_failed_upgrade_is_counted_out(self, serve: Serve) -> None:
+        site = serve(Recorder(), application=hello, max_connections_per_address=1)
+        for _ in range(3):
+            with RawClient(site.port, "/nowhere") as client:
+                assert client.head.startswith("HTTP/1.1 404")
+            site.wait_until_empty()
+
+    def test_many_that_do_not_leave_cost_a_bounded_amount(self, serve: Serve) -> None:
+        site = serve(application=hello, max_connections=1)
+        answered(site.connect(None))
+        clients = [site.connect(None) for _ in range(MAX_TURNED_AWAY + 20)]
+        told = [client.read_to_end() for client in clients]
+        assert told.count(b"") >= 1
+        assert all(answer.startswith(b"HTTP/1.1 503") for answer in told if answer)
+
+    def test_the_clients_of_a_trusted_proxy_are_not_counted_by_its_address(self, serve: Serve) -> None:
+        site = serve(application=hello, max_connections_per_address=1, trusted_proxies=["127.0.0.1"])
+        for _ in range(3):
+            answered(site.connect(None))
+
+
+class TestTheServersName:
+    @pytest.mark.parametrize(("name", "line"), [("me/1.0", b"Server: me/1.0\r\n"), (None, None)])
+    def test_it_can_be_chosen_for_each_kind_of_answer(self, serve: Serve, name, line) -> None:
+        site = serve(application=hello, server_header=name, max_connections=1)
+        for data in (exchange(site, GET + b"BAD\r\n\r\n"), self._turned_away(site)):
+            assert data.count(b"Server: ") == (data.count(b"HTTP/1.1 ") if line else 0)
+            assert line is None or line in data
+
+    @staticmethod
+    def _turned_away(site: Site) -> bytes:
+        site.wait_until_empty()
+        answered(site.connect(None))
+        return exchange(site, GET)
+
+    @pytest.mark.parametrize("name", ["a\r\nb", "", "ü"])
+    def test_what_is_no_field_value_is_refused(self, name: str) -> None:
+        with pytest.raises(ValueError, match="server_header"):
+            WebSocketServer(("127.0.0.1", 0), server_header=name)
+
+
+class TestResponsesThatAreCutOff:
+    """With HTTP/1.0 the end of the connection is the end of the body, unless it is a reset."""
+
+    @pytest.mark.logs_errors
+    def test_an_error_behind_the_head_is_seen(self, serve: Serve) -> None:
+        def application(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            yield b"part"
+            raise ValueError("x")
+
+        site = serve(application=application)
+        with RawClient(site.port) as client:
+            client.send(OLD_GET)
+            with pytest.raises(ConnectionResetError):
+                client.read_to_end()
+
+    def test_a_whole_response_ends_without_a_reset(self, serve: Serve) -> None:
+        def application(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            yield b"part"
+
+        assert exchange(serve(application=application), OLD_GET).endswith(b"\r\n\r\npart")
+
+
+class TestTurns:
+    def test_many_requests_in_a_row_are_answered(self, serve: Serve) -> None:
+        site = serve(application=hello, max_requests=10 * TURN)
+        with RawClient(site.port) as client:
+            client.send(GET * 10 * TURN)
+            assert client.read_to_end().count(b"HTTP/1.1 200 OK") == 10 * TURN
+
+
+class TestOptions:
+    @pytest.mark.parametrize("value", ["10.0.0.1", 5, None])
+    def test_trusted_proxies_are_a_list(self, value) -> None:
+        with pytest.raises(TypeError, match="trusted_proxies"):
+            WebSocketServer(("127.0.0.1", 0), trusted_proxies=value)
+
+    @pytest.mark.parametrize("value", ["proxy.example", "10.0.0.1/8"])
+    def test_trusted_proxies_are_addresses_and_networks(self, value: str) -> None:
+        with pytest.raises(ValueError, match="trusted_proxies"):
+            WebSocketServer(("127.0.0.1", 0), trusted_proxies=[value])
+
+    @pytest.mark.parametrize("name", ["server_header", "proxy_protocol", "max_connections", "max_requests"])
+    def test_a_value_of_another_type_is_refused(self, name: str) -> None:
+        options: dict[str, Any] = {name: 1.5}
+        with pytest.raises(TypeError, match=name):
+            WebSocketServer(("127.0.0.1", 0), **options)

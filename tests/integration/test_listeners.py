@@ -1,0 +1,229 @@
+"""Where a server may listen: Unix-domain sockets, both versions of IP, sockets of systemd."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from geventkws import ServiceRegistry, WebSocketServer
+from geventkws.listeners import shown, unix_path
+from tests.integration.conftest import Recorder
+from tests.programs import ROOT
+from tests.raw import PATIENCE, RawClient
+
+GET = b"GET / HTTP/1.1\r\nHost: own\r\nConnection: close\r\n\r\n"
+
+
+def tell(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{environ['REMOTE_ADDR']} {environ['SERVER_NAME']} {environ['SERVER_PORT']}".encode()]
+
+
+def ask(family: int, address) -> str:
+    sock = socket.socket(family)
+    sock.settimeout(PATIENCE)
+    sock.connect(address)
+    with RawClient(0, sock=sock) as client:
+        client.send(GET)
+        client.read_head()
+        return client.read_to_end().decode()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[str]:
+    # The path of a Unix-domain socket has little room (unix(7)), and pytest's directories are deep.
+    os.chdir(tmp_path)
+    yield "app.sock"
+    os.chdir(ROOT)
+
+
+class TestUnixSockets:
+    def test_http_and_websockets_are_served(self, path: str) -> None:
+        service, services = Recorder(), ServiceRegistry()
+        services.register(service, "service")
+        server = WebSocketServer(f"unix:{path}", tell, services)
+        server.start()
+        try:
+            assert ask(socket.AF_UNIX, path) == " localhost 80"
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(PATIENCE)
+            sock.connect(path)
+            with RawClient(0, "/service", sock=sock) as client:
+                assert client.head.startswith("HTTP/1.1 101")
+                service.expect("connected")
+                assert service.connections[0].request.remote_address == ""
+        finally:
+            server.stop(timeout=1)
+        assert not os.path.exists(path)
+
+    def test_its_peers_can_be_trusted(self, path: str) -> None:
+        server = WebSocketServer(f"unix:{path}", tell, trusted_proxies=["unix"])
+        server.start()
+        with RawClient(0, sock=self._connected(path)) as client:
+            client.send(GET.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"))
+            client.read_head()
+            assert client.read_to_end() == b"192.0.2.1 localhost 80"
+        server.stop(timeout=1)
+
+    @staticmethod
+    def _connected(path: str) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(PATIENCE)
+        sock.connect(path)
+        return sock
+
+    def test_a_socket_left_behind_is_replaced(self, path: str) -> None:
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(path)
+        server = WebSocketServer(f"unix:{path}", tell)
+        server.start()
+        assert ask(socket.AF_UNIX, path)
+        server.stop(timeout=1)
+
+    def test_a_socket_in_use_is_not(self, path: str) -> None:
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(path)
+            other.listen()
+            with pytest.raises(OSError, match=r"in use: 'app\.sock'"):
+                WebSocketServer(f"unix:{path}", tell).start()
+            assert os.path.exists(path)
+
+    def test_a_file_in_the_way_is_not(self, path: str) -> None:
+        Path(path).write_text("precious")
+        with pytest.raises(OSError, match=r"in use: 'app\.sock'"):
+            WebSocketServer(f"unix:{path}", tell).start()
+        assert Path(path).read_text() == "precious"
+
+    def test_the_file_of_a_successor_is_left(self, path: str) -> None:
+        server = WebSocketServer(f"unix:{path}", tell)
+        server.start()
+        os.unlink(path)
+        with socket.socket(socket.AF_UNIX) as successor:
+            successor.bind(path)
+            server.stop(timeout=1)
+            assert os.path.exists(path)
+
+    def test_a_name_may_be_abstract(self) -> None:
+        if sys.platform != "linux":
+            pytest.skip("only Linux has abstract names")
+        name = f"geventkws-{os.getpid()}"
+        server = WebSocketServer(f"unix:@{name}", tell)
+        server.start()
+        assert ask(socket.AF_UNIX, f"\0{name}") == " localhost 80"
+        server.stop(timeout=1)
+
+    def test_a_path_is_needed(self) -> None:
+        with pytest.raises(ValueError, match="needs the path"):
+            unix_path("unix:")
+
+
+class TestIP:
+    @pytest.fixture
+    def port(self) -> Iterator[int]:
+        server = WebSocketServer(("", 0), tell)
+        server.start()
+        assert server.server_port is not None
+        yield server.server_port
+        server.stop(timeout=1)
+
+    def test_ipv4_is_served_and_told_as_ipv4(self, port: int) -> None:
+        assert ask(socket.AF_INET, ("127.0.0.1", port)).startswith("127.0.0.1 ")
+
+    def test_ipv6_is_served(self, port: int) -> None:
+        if not _has_ipv6():
+            pytest.skip("this machine has no IPv6")
+        assert ask(socket.AF_INET6, ("::1", port)).startswith("::1 ")
+
+    def test_an_address_in_use_is_named(self, port: int) -> None:
+        with pytest.raises(OSError, match=str(port)):
+            WebSocketServer(("", port), tell).start()
+
+    def test_a_mapped_address_is_shown_as_what_it_is(self) -> None:
+        assert shown(("::ffff:192.0.2.1", 5, 0, 0)) == ("192.0.2.1", 5)
+        assert shown(("2001:db8::1", 5, 0, 0)) == ("2001:db8::1", 5)
+        assert shown(b"/run/peer.sock") == "/run/peer.sock"
+        assert shown("") == ""
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+# Puts the socket where systemd does, at descriptor 3, says so and becomes the server.
+ACTIVATED = """
+import os, sys
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=sys.argv[2], LISTEN_FDNAMES=sys.argv[3])
+if sys.argv[4] == "0":
+    os.environ["LISTEN_PID"] = "1"
+from gevent import monkey
+monkey.patch_all()
+from geventkws import WebSocketServer
+def hello(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"activated"]
+WebSocketServer(sys.argv[1], hello).serve_forever()
+"""
+
+
+def activate(listener: str, count: int, names: str, ours: bool, sockets: list[socket.socket]):
+    """Start a server as systemd would, with these sockets from descriptor 3 on."""
+
+    def pass_on() -> None:
+        duplicates = [os.dup(sock.fileno()) for sock in sockets]
+        for number, duplicate in enumerate(duplicates, 3):
+            os.dup2(duplicate, number)
+
+    numbers = [str(count), names, "1" if ours else "0"]
+    return subprocess.Popen(
+        [sys.executable, "-c", ACTIVATED, listener, *numbers],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        pass_fds=range(3, 3 + len(sockets)),
+        preexec_fn=pass_on,
+        stderr=subprocess.PIPE,
+    )
+
+
+class TestSystemd:
+    @pytest.mark.parametrize(
+        ("listener", "names", "chosen"),
+        [("systemd", "web", 0), ("systemd:b", "a:b", 1), ("systemd:a", "a:b", 0)],
+    )
+    def test_a_socket_that_was_passed_on_is_served(self, listener: str, names: str, chosen: int) -> None:
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names.split(":")]
+        process = activate(listener, len(sockets), names, True, sockets)
+        address = sockets[chosen].getsockname()
+        try:
+            # The socket listens already: the connection waits until the server is there.
+            assert ask(socket.AF_INET, address) == "activated"
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=PATIENCE)
+            for sock in sockets:
+                sock.close()
+
+    @pytest.mark.parametrize(
+        ("listener", "count", "names", "ours", "said"),
+        [
+            ("systemd", 0, "", True, "systemd passed no socket on"),
+            ("systemd", 1, "web", False, "systemd passed no socket on"),
+            ("systemd", 2, "a:b", True, "systemd passed 2 sockets on"),
+            ("systemd:c", 2, "a:b", True, "systemd passed no socket 'c' on, only a, b"),
+        ],
+    )
+    def test_without_one_the_server_says_what_is_missing(self, listener, count, names, ours, said) -> None:
+        process = activate(listener, count, names, ours, [])
+        assert said in process.communicate(timeout=PATIENCE)[1].decode()
+        assert process.returncode == 1
