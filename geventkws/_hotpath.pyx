@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
-"""The compiled twin of ``hotpath``: what is done for every message.
+"""The compiled twin of ``hotloop`` and ``hotpath``: what is done for every message.
 
-Names, attributes and hooks are those of ``hotpath``, which says what they mean; what is different here is
+Names, attributes and hooks are those of the two, which say what they mean; what is different here is
 how it is done. On a plain socket, ``recv`` and ``send`` are called on the descriptor, and frames are
 unmasked where they were received. A transport that is not plain (TLS) is called as in ``hotpath``.
 """
@@ -15,7 +15,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from geventkws.protocol._speedups cimport Endpoint
 
-from geventkws import hotpath as _hotpath
+from geventkws.hotloop import RECEIVE_BUFFER_SIZE
 from geventkws.protocol.endpoint import encode_message
 from geventkws.transport import PlainTransport
 from geventkws.workers import DONE as _DONE
@@ -25,6 +25,7 @@ from geventkws.workers import Idler, Worker
 
 cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() noexcept
+    bint PyUnicode_IS_ASCII(object)
 
 cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int fd, void* buffer, size_t size, int flags)
@@ -48,6 +49,13 @@ cdef double monotonic() noexcept:
     return now.tv_sec + now.tv_nsec * 1e-9
 
 
+cdef Py_ssize_t storage(object message) except -1:
+    """Return the bytes that a message takes at most: a ``str`` has up to four for a character."""
+    if type(message) is bytes or PyUnicode_IS_ASCII(message):
+        return len(message)
+    return 4 * len(message)
+
+
 cdef class HotLoop:
     """One hub's workers, shared receive buffer and corked connections."""
 
@@ -66,7 +74,7 @@ cdef class HotLoop:
     def __init__(self, hub):
         cdef uint8_t[::1] view
         self.hub = hub
-        self.buffer = memoryview(bytearray(_hotpath.RECEIVE_BUFFER_SIZE))
+        self.buffer = memoryview(bytearray(RECEIVE_BUFFER_SIZE))
         view = self.buffer  # the buffer is never resized: ``self.buffer`` holds it
         self.data, self.size = &view[0], view.shape[0]
         self.thread_id = PyThread_get_thread_ident()
@@ -254,7 +262,7 @@ cdef class Channel:
                     self._messages, self._next = [event], 0
                 else:
                     self._messages.append(event)
-                self._inbox_size += len(event)
+                self._inbox_size += storage(event)
         self.go_to_work()
         if self.active and self._inbox_is_full():
             self.pause_reading()
@@ -325,7 +333,7 @@ cdef class Channel:
         message = self._messages[self._next]
         self._messages[self._next] = None
         self._next += 1
-        self._inbox_size -= len(message)
+        self._inbox_size -= storage(message)
         if self._next == len(self._messages):
             self._messages = None
         elif self._next >= 256:

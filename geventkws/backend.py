@@ -15,7 +15,8 @@ BACKEND: str
 """``"compiled"`` or ``"pure"``."""
 
 if TYPE_CHECKING:
-    from geventkws.hotpath import Channel, HotLoop
+    from geventkws.hotloop import HotLoop
+    from geventkws.hotpath import Channel
     from geventkws.protocol.endpoint import Endpoint
 else:
     try:
@@ -27,7 +28,8 @@ else:
         Endpoint = import_module("geventkws.protocol._speedups").Endpoint
         BACKEND = "compiled"
     except ImportError:
-        from geventkws.hotpath import Channel, HotLoop
+        from geventkws.hotloop import HotLoop
+        from geventkws.hotpath import Channel
         from geventkws.protocol.endpoint import Endpoint
 
         BACKEND = "pure"

@@ -5,139 +5,40 @@
     readable -> transport.recv_into -> FrameParser.feed -> inbox -> service.received
              -> send -> encode_frame -> transport.send
 
-``HotLoop`` lends greenlets and corks, for all connections of a hub; ``Channel`` is one connection.
-What is rare (control frames, the first and the last callback, endings, waiting, other threads) they
-leave to the classes on top of them, by the methods named under "Hooks". Everything here runs in the
-hub or in a greenlet of the hub's thread, and nothing here waits.
+What is rare (control frames, the first and the last callback, endings, waiting, other threads) a
+``Channel`` leaves to the class on top of it, by the methods named under "Hooks". Everything here runs in
+the hub or in a greenlet of the hub's thread, and nothing here waits.
 
-``_hotpath.pyx`` is this module's compiled twin.
+``_hotpath.pyx`` is the compiled twin of this module and ``hotloop``.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-from gevent import monkey
-from gevent.hub import Hub, Waiter
+from gevent.hub import Waiter
 
+from geventkws.hotloop import HotLoop
 from geventkws.options import ServerOptions
 from geventkws.protocol.endpoint import Broadcast, Endpoint, Message, encode_message
 from geventkws.protocol.messages import Event
 from geventkws.transport import Transport
-from geventkws.workers import DONE, LOAN, RETIRE, Borrower, Idler, Worker
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger("geventkws.server")
-
-RECEIVE_BUFFER_SIZE = 256 * 1024
-"""Bytes of the one buffer that all connections of a hub receive into."""
 
 READ = 1
 WRITE = 2
 
-get_thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
 
-
-class Corked(Protocol):
-    """Who has frames that wait."""
-
-    def flush(self) -> None:
-        """Offer what waits to be sent to the socket. Never raises."""
-
-
-class HotLoop:
-    """One hub's idle worker, shared receive buffer and corked connections."""
-
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
-        self.buffer = memoryview(bytearray(RECEIVE_BUFFER_SIZE))
-        self.thread_id = get_thread_id()
-        self.corking = False
-        """Whether somebody will flush when the running batch ends or blocks."""
-        # One is enough: only a worker that never left the hub waiting for it comes back.
-        self._idle: Worker | None = None
-        self._corked: deque[Corked] = deque()
-        self._flush_is_due = False
-        self._references = 0
-
-    def is_foreign_thread(self) -> bool:
-        """Tell whether the caller runs in another thread than this loop's hub."""
-        return get_thread_id() != self.thread_id
-
-    def lend(self, borrower: Borrower) -> None:
-        """Let ``borrower`` work in a greenlet; return when it is done or has blocked. In the hub."""
-        if not self._references:
-            self._references = self._count_references()
-        worker = self._idle_worker()
-        corking, self.corking = self.corking, True
-        try:
-            result, references = _run_batch(worker, borrower)
-        finally:
-            self.corking = corking
-        if result is not DONE:
-            worker.away = True
-        elif self._is_reusable(worker, references):
-            if worker.gr_context is not None:
-                worker.gr_context = None
-            self._idle = worker
-        else:
-            worker.switch(RETIRE)
-
-    def _idle_worker(self) -> Worker:
-        worker, self._idle = self._idle, None
-        return Worker(parent=self.hub) if worker is None or worker.dead else worker
-
-    def _is_reusable(self, worker: Worker, references: int) -> bool:
-        """Tell whether nothing of the batch clings to ``worker``, which never left during it.
-
-        A ``gevent.local`` shows in its ``__dict__``; a pending ``Timeout``, a scheduled ``kill``
-        or a link hold a reference.
-        """
-        return not worker.dead and not worker.__dict__ and references <= self._references
-
-    def _count_references(self) -> int:
-        """Return how many references an untouched worker has: learnt from an empty batch."""
-        worker = Worker(parent=self.hub)
-        _, references = _run_batch(worker, Idler())
-        worker.switch(RETIRE)
-        return references
-
-    def resume(self, waiter: Waiter[None]) -> None:
-        """Switch back into a greenlet that waits for a connection, corking what it sends. In the hub."""
-        corking, self.corking = self.corking, True
-        try:
-            waiter.switch(None)
-        finally:
-            self.corking = corking
-
-    def cork(self, corked: Corked) -> None:
-        """Flush ``corked`` when the running batch ends or blocks, or else in the hub's next turn."""
-        self._corked.append(corked)
-        if not self.corking and not self._flush_is_due:
-            self._flush_is_due = True
-            self.hub.loop.run_callback(self._flush_when_due)
-
-    def flush(self) -> None:
-        """Flush all corked connections."""
-        while self._corked:
-            self._corked.popleft().flush()
-
-    def _flush_when_due(self) -> None:
-        self._flush_is_due = False
-        self.flush()
-
-
-def _run_batch(worker: Worker, borrower: Borrower) -> tuple[object, int]:
-    """Let ``worker`` run until it is done or blocks; return its word and the references to it."""
-    result = worker.switch(LOAN, borrower)
-    return result, sys.getrefcount(worker)
+def storage(message: str | bytes) -> int:
+    """Return the bytes that a message takes at most: a ``str`` has up to four for a character."""
+    if isinstance(message, bytes) or message.isascii():
+        return len(message)
+    return 4 * len(message)
 
 
 class Channel:
@@ -280,7 +181,7 @@ class Channel:
                 if self._inbox is None:
                     self._inbox = deque()
                 self._inbox.append(event)
-                self._inbox_size += len(event)
+                self._inbox_size += storage(event)
         self.go_to_work()
         if self.active and self._inbox_is_full():
             self.pause_reading()
@@ -345,7 +246,7 @@ class Channel:
         """Take the first message out of the inbox, which is not empty; read on when there is room again."""
         assert self._inbox
         message = self._inbox.popleft()
-        self._inbox_size -= len(message)
+        self._inbox_size -= storage(message)
         if not self._inbox:
             # An idle connection keeps no empty deque, which would be 600 bytes.
             self._inbox = None

@@ -334,7 +334,12 @@ class Lifecycle(Channel):
         self.flush()
         if self._reader is not None:
             self()
-        if self._state is state:
+        if self._state is not state:
+            return
+        end_of_patience = self._stuck_since + self._host.options.close_timeout
+        if state is State.FINISHING and self._writer is not None and end_of_patience > monotonic():
+            self._deadline = end_of_patience  # what was sent is still on its way
+        else:
             self.lost()
 
     def _check_for_life(self, now: float, half: float) -> None:

@@ -101,7 +101,8 @@ class WebSocketServer(StreamServer):
         self._sweep: Sweep
         self._peers: dict[WebSocketConnection, RemoteAddress] = {}
         self._socket_file: SocketFile | None = None
-        super().__init__(listener, backlog=backlog, spawn=_spawn_worker if spawn == "default" else spawn)
+        spawn = _spawn_worker if spawn == "default" else spawn
+        super().__init__(listener, backlog=backlog, spawn=spawn)
 
     @property
     def websockets(self) -> frozenset[WebSocketConnection]:
@@ -323,7 +324,11 @@ class WebSocketServer(StreamServer):
             self._sweep.websockets.discard(connection)
             self._reception.leave(self._peers.pop(connection, ""))
         self._changed.set()
-        log_websocket(connection, reason)
+        if getcurrent() is get_hub():
+            # A handler of the log may wait, which the hub cannot.
+            _spawn_worker(log_websocket, connection, reason)
+        else:
+            log_websocket(connection, reason)
 
 
 class _Visit:
@@ -338,7 +343,7 @@ class _Visit:
 
 
 def _spawn_worker(function: Callable[..., object], *args: Any) -> None:
-    """Serve a new connection in a greenlet that served others before, or in a new one (gevent's ``spawn``)."""
+    """Call ``function`` in a greenlet that served others before, or in a new one. In the hub."""
     loop = FrameLoop.current()
     loop.lend(_Visit(function, args))
     loop.flush()

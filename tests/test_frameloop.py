@@ -18,7 +18,7 @@ from greenlet import greenlet
 
 from geventkws.backend import Channel, Endpoint, HotLoop
 from geventkws.frameloop import FrameLoop
-from geventkws.hotpath import get_thread_id
+from geventkws.hotloop import get_thread_id
 from geventkws.options import ServerOptions
 
 Result = TypeVar("Result")

@@ -73,7 +73,8 @@ def bottle(path: str, gate: Callable[[], object]) -> Application:
     def fails():
         raise RuntimeError("secret")
 
-    return app
+    application: Application = app
+    return application
 
 
 def falcon(path: str, gate: Callable[[], object]) -> Application:

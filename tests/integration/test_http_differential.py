@@ -70,7 +70,7 @@ def connect_to(port: int) -> Callable[[], socket.socket]:
 def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
     with gevent.Timeout(PATIENCE):
         while True:
-            assert process.poll() is None, "the server did not start"
+            assert process.returncode is None, "the server did not start"
             with suppress(ConnectionRefusedError), connect_to(port)():
                 return
             gevent.sleep(0.05)
