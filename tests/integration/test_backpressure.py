@@ -470,3 +470,45 @@ def test_slow_connections_never_delay_another(serve: Serve) -> None:
     release.set()
     for client in slow:
         assert client.frame() == Frame(TEXT, b"slow")
+
+
+class TestTheWeightOfText:
+    def test_text_counts_with_what_it_takes_in_memory(self, serve: Serve) -> None:
+        release = Event()
+        service = Recorder(received=lambda message, connection: release.wait(5))
+        client = serve(service, max_inbox_size=100_000).connect()
+        client.send(masked(TEXT, "work"))
+        service.expect("connected")
+        service.expect("received", "work")
+        client.send(masked(TEXT, "x" * 500) + masked(TEXT, "é" * 500))
+        connection = service.connections[0]
+        with gevent.Timeout(5):
+            while connection._inbox_size < 2_500:
+                gevent.sleep(0.002)
+        assert connection._inbox_size == 2_500
+        release.set()
+        service.expect("received", "x" * 500)
+        service.expect("received", "é" * 500)
+        with gevent.Timeout(5):
+            while connection._inbox_size:
+                gevent.sleep(0.002)
+
+
+def test_what_was_sent_before_a_drop_may_take_longer_than_close_timeout(serve: Serve) -> None:
+    """As long as the peer takes some of it now and then."""
+    sent = bytes(3_000_000)
+
+    def received(message: str, connection: WebSocketConnection) -> None:
+        connection.send(sent)
+        connection.drop(4000)
+
+    site = serve(Recorder(received=received), close_timeout=0.3, max_send_buffer=4_000_000)
+    client = site.connect(receive_buffer=8192)
+    client.send(masked(TEXT, "go"))
+    data = b""
+    for _ in range(8):
+        gevent.sleep(0.1)
+        data += client.sock.recv(200_000)
+    while len(data) < len(sent):
+        data += client.sock.recv(1 << 20)
+    assert data[10:][: len(sent)] == sent

@@ -50,7 +50,9 @@ def test_messages_are_compressed_both_ways(serve: Serve, compression) -> None:
 
 def test_context_taken_over_by_both_sides(serve: Serve) -> None:
     service = Compressing()
-    service.compression = PerMessageDeflate(server_no_context_takeover=False, client_no_context_takeover=False)
+    service.compression = PerMessageDeflate(
+        server_no_context_takeover=False, client_no_context_takeover=False
+    )
     client = serve(service).connect("/service", OFFER)
     assert "no_context_takeover" not in client.head
     inflater = zlib.decompressobj(wbits=-15)
