@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 PORT ?= 8080
+MODES ?=
+SAMPLE ?=
 CASES ?=
 ARGS ?=
 
@@ -56,11 +58,14 @@ sanitize: $(VENV)/dev.installed  ## Run the protocol's tests on compiled modules
 		PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest tests/protocol -k "compiled or parity or twins"
 
 fuzz: $(VENV)/dev.installed $(VENV)/fuzz.installed  ## Fuzz the parsers (SECONDS=60 each)
-	mkdir -p build/fuzz/parity
+	mkdir -p build/fuzz/parity build/fuzz/reader
 	$(BIN)/python fuzzing/fuzz_parity.py -max_total_time=$(or $(SECONDS),60) build/fuzz/parity
+	$(BIN)/python fuzzing/fuzz_request_reader.py -max_total_time=$(or $(SECONDS),60) build/fuzz/reader \
+		$(wildcard tests/http/corpus/*/)
 
-autobahn: $(VENV)/dev.installed $(WSTEST)  ## Run the Autobahn test suite (CASES="1.* 6.4.*" runs some)
-	$(BIN)/python -m tests.compliance.autobahn $(if $(CASES),--cases $(foreach case,$(CASES),'$(case)')) $(ARGS)
+autobahn: $(VENV)/dev.installed $(WSTEST)  ## Run the Autobahn test suite (MODES="pure-wss" CASES="1.* 6.4.*" runs some)
+	$(BIN)/python -m tests.compliance.autobahn $(if $(MODES),--modes $(MODES)) $(if $(SAMPLE),--sample $(SAMPLE)) \
+		$(if $(CASES),--cases $(foreach case,$(CASES),'$(case)')) $(ARGS)
 
 lint: $(VENV)/dev.installed  ## Check style, format and the direction of imports
 	$(BIN)/ruff check .

@@ -238,7 +238,7 @@ class TLSTransport:
 
 def _records(chunks: Sequence[Chunk]) -> Iterator[Chunk]:
     """Yield what is to be encrypted in pieces of up to a record, small chunks joined."""
-    if len(chunks) == 1 and len(chunks[0]) <= MAX_PLAINTEXT:
+    if len(chunks) == 1 and 0 < len(chunks[0]) <= MAX_PLAINTEXT:
         yield chunks[0]
         return
     small: list[Chunk] = []

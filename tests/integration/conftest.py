@@ -81,7 +81,7 @@ Serve = Callable[..., Site]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Start a server for one service at /service (or for several: ``paths``); it is stopped after the test."""
+    """Start a server for one service at /service (or several: ``paths``); it is stopped after the test."""
     sites: list[Site] = []
 
     def start(service: WebSocketService | None = None, **options: Any) -> Site:

@@ -1,0 +1,65 @@
+"""Options are checked when a server is made."""
+
+from __future__ import annotations
+
+import pytest
+
+from geventkws.options import ServerOptions
+
+
+def test_what_is_not_given_has_its_default() -> None:
+    assert ServerOptions.from_keywords({}) == ServerOptions()
+
+
+def test_networks_are_kept_as_a_tuple() -> None:
+    options = ServerOptions.from_keywords({"trusted_proxies": ["10.0.0.0/8", "unix"]})
+    assert options.trusted_proxies == ("10.0.0.0/8", "unix")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_connections", None),
+        ("max_requests", 5),
+        ("head_timeout", 0.5),
+        ("proxy_protocol", True),
+        ("server_header", None),
+        ("server_header", "me/1.0"),
+    ],
+)
+def test_values_that_make_sense_are_taken(name: str, value: object) -> None:
+    assert getattr(ServerOptions.from_keywords({name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("max_head_sise", 1, "has no option 'max_head_sise'; did you mean 'max_head_size'"),
+        ("colour", 1, "has no option 'colour'$"),
+        ("max_head_size", None, "'max_head_size' must be a number, not None"),
+        ("max_head_size", 1.5, "'max_head_size' must be a whole number"),
+        ("head_timeout", "1", "'head_timeout' must be a number"),
+        ("max_head_size", True, "'max_head_size' must be a whole number"),
+        ("proxy_protocol", 1, "'proxy_protocol' must be True or False"),
+        ("server_header", 1, "'server_header' must be a string or None"),
+        ("trusted_proxies", "10.0.0.1", "'trusted_proxies' must be a list"),
+    ],
+)
+def test_another_name_or_type_is_a_type_error(name: str, value: object, error: str) -> None:
+    with pytest.raises(TypeError, match=error):
+        ServerOptions.from_keywords({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_head_size", 0),
+        ("head_timeout", -1),
+        ("head_timeout", float("nan")),
+        ("server_header", "a\r\nb"),
+        ("trusted_proxies", ["proxy.example"]),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_a_value_error(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"option '{name}'"):
+        ServerOptions.from_keywords({name: value})
