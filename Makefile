@@ -8,7 +8,7 @@ CASES ?=
 ARGS ?=
 
 VENV := .venv
-REAL_CLIENTS := tests/clients tests/compliance tests/benchmarks
+REAL_CLIENTS := tests/clients tests/compliance tests/benchmarks tests/packaging
 SOCKET_TESTS := tests/test_frameloop.py tests/integration
 COMPILED := $(wildcard geventkws/*.pyx geventkws/*/*.pyx geventkws/*/*.pxd)
 BIN := $(VENV)/bin

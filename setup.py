@@ -34,11 +34,13 @@ def extensions():
             [name.replace(".", "/") + ".pyx"],
             extra_compile_args=flags,
             extra_link_args=flags[:1] if SANITIZE else [],
-            optional=WISH != "yes",
         )
         for name in ("geventkws.protocol._speedups", "geventkws._hotpath")
     ]
-    return cythonize(modules, build_dir="build/cython")
+    modules = cythonize(modules, build_dir="build/cython")
+    for module in modules:
+        module.optional = WISH != "yes"  # which Cython does not copy
+    return modules
 
 
 setup(ext_modules=extensions())

@@ -1,0 +1,87 @@
+"""The package with and without a C compiler, built from a copy of the sources and seen from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("geventkws", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    copy = tmp_path / "sources"
+    copy.mkdir()
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(
+                ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.so", "__pycache__", "*.c")
+            )
+        else:
+            shutil.copy(ROOT / name, copy)
+    return copy
+
+
+def install(sources: Path, target: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    inherited = {name: value for name, value in os.environ.items() if name != "BUILD_EXTENSION"}
+    return subprocess.run(
+        [*command, f"--target={target}", str(sources)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**inherited, **environ},
+    )
+
+
+def backend(target: Path, directory: Path, **environ: str) -> str:
+    """Return which backend the installed package has, and see that it works."""
+    program = (
+        "import geventkws, geventkws.backend as b\n"
+        "endpoint = b.Endpoint(100, 10)\n"
+        "assert endpoint.receive(bytes.fromhex('818537fa213d7f9f4d5158')) == ['Hello']\n"
+        "print(geventkws.__file__, geventkws.BACKEND)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(target), "GEVENTKWS_PURE": "", **environ},
+    ).stdout
+    path, name = answer.split()
+    assert path.startswith(str(target))
+    return name
+
+
+def test_without_a_compiler_the_readable_package_is_installed(sources: Path, tmp_path: Path) -> None:
+    target = tmp_path / "installed"
+    done = install(sources, target, CC="false", CXX="false")
+    assert done.returncode == 0, done.stderr
+    assert backend(target, tmp_path) == "pure"
+
+
+def test_without_a_compiler_a_build_that_must_compile_fails(sources: Path, tmp_path: Path) -> None:
+    done = install(sources, tmp_path / "installed", CC="false", CXX="false", BUILD_EXTENSION="yes")
+    assert done.returncode != 0
+    assert "Failed building wheel" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_with_a_compiler_the_compiled_modules_are_installed(sources: Path, tmp_path: Path) -> None:
+    target = tmp_path / "installed"
+    done = install(sources, target, BUILD_EXTENSION="yes")
+    assert done.returncode == 0, done.stderr
+    assert backend(target, tmp_path) == "compiled"
+    assert backend(target, tmp_path, GEVENTKWS_PURE="1") == "pure"
+    assert not list(target.glob("geventkws/**/*.c"))
