@@ -28,11 +28,12 @@ def inflated_text(client: RawClient, inflater=None) -> str:
     assert head & RSV1, "the message is not compressed"
     client.clear_reserved_bits()
     inflater = inflater or zlib.decompressobj(wbits=-15)
-    return (inflater.decompress(client.frame().payload + b"\0\0\xff\xff")).decode()
+    text: bytes = inflater.decompress(client.frame().payload + b"\0\0\xff\xff")
+    return text.decode()
 
 
 class Compressing(Echo):
-    compression = True
+    compression: bool | PerMessageDeflate = True
 
 
 @pytest.mark.parametrize("compression", [True, PerMessageDeflate(), PerMessageDeflate(threshold=0)])
