@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from geventkws.protocol import endpoint, frames, masking, utf8
 
+_speedups: Any
 try:
-    from geventkws.protocol import _speedups
+    # By name: static checks know nothing of compiled modules.
+    _speedups = import_module("geventkws.protocol._speedups")
 except ImportError:
     _speedups = None
 
