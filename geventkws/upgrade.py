@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from geventkws.connection import WebSocketConnection
+from geventkws.connection import NO_PARAMETERS, WebSocketConnection
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.head import RequestHead
@@ -99,7 +99,7 @@ def accept(
         host=host,
         service=service,
         request=request,
-        path_params=path_params,
+        path_params=path_params or NO_PARAMETERS,
         subprotocol=acceptance.subprotocol,
         deflate=deflate_for(acceptance.compression),
     )

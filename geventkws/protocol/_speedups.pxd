@@ -37,6 +37,7 @@ cdef class Endpoint(FrameParser):
     cdef list chunks
     cdef readonly Py_ssize_t output_size
     cdef readonly bint close_sent
+    cdef int loose
     cdef readonly long long messages_received
     cdef readonly long long messages_sent
     cdef readonly long long bytes_received
@@ -46,6 +47,7 @@ cdef class Endpoint(FrameParser):
     cdef int received_wanted(self, Py_ssize_t size, list events) except -1
     cdef int count(self, Py_ssize_t size, list events) except -1
     cdef int put(self, object chunk) except -1
+    cdef int join_loose(self) except -1
     cdef int send_text(self, str text) except -1
     cpdef send(self, int opcode, bytes payload, compress=*)
     cpdef send_encoded(self, bytes frame)

@@ -34,6 +34,7 @@ cdef enum:
     LENGTH_16 = 126
     LENGTH_64 = 127
     MAX_HEAD_SIZE = 14
+    MAX_LOOSE_CHUNKS = 256
 
 cdef enum Head:
     INCOMPLETE
@@ -394,6 +395,16 @@ cdef class Endpoint(FrameParser):
         else:
             self.chunks.append(chunk)
         self.output_size += len(chunk)
+        self.loose += 1
+        if self.loose == MAX_LOOSE_CHUNKS:
+            self.join_loose()
+        return 0
+
+    cdef int join_loose(self) except -1:
+        """Make one of the chunks that were put last."""
+        cdef Py_ssize_t first = max(0, len(self.chunks) - MAX_LOOSE_CHUNKS)
+        self.chunks[first:] = [b"".join(self.chunks[first:])]
+        self.loose = 0
         return 0
 
     cdef int send_text(self, str text) except -1:
@@ -453,6 +464,7 @@ cdef class Endpoint(FrameParser):
         self.output_size -= count
         if not self.output_size:
             self.chunks = None
+            self.loose = 0
             return
         for chunk in self.chunks:
             size = len(chunk)

@@ -16,6 +16,8 @@ from geventkws.protocol.messages import Event
 JOIN_MAX = 16 * 1024
 """Payloads up to this many bytes are joined with their heads; longer ones are not copied."""
 
+MAX_LOOSE_CHUNKS = 256
+"""So many chunks that wait are joined: each by itself takes more memory than a short message has bytes."""
 
 Message = str | bytes | bytearray | memoryview
 """What can be sent: a ``str`` as text, the others as binary."""
@@ -72,6 +74,7 @@ class Endpoint:
     """
 
     __slots__ = (
+        "_loose",
         "_parser",
         "bytes_received",
         "bytes_sent",
@@ -87,6 +90,7 @@ class Endpoint:
         self._parser = FrameParser(max_message_size, max_fragments, deflate)
         self.deflate = deflate
         self.output: list[bytes | memoryview] = []
+        self._loose = 0
         self.output_size = 0
         self.close_sent = False
         self.messages_received = 0
@@ -147,6 +151,10 @@ class Endpoint:
     def _put(self, chunk: bytes) -> None:
         self.output.append(chunk)
         self.output_size += len(chunk)
+        self._loose += 1
+        if self._loose == MAX_LOOSE_CHUNKS:
+            self.output[-MAX_LOOSE_CHUNKS:] = [b"".join(self.output[-MAX_LOOSE_CHUNKS:])]
+            self._loose = 0
 
     def sent(self, count: int) -> None:
         """Take the first ``count`` bytes out of ``output``: the transport has them."""
@@ -154,6 +162,7 @@ class Endpoint:
         self.output_size -= count
         if not self.output_size:
             self.output.clear()
+            self._loose = 0
             return
         gone = 0
         while count >= len(self.output[gone]):
