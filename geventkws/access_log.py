@@ -37,8 +37,6 @@ def log_request(entry: AccessEntry) -> None:
 
 def log_websocket(connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
     """Log a WebSocket that is over: close code, duration, messages and bytes each way."""
-    if not logger.isEnabledFor(logging.INFO):
-        return
     request, traffic = connection.request, connection.traffic
     logger.info(
         '%s - - [%s] "WEBSOCKET %s" %d %.3fs received %d messages %d bytes sent %d messages %d bytes "%s"',

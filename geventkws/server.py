@@ -16,6 +16,7 @@ from gevent.event import Event as Signal
 from gevent.server import StreamServer
 
 from geventkws.access_log import log_request, log_websocket
+from geventkws.access_log import logger as access_logger
 from geventkws.connection import WebSocketConnection
 from geventkws.frameloop import FrameLoop
 from geventkws.http.connection import HTTPConnection
@@ -322,6 +323,8 @@ class WebSocketServer(StreamServer):
         if peer is not None:
             self._reception.leave(peer)
         self._changed.set()
+        if not access_logger.isEnabledFor(logging.INFO):
+            return
         if getcurrent() is get_hub():
             # A handler of the log may wait, which the hub cannot.
             _spawn_worker(log_websocket, connection, reason)
