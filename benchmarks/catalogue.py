@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from benchmarks.peers.http_app import FILE_PATH
+
 Kind = Literal["load", "idle", "http"]
 """How a workload is measured: by the load generator, by memory, by wrk."""
 
@@ -22,6 +24,8 @@ class Workload:
     arguments: tuple[str, ...]
     """Of the load generator; for ``http``, the path, and then arguments of wrk."""
     tls: bool = False
+    bulk: bool = False
+    """Whether the bytes a second are told too; for ``http``."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,13 @@ class Peer:
     websocket: bool = True
     http: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+    """The names of the workloads it is measured with, if these are not all of its kind."""
 
     def does(self, workload: Workload) -> bool:
         """Whether this peer is measured with this workload."""
+        if self.only:
+            return workload.name in self.only
         return self.http if workload.kind == "http" else self.websocket
 
 
@@ -71,13 +79,15 @@ WORKLOADS = (
     Workload("http-hello", "HTTP, 13 B, 50 keep-alive connections", "http", ("/hello",)),
     Workload(
         "http-close",
-        "HTTP, 13 B, a connection for each request",
+        "HTTP, 13 B, 50 at once, a connection for each request",
         "http",
         ("/hello", "-H", "Connection: close"),
     ),
-    Workload("http-json", "HTTP, 10 KiB of JSON", "http", ("/json",)),
-    Workload("http-file", "HTTP, a file of 1 MiB", "http", ("/file",)),
-    Workload("http-upload", "HTTP, POST of 10 KiB", "http", ("/upload",)),
+    Workload("http-json", "HTTP, 10 KiB of JSON, 50 keep-alive connections", "http", ("/json",)),
+    Workload(
+        "http-file", "HTTP, a file of 1 MiB, 50 keep-alive connections", "http", (FILE_PATH,), bulk=True
+    ),
+    Workload("http-upload", "HTTP, POST of 10 KiB, 50 keep-alive connections", "http", ("/upload",)),
 )
 
 _GEVENTKWS = ("geventkws", "gevent", "httptools")
@@ -113,7 +123,7 @@ PEERS = (
         "gunicorn-gevent",
         "gunicorn, gevent",
         "gunicorn",
-        ("gunicorn", "gevent"),
+        ("gunicorn", "gunicorn_h1c", "gevent"),
         websocket=False,
         http=True,
         environment={"GUNICORN_CMD_ARGS": "--worker-class=gevent"},
@@ -122,11 +132,19 @@ PEERS = (
         "gunicorn-gthread",
         "gunicorn, gthread",
         "gunicorn",
-        ("gunicorn",),
+        ("gunicorn", "gunicorn_h1c"),
         websocket=False,
         http=True,
         environment={"GUNICORN_CMD_ARGS": "--worker-class=gthread --threads=8"},
     ),
     Peer("waitress", "waitress", "waitress", ("waitress",), websocket=False, http=True),
     Peer("granian", "granian (WSGI)", "granian", ("granian",), websocket=False, http=True),
+    Peer(
+        "granian-static",
+        "granian, without WSGI",
+        "granian_static",
+        ("granian",),
+        websocket=False,
+        only=("http-file",),
+    ),
 )

@@ -8,20 +8,22 @@ import math
 import resource
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.catalogue import Workload
+from benchmarks.catalogue import MIB, Workload
 from benchmarks.peers import http_app
 from benchmarks.server import ADDRESS, Server, pinned
 from benchmarks.toolchain import HERE, find_wrk
 
 Values = dict[str, float]
 """What was measured: ``messages_per_second``, ``cpu_us_per_message``, ``p50_us``, ``p99_us`` and ``load_cpu``
-(the part of its core that the load generator used), or ``kib_per_connection``."""
+(the part of its core that the load generator used), with ``mib_per_second`` where the workload is bulk; or
+``kib_per_connection``."""
 
+UPLOAD_PATH = "/upload"
 UPLOAD_SIZE = 10240
 WRK_CONNECTIONS = 50
 SETTLE = 0.3
@@ -80,23 +82,25 @@ class Meter:
         seconds = max(1, math.ceil(self.seconds))  # wrk knows whole seconds only
         command = [find_wrk(), "--threads=1", f"--connections={WRK_CONNECTIONS}", f"--duration={seconds}s"]
         command += [f"--script={HERE / 'load' / 'wrk.lua'}", *arguments]
-        command += [f"http://{ADDRESS}:{server.port}{path}", "--", path.strip("/")]
+        command.append(f"http://{ADDRESS}:{server.port}{path}")
+        if path == UPLOAD_PATH:
+            command += ["--", str(UPLOAD_SIZE)]
         cpu, own_cpu = server.cpu_seconds(), _children_cpu()
         output = self._run(command)
         cpu, own_cpu = server.cpu_seconds() - cpu, _children_cpu() - own_cpu
         report = _report(output)
-        if "Connection: close" not in arguments:
-            report["errors"] = report["errors"] + report["ends"]
+        check_wrk(report, workload)
         requests, duration = report["messages"], report["seconds"]
-        if report["errors"] or not requests:
-            raise MeasurementError(f"wrk counted {report['errors']} errors in {requests:.0f} requests")
-        return {
+        values = {
             "messages_per_second": requests / duration,
             "cpu_us_per_message": cpu * 1e6 / requests,
             "p50_us": report["p50_us"],
             "p99_us": report["p99_us"],
             "load_cpu": own_cpu / duration,
         }
+        if workload.bulk:
+            values["mib_per_second"] = report["bytes"] / duration / MIB
+        return values
 
     def _run(self, command: list[str]) -> str:
         with pinned(self.cores):
@@ -120,7 +124,7 @@ def check_http(port: int, path: str) -> None:
     """Raise ``MeasurementError`` unless the server answers this path of ``http_app`` as it must."""
     connection = http.client.HTTPConnection(ADDRESS, port, timeout=10)
     try:
-        upload = path == "/upload"
+        upload = path == UPLOAD_PATH
         connection.request("POST" if upload else "GET", path, body=bytes(UPLOAD_SIZE) if upload else None)
         response = connection.getresponse()
         body = response.read()
@@ -128,14 +132,32 @@ def check_http(port: int, path: str) -> None:
         raise MeasurementError(f"{path} was not answered: {error!r}") from error
     finally:
         connection.close()
-    expected = {
+    if response.status != 200 or body != answers()[path]:
+        raise MeasurementError(f"{path} was answered with {response.status} and {len(body)} wrong bytes")
+
+
+def answers() -> dict[str, bytes]:
+    """Return the paths of the HTTP workloads, and the body that each must be answered with."""
+    return {
         "/hello": http_app.HELLO,
         "/json": http_app.DOCUMENT,
-        "/file": Path(http_app.FILE).read_bytes(),
-        "/upload": str(UPLOAD_SIZE).encode(),
-    }[path]
-    if response.status != 200 or body != expected:
-        raise MeasurementError(f"{path} was answered with {response.status} and {len(body)} wrong bytes")
+        http_app.FILE_PATH: http_app.FILE.read_bytes(),
+        UPLOAD_PATH: str(UPLOAD_SIZE).encode(),
+    }
+
+
+def check_wrk(report: Mapping[str, float], workload: Workload) -> None:
+    """Raise ``MeasurementError`` if wrk met errors, or too few bytes for that many answers."""
+    path, *arguments = workload.arguments
+    requests = report["messages"]
+    errors = report["errors"]
+    if "Connection: close" not in arguments:
+        errors += report["ends"]
+    if errors or not requests:
+        raise MeasurementError(f"wrk counted {errors:.0f} errors in {requests:.0f} requests")
+    if report["bytes"] < requests * len(answers()[path]):
+        mean = report["bytes"] / requests
+        raise MeasurementError(f"{path} was answered with {mean:.0f} bytes on average, which is too little")
 
 
 def _report(output: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _COLUMNS = {
     ),
     "idle": (("kib_per_connection", "KiB/connection"),),
 }
+_BULK = (("mib_per_second", "MiB/s"),)
 _TITLES = {peer.name: peer.title for peer in PEERS}
 
 
@@ -59,7 +60,7 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 def workload_section(workload: Workload, records: Iterable[Record]) -> str:
     """Return the heading, the table and the notes of a workload."""
-    columns = _COLUMNS[workload.kind]
+    columns = _COLUMNS[workload.kind] + (_BULK if workload.bulk else ())
     rows = summarize(records, workload.name)
     lines = [[_name(row), *(cell(row.figures.get(key)) for key, _ in columns)] for row in rows]
     parts = [

@@ -9,6 +9,7 @@ import resource
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 from benchmarks import chart, machine
@@ -26,6 +27,10 @@ from benchmarks.toolchain import (
     make_certificate,
 )
 
+BESIDE = {"load": 1.5, "idle": 12.0, "http": 1.0}
+"""Seconds that a run of each kind takes beside the measured time, on a usual machine: the server's start
+and end, opening the connections, warming up."""
+
 
 class Options(argparse.Namespace):
     """The command line."""
@@ -34,6 +39,7 @@ class Options(argparse.Namespace):
     workload: list[str]
     seconds: float
     repeat: int
+    quick: bool
     python: Path | None
     output: Path
     list: bool
@@ -62,12 +68,20 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     )
     parser.add_argument("--seconds", type=float, default=3, help="measured time of each run (%(default)s)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each peer and workload (%(default)s)")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="the same as --seconds 1 --repeat 1 --output benchmarks/results/quick: shows what works",
+    )
     parser.add_argument("--python", type=Path, help="run the servers with this Python, and install nothing")
     parser.add_argument(
         "--output", type=Path, default=HERE / "results" / "latest", help="where to save, without the suffix"
     )
     parser.add_argument("--list", action="store_true", help="list the peers and the workloads")
     options = parser.parse_args(arguments, namespace=Options())
+    if options.quick:  # what is given beside it stands
+        parser.set_defaults(seconds=1.0, repeat=1, output=HERE / "results" / "quick")
+        options = parser.parse_args(arguments, namespace=Options())
     if options.seconds <= 0 or options.repeat < 1:
         parser.error("--seconds must be more than 0, and --repeat at least 1")
     return options
@@ -85,6 +99,12 @@ def schedule(
             (repetition, workload, peer) for workload in workloads for peer in order if peer.does(workload)
         ]
     return runs
+
+
+def estimated_time(runs: Sequence[tuple[int, Workload, Peer]], seconds: float) -> float:
+    """Return about how many seconds these runs take, each measuring for so many; of memory, for none."""
+    kinds = [workload.kind for _, workload, _ in runs]
+    return sum(BESIDE[kind] + (0 if kind == "idle" else seconds) for kind in kinds)
 
 
 class Benchmark:
@@ -180,6 +200,9 @@ def main() -> int:
     workloads = [
         workload for workload in WORKLOADS if workload.name in options.workload or not options.workload
     ]
+    runs = schedule(peers, workloads, options.repeat)
+    duration = timedelta(seconds=round(estimated_time(runs, options.seconds)))
+    print(f"{len(runs)} runs, about {duration} h:m:s in all", file=sys.stderr, flush=True)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the servers inherit it
     try:
@@ -189,7 +212,7 @@ def main() -> int:
     except MissingError as error:
         print(error, file=sys.stderr)
         return 1
-    records = list(measure_all(benchmark, schedule(peers, workloads, options.repeat)))
+    records = list(measure_all(benchmark, runs))
     text = report(workloads, records, facts)
     print(text)
     save(options.output, options, facts, records, text)

@@ -1,6 +1,6 @@
 """The HTTP workloads as a WSGI application (PEP 3333).
 
-``/hello`` 13 bytes; ``/json`` a JSON document of 10 KiB; ``/file`` 1 MiB from disk
+``/hello`` 13 bytes; ``/json`` a JSON document of 10 KiB; ``FILE_PATH`` 1 MiB from disk
 by the server's ``wsgi.file_wrapper``; ``/upload`` reads a request body and says how long it was.
 """
 
@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 from wsgiref.util import FileWrapper
 
@@ -17,20 +18,23 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 HELLO = b"Hello, world!"
+FILE_PATH = "/static/1m.bin"
 FILE_SIZE = 1 << 20
+BLOCK_SIZE = 65536
+DIRECTORY = Path(tempfile.gettempdir(), f"geventkws-benchmark-{os.getuid()}")
 DOCUMENT = json.dumps({"rows": [{"id": number, "name": f"item {number}"} for number in range(317)]}).encode()
 
 
-def file_path() -> str:
+def make_file() -> Path:
     """Return the path of the file that is served; it is made when it is not there."""
-    path = os.path.join(tempfile.gettempdir(), f"geventkws-benchmark-{os.getuid()}.bin")
-    if not os.path.exists(path) or os.path.getsize(path) != FILE_SIZE:
-        with open(path, "wb") as file:
-            file.write(bytes(range(256)) * (FILE_SIZE // 256))
+    path = DIRECTORY / "1m.bin"
+    if not path.exists() or path.stat().st_size != FILE_SIZE:
+        DIRECTORY.mkdir(mode=0o700, exist_ok=True)
+        path.write_bytes(bytes(range(256)) * (FILE_SIZE // 256))
     return path
 
 
-FILE = file_path()
+FILE = make_file()
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -42,15 +46,15 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     elif path == "/json":
         body, content_type = DOCUMENT, "application/json"
     elif path == "/upload":
-        body = str(len(environ["wsgi.input"].read())).encode()
-    elif path == "/file":
+        body = str(len(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))).encode()
+    elif path == FILE_PATH:
         start_response(
             "200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(FILE_SIZE))]
         )
         wrapper: Callable[..., Iterable[bytes]] = environ.get("wsgi.file_wrapper", FileWrapper)
-        return wrapper(open(FILE, "rb"), 65536)
+        return wrapper(open(FILE, "rb"), BLOCK_SIZE)
     else:
-        start_response("404 Not Found", [("Content-Length", "0")])
+        start_response("404 Not Found", [("Content-Type", content_type), ("Content-Length", "0")])
         return [b""]
     start_response("200 OK", [("Content-Type", content_type), ("Content-Length", str(len(body)))])
     return [body]

@@ -6,7 +6,7 @@ import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WebSocketScope
 
 from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_options
-from benchmarks.peers.http_app import DOCUMENT, FILE, FILE_SIZE, HELLO
+from benchmarks.peers.http_app import BLOCK_SIZE, DOCUMENT, FILE, FILE_PATH, FILE_SIZE, HELLO
 
 receivers: set[ASGISendCallable] = set()
 
@@ -41,7 +41,7 @@ async def serve_websocket(
 async def serve_http(scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """Serve the paths of ``http_app``."""
     path = scope["path"]
-    if path == "/file":
+    if path == FILE_PATH:
         await send_file(send)
         return
     content_type = b"text/plain"
@@ -71,7 +71,7 @@ async def send_file(send: ASGISendCallable) -> None:
     headers = [(b"content-type", b"application/octet-stream"), (b"content-length", str(FILE_SIZE).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": False})
     with open(FILE, "rb") as file:
-        while block := file.read(65536):
+        while block := file.read(BLOCK_SIZE):
             await send({"type": "http.response.body", "body": block, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -10,6 +10,7 @@ from benchmarks.summary import Figure, Record
 
 ECHO = next(workload for workload in WORKLOADS if workload.name == "echo-64")
 IDLE = next(workload for workload in WORKLOADS if workload.name == "idle")
+FILE = next(workload for workload in WORKLOADS if workload.name == "http-file")
 
 
 def echo_record(peer: str = "picows", load: float = 0.5, rate: float = 123456.7) -> Record:
@@ -47,6 +48,13 @@ def test_a_section_has_the_columns_of_its_workload():
     idle = workload_section(IDLE, [Record("picows", "idle", 0, {"kib_per_connection": 28.0})])
     assert "KiB/connection" in idle
     assert "p99" not in idle
+
+
+def test_the_bytes_a_second_are_told_of_bulk_only():
+    section = workload_section(FILE, [Record("waitress", FILE.name, 0, {"mib_per_second": 1234.4})])
+    assert "| p99 µs | MiB/s |" in section
+    assert section.endswith("| 1,234 |")
+    assert "MiB/s" not in workload_section(ECHO, [echo_record()])
 
 
 def test_a_row_that_the_load_generator_limited_is_marked():

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from benchmarks.catalogue import PEERS, WORKLOADS
-from benchmarks.run import outcome, parse_options, schedule
+from benchmarks.run import estimated_time, outcome, parse_options, schedule
 from benchmarks.summary import Record
 from benchmarks.toolchain import HERE
 
@@ -47,6 +47,25 @@ def test_an_option_that_makes_no_sense_is_refused(arguments, capsys):
         parse_options(arguments)
     assert exit_info.value.code == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+def test_quick_measures_all_once_for_a_second_and_leaves_the_latest_results_alone():
+    options = parse_options(["--quick"])
+    assert (options.seconds, options.repeat, options.peer, options.workload) == (1, 1, [], [])
+    assert options.output.name == "quick"
+    assert parse_options([]).output.name == "latest"
+
+
+def test_what_is_given_beside_quick_stands():
+    options = parse_options(["--seconds", "2", "--quick", "--workload", "idle"])
+    assert (options.seconds, options.repeat, options.workload) == (2, 1, ["idle"])
+
+
+def test_the_estimate_grows_with_the_runs_and_the_seconds_but_memory_takes_none():
+    once, twice = (schedule(PEERS, WORKLOADS, repeat) for repeat in (1, 2))
+    assert estimated_time(twice, 1) == pytest.approx(2 * estimated_time(once, 1))
+    timed = sum(workload.kind != "idle" for _, workload, _ in once)
+    assert estimated_time(once, 3) - estimated_time(once, 1) == pytest.approx(2 * timed)
 
 
 def test_progress_tells_of_a_rate_a_size_or_a_failure():

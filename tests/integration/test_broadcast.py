@@ -5,6 +5,7 @@ from __future__ import annotations
 import gevent
 import pytest
 
+from geventkws import WebSocketCloseReasonCode as Code
 from geventkws import WebSocketConnection, broadcast
 from tests.integration.conftest import Recorder, Serve, Site
 from tests.raw import BINARY, TEXT, Frame, RawClient, close_frame, masked
@@ -109,3 +110,16 @@ def test_a_callback_that_broadcasts_to_its_whole_room_reaches_itself_too(serve: 
     clients[0].send(masked(TEXT, "to all"))
     assert [client.frame() for client in clients] == [Frame(TEXT, b"to all")] * 20
     assert counts == [20]
+
+
+def test_any_number_of_peers_may_have_gone_unnoticed(serve: Serve, capfd: pytest.CaptureFixture[str]) -> None:
+    audience = Audience(serve, 400)
+    for client in audience.clients[:-1]:
+        client.reset()
+    # Not a turn of the hub in between: each of the sends fails, one after the other.
+    assert broadcast(audience.connections, "hello") == 400
+    for _ in range(399):
+        audience.service.expect("disconnected", Code.CLOSED_ABNORMALLY)
+    assert audience.clients[-1].frame() == Frame(TEXT, b"hello")
+    assert audience.site.server.websockets == {audience.connections[-1]}
+    assert not capfd.readouterr().err, "what the hub reports"

@@ -100,3 +100,24 @@ def test_the_same_calls_give_the_same_bytes(actions):
                 continue
         getattr(twins, name)(*args)
         waiting = twins._endpoints[0].output_size
+
+
+@given(st.lists(st.integers(1, 5_000), max_size=20))
+def test_many_short_messages_that_wait_become_few_chunks(steps):
+    twins = Twins(1 << 20, 1000)
+    expected = b""
+    for index in range(3_000):
+        twins.send(opcodes.TEXT, b"%d" % index)
+        expected += b"\x81%c%d" % (len(str(index)), index)
+    for endpoint in twins._endpoints:
+        assert len(endpoint.output) < 300
+    for step in steps:
+        step = min(step, len(expected) - 1)
+        if not step:
+            break
+        twins.sent(step)
+        expected = expected[step:]
+        twins.ping(b"?")
+        expected += b"\x89\x01?"
+    for endpoint in twins._endpoints:
+        assert b"".join(endpoint.output) == expected
