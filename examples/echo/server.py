@@ -51,13 +51,17 @@ def main() -> None:
         metavar="BYTES",
         help="the largest message to take (default: %(default)s)",
     )
+    parser.add_argument("--certfile", metavar="FILE", help="a certificate in PEM: then it is wss and https")
+    parser.add_argument("--keyfile", metavar="FILE", help="the certificate's key, if not in the same file")
     arguments = parser.parse_args()
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     service = EchoService()
     service.max_message_size = arguments.max_message_size
     WebSocket.register(service, on_path="/echo")
-    server = WebSocketServer((arguments.host, arguments.port), page)
+    server = WebSocketServer(
+        (arguments.host, arguments.port), page, certfile=arguments.certfile, keyfile=arguments.keyfile
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, server.stop)
     server.serve_forever()

@@ -7,8 +7,17 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.certificates import Certificates
 from tests.clients.chat_page import ChatPage, OpenPage, chromium
 from tests.programs import TERMINALS, OpenTerminal, Program, Server, server
+
+
+@pytest.fixture(scope="session")
+def cafile(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The file with the certificate of the authority that clients shall trust."""
+    path = tmp_path_factory.mktemp("authority") / "authority.pem"
+    certificates.authority.cert_pem.write_to_path(str(path))
+    return str(path)
 
 
 @pytest.fixture

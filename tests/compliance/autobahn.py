@@ -1,6 +1,7 @@
 """Run the fuzzing client of the Autobahn test suite against the echo example, or against a server that runs.
 
-The report is the suite's own, the verdict is stricter (``evaluation.py``); status 1 says that a case failed.
+The report is the suite's own, one for each mode; the verdict is stricter (``evaluation.py``). Status 1 says
+that a case failed.
 """
 
 from __future__ import annotations
@@ -8,31 +9,40 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.compliance.evaluation import Case, evaluate, failures, summary
-from tests.compliance.wstest import AGENT, AutobahnError, Suite, ended, follow
+from tests.compliance.modes import MODES, ROOT, echo_server
+from tests.compliance.selection import parts, sample
+from tests.compliance.wstest import AGENT, LOG, AutobahnError, Suite
 
-ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = ROOT / ".venv" / "wstest"
 REPORT = ROOT / "build" / "autobahn"
-CASES = ("1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*")
-"""All that need no extension. The suite has no cases 8 and 11."""
-LARGEST_MESSAGE = 16 * 1024 * 1024
-"""In bytes; cases 9 send it."""
-PATIENCE = 20.0
-"""Seconds until the example must listen, and must end."""
+CASES_A_CLIENT = 26
+"""How many cases a client is started for, at most: the last ones to end leave little of a processor idle."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server, the cases that it is to pass, and where their report goes."""
+
+    name: str
+    url: str
+    cases: Sequence[Case]
+    report: Path
+    runs: list[Path] = field(default_factory=list)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what ``arguments`` (of the command line) say, print the verdict and return the status."""
+    """Run what ``arguments`` (of the command line) say, print the verdicts and return the status."""
     options = parse(arguments)
     try:
         return run(options)
@@ -49,11 +59,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--server-url", metavar="URL", help="an echo service that runs: ws://host:port/path")
-    add("--cases", nargs="+", metavar="PATTERN", default=CASES, help="cases to run, as 1.1.1 or 6.*")
-    add("--jobs", type=int, metavar="N", default=2, help="fuzzing clients side by side")
-    add("--timeout", type=float, metavar="SECONDS", default=900.0, help="time for all cases together")
-    add("--report", type=Path, metavar="DIRECTORY", default=REPORT, help="where the report goes")
+    modes = partial(add, nargs="+", metavar="MODE", choices=list(MODES))
+    modes("--modes", default=list(MODES), help="how the example is served")
+    modes("--sample", default=[], help="modes that run a sixth of cases 12 and 13, and all others")
+    add("--server-url", metavar="URL", help="an echo service that runs, in place of the example")
+    add("--cases", nargs="+", metavar="PATTERN", default=["*"], help="cases to run, as 1.1.1 or 6.*")
+    add("--jobs", type=int, metavar="N", default=os.cpu_count() or 1, help="fuzzing clients side by side")
+    add("--timeout", type=float, metavar="SECONDS", default=3600.0, help="time for all cases together")
+    add("--report", type=Path, metavar="DIRECTORY", default=REPORT, help="where the reports go, one a mode")
     add(
         "--environment", type=Path, metavar="DIRECTORY", default=ENVIRONMENT, help="where wstest is installed"
     )
@@ -61,85 +74,82 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the cases, write the report, print the verdict and return the status."""
+    """Run the cases, write the reports, print the verdicts and return the status."""
     began = time.monotonic()
     suite = Suite(options.environment)
     cases = suite.cases(options.cases)
-    report: Path = options.report.resolve()
-    clear(report)
-    server_log = report / "server.log"
+    with TemporaryDirectory() as directory, served(options, cases, Path(directory)) as targets:
+        fuzz(suite, targets, Path(directory), options.jobs, began + options.timeout)
+        passed = [verdict(suite, target) for target in targets]
+    print(f"\n{time.monotonic() - began:.0f} s")
+    return 0 if all(passed) else 1
+
+
+@contextmanager
+def served(options: argparse.Namespace, cases: Sequence[Case], directory: Path) -> Iterator[list[Target]]:
+    """Serve the echo example in each mode of ``options``; the value is what to run the cases against."""
     with ExitStack() as stack:
-        url = options.server_url or stack.enter_context(echo_server(server_log))
-        runs = Path(stack.enter_context(TemporaryDirectory()))
-        fuzz(suite, url, cases, runs, options)
-        collect(suite, report, sorted(runs.iterdir()))
-    passed = verdict(cases, report / "index.json")
-    print(f"{time.monotonic() - began:.0f} s. The report: {report / 'index.html'}")
-    if server_log.exists() and "Traceback" in server_log.read_text(errors="replace"):
-        raise AutobahnError(f"the server logged a traceback, see {server_log}")
-    return 0 if passed else 1
+        if options.server_url:
+            yield [Target("server", options.server_url, cases, cleared(options.report / "server"))]
+            return
+        targets = []
+        for name in dict.fromkeys(options.modes):
+            report = cleared(options.report / name)
+            private = directory / name
+            private.mkdir()
+            url = stack.enter_context(echo_server(MODES[name], private, report / "server.log"))
+            targets.append(Target(name, url, sample(cases) if name in options.sample else cases, report))
+        yield targets
 
 
-def clear(report: Path) -> None:
-    """Make the directory ``report``, or remove from it what an earlier run left."""
+def cleared(report: Path) -> Path:
+    """Make the directory ``report``, or remove from it what an earlier run left; return its absolute path."""
     report.mkdir(parents=True, exist_ok=True)
     for pattern in ("index.*", f"{AGENT}_case_*", "*.log"):
         for old in report.glob(pattern):
             old.unlink()
+    return report.resolve()
 
 
-def fuzz(suite: Suite, url: str, cases: Sequence[Case], runs: Path, options: argparse.Namespace) -> None:
-    """Divide ``cases`` among clients side by side; each leaves its results in a directory in ``runs``."""
-    with ExitStack() as stack:
+def fuzz(suite: Suite, targets: Sequence[Target], directory: Path, jobs: int, deadline: float) -> None:
+    """Run all cases by ``jobs`` clients at a time, until the deadline on the monotonic clock.
+
+    The results of each are left in a directory of its own in ``directory``, one of the target's ``runs``.
+    """
+    total = sum(len(target.cases) for target in targets)
+    done = shown = 0
+    pool = ThreadPoolExecutor(jobs)
+
+    def client(target: Target, cases: Sequence[Case], run: Path) -> int:
+        suite.fuzz(target.url, cases, run, max(0.0, deadline - time.monotonic()))
+        return len(cases)
+
+    try:
         clients = []
-        for job in range(min(options.jobs, len(cases))):
-            directory = runs / str(job + 1)
-            directory.mkdir()
-            clients.append(stack.enter_context(suite.client(url, cases[job :: options.jobs], directory)))
-        follow(clients, len(cases), options.timeout)
+        for target in targets:
+            for cases in parts(target.cases, CASES_A_CLIENT, jobs):
+                target.runs.append(directory / f"{target.name}-{len(target.runs)}")
+                target.runs[-1].mkdir()
+                clients.append(pool.submit(client, target, cases, target.runs[-1]))
+        for ended in as_completed(clients):
+            done += ended.result()
+            if done >= shown + total / 10:
+                shown = done
+                print(f"{done} of {total} cases", flush=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def collect(suite: Suite, report: Path, runs: Sequence[Path]) -> None:
-    """Write one report of all ``runs``, with their logs."""
-    for directory in runs:
-        (report / f"wstest-{directory.name}.log").write_bytes((directory / "wstest.log").read_bytes())
-    suite.report(report, runs)
-
-
-def verdict(cases: Sequence[Case], index: Path) -> bool:
-    """Print the results of ``cases`` that the suite's ``index`` holds; return whether all passed."""
-    outcomes = evaluate(cases, json.loads(index.read_text()).get(AGENT, {}))
-    print(summary(outcomes))
+def verdict(suite: Suite, target: Target) -> bool:
+    """Write the report of ``target``, print the results, and return whether all cases passed."""
+    suite.report(target.report, target.runs)
+    (target.report / LOG).write_bytes(b"".join((run / LOG).read_bytes() for run in target.runs))
+    results = json.loads((target.report / "index.json").read_text()).get(AGENT, {})
+    outcomes = evaluate(target.cases, results)
+    print(f"\n{target.name}: {target.report / 'index.html'}\n{summary(outcomes)}")
     if failed := failures(outcomes):
         print(failed)
     return not failed
-
-
-@contextmanager
-def echo_server(log: Path) -> Iterator[str]:
-    """Run the echo example, which writes to ``log``; its URL is the value."""
-    command = [sys.executable, "examples/echo/server.py", "--host", "127.0.0.1", "--port", "0"]
-    command += ["--max-message-size", str(LARGEST_MESSAGE)]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        yield f"ws://127.0.0.1:{listening_port(server, log)}/echo"
-        server.terminate()
-        if not ended(server, within=PATIENCE):
-            raise AutobahnError(f"the echo example did not end at SIGTERM, see {log}")
-    finally:
-        server.kill()
-        server.wait()
-
-
-def listening_port(server: subprocess.Popen[bytes], log: Path) -> int:
-    """Return the port that ``server`` logs when it listens."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := re.search(r"Listening on port (\d+)\n", log.read_text(errors="replace"))):
-        if ended(server, within=0.05) or time.monotonic() > deadline:
-            raise AutobahnError(f"the echo example does not listen, see {log}")
-    return int(found[1])
 
 
 if __name__ == "__main__":

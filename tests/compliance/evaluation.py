@@ -21,6 +21,11 @@ class Case:
     group: str
     description: str
 
+    @property
+    def number(self) -> tuple[int, ...]:
+        """Its place among the cases."""
+        return tuple(int(part) for part in self.id.split("."))
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -49,7 +54,7 @@ def evaluate(cases: Iterable[Case], results: Mapping[str, Mapping[str, Any]]) ->
 
     ``results`` is what the suite's ``index.json`` holds for the server. A case that is not there failed.
     """
-    return [_outcome(case, results.get(case.id)) for case in sorted(cases, key=_number)]
+    return [_outcome(case, results.get(case.id)) for case in sorted(cases, key=lambda case: case.number)]
 
 
 def _outcome(case: Case, result: Mapping[str, Any] | None) -> Outcome:
@@ -59,15 +64,11 @@ def _outcome(case: Case, result: Mapping[str, Any] | None) -> Outcome:
     return Outcome(case, result["behavior"], result["behaviorClose"], result["remoteCloseCode"], report)
 
 
-def _number(case: Case) -> tuple[int, ...]:
-    return tuple(int(part) for part in case.id.split("."))
-
-
 def summary(outcomes: Sequence[Outcome]) -> str:
     """Return a table that counts the outcomes by group."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        groups.setdefault(f"{outcome.case.id.split('.')[0]:>2} {outcome.case.group}", []).append(outcome)
+        groups.setdefault(f"{outcome.case.number[0]:>2} {outcome.case.group}", []).append(outcome)
     width = max(map(len, groups), default=0)
     lines = [_row("Group", width, ["Cases", "OK", "Informational", "Failed"])]
     lines += [_row(name, width, _counts(members)) for name, members in groups.items()]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.compliance.evaluation import Case
 
 AGENT = "geventkws"
 """What the suite calls the server in its reports."""
+LOG = "wstest.log"
 IN_PYTHON_2 = Path(__file__).with_name("suite.py")
 SUITE_TIMEOUT = 120.0
 """Seconds to list cases or to write a report."""
@@ -49,65 +48,19 @@ class Suite:
             raise AutobahnError(done.stderr.strip())
         return done.stdout
 
-    @contextmanager
-    def client(self, url: str, cases: Sequence[Case], run: Path) -> Iterator[FuzzingClient]:
-        """Run a fuzzing client for ``cases``, which leaves their results in the directory ``run``."""
+    def fuzz(self, url: str, cases: Sequence[Case], run: Path, timeout: float) -> None:
+        """Run a fuzzing client for ``cases``, which leaves results and its log in the directory ``run``.
+
+        After ``timeout`` seconds it is ended, and leaves no results.
+        """
         specification = run / "specification.json"
         server = {"agent": AGENT, "url": url}
         numbers = [case.id for case in cases]
         specification.write_text(json.dumps({"servers": [server], "cases": numbers, "outdir": str(run)}))
         command = [str(self._wstest), "--mode", "fuzzingclient", "--spec", str(specification)]
-        log = run / "wstest.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            yield FuzzingClient(process, log)
-        finally:
-            process.kill()
-            process.wait()
-
-
-class FuzzingClient:
-    """A client at work, and the log of what it does."""
-
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self._process = process
-        self._log = log
-
-    @property
-    def begun(self) -> int:
-        """How many cases it has begun."""
-        return self._log.read_bytes().count(b"Running test case ID")
-
-    def ended(self, within: float) -> bool:
-        """Wait up to ``within`` seconds; return whether it has ended."""
-        return ended(self._process, within)
-
-
-def follow(clients: Sequence[FuzzingClient], total: int, timeout: float) -> None:
-    """Print how many of the ``total`` cases have begun, until all ``clients`` have ended or time is over."""
-    shown = 0
-    deadline = time.monotonic() + timeout
-    for client in clients:
-        while not client.ended(within=0.2):
-            if time.monotonic() > deadline:
-                print(f"Time is over: {timeout:.0f} s")
-                return
-            begun = sum(client.begun for client in clients)
-            if begun >= shown + max(1, total // 10):
-                shown = begun
-                print(f"{begun} of {total} cases", flush=True)
-
-
-def ended(process: subprocess.Popen[bytes], within: float) -> bool:
-    """Wait up to ``within`` seconds; return whether ``process`` has ended."""
-    try:
-        process.wait(within)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+        environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        with (run / LOG).open("wb") as log:
+            try:
+                subprocess.run(command, env=environ, stdout=log, stderr=log, timeout=timeout, check=False)
+            except subprocess.TimeoutExpired:
+                log.write(b"Time is over.\n")
