@@ -62,6 +62,7 @@ cdef class HotLoop:
     cdef readonly object hub
     cdef readonly object buffer
     cdef readonly unsigned long thread_id
+    cdef readonly bint stops_at_errors
     cdef public bint corking
     cdef uint8_t* data
     cdef Py_ssize_t size
@@ -78,6 +79,7 @@ cdef class HotLoop:
         view = self.buffer  # the buffer is never resized: ``self.buffer`` holds it
         self.data, self.size = &view[0], view.shape[0]
         self.thread_id = PyThread_get_thread_ident()
+        self.stops_at_errors = "libuv" in type(hub.loop).__module__
         self._corked = []
 
     cpdef bint is_foreign_thread(self):
@@ -201,17 +203,34 @@ cdef class Channel:
     def start_reading(self):
         """Watch the descriptor, from now until ``release``."""
         self._reader = self._loop.hub.loop.io(self._transport.fileno(), READ)
-        self._reader.start(self)
+        self._start_reader()
 
-    def __call__(self):
+    def _start_reader(self):
+        if self._loop.stops_at_errors:
+            self._reader.start(self, pass_events=True)
+        else:
+            self._reader.start(self)
+
+    def __call__(self, int events=1):
         """Receive what has arrived: the read watcher's callback. Nothing is raised out of it."""
         try:
-            self._receive()
+            received = self._receive()
+            if events < 0:
+                self._receive_before_error(received)
             self._loop.flush()
         except BaseException as error:
             self.crashed(error)
 
+    def _receive_before_error(self, bint received):
+        """Receive on, until the error itself is received; if there is none, watch again."""
+        while received and self._reader is not None and self._paused_at is None:
+            received = self._receive()
+        if self._reader is not None and self._paused_at is None:
+            self._reader.stop()
+            self._start_reader()
+
     cdef int _receive(self) except -1:
+        """Take what there is now; return whether there was anything."""
         cdef list events = []
         cdef Py_ssize_t count, room = 0
         cdef uint8_t* place
@@ -236,7 +255,7 @@ cdef class Channel:
                 self._endpoint.received_wanted(count, events)
             if events:
                 self.take(events)
-        return 0
+        return count > 0
 
     cdef int _receive_by_transport(self) except -1:
         cdef list events = []
@@ -255,7 +274,7 @@ cdef class Channel:
             self.end_of_stream()
         if self._transport.pending:
             self.cork()
-        return 0
+        return bool(count)
 
     cpdef take(self, list events):
         """Put messages into the inbox, hand the rest to ``handle``, and go to work."""
@@ -304,7 +323,7 @@ cdef class Channel:
             if self._pinged_at is not None:
                 self._pinged_at += paused
             self._paused_at = None
-            self._reader.start(self)
+            self._start_reader()
 
     # The service (in a worker)
 

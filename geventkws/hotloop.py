@@ -35,6 +35,8 @@ class HotLoop:
         self.hub = hub
         self.buffer = memoryview(bytearray(RECEIVE_BUFFER_SIZE))
         self.thread_id = get_thread_id()
+        self.stops_at_errors = "libuv" in type(hub.loop).__module__
+        """Whether the event loop no longer watches a descriptor on which it has seen an error."""
         self.corking = False
         """Whether somebody will flush when the running batch ends or blocks."""
         # One is enough: only a worker that never left the hub waiting for it comes back.

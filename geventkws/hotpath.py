@@ -145,24 +145,44 @@ class Channel:
     def start_reading(self) -> None:
         """Watch the descriptor, from now until ``release``."""
         self._reader = self._loop.hub.loop.io(self._transport.fileno(), READ)
-        self._reader.start(self)
+        self._start_reader()
 
-    def __call__(self) -> None:
-        """Receive what has arrived: the read watcher's callback. Nothing is raised out of it."""
+    def _start_reader(self) -> None:
+        if self._loop.stops_at_errors:
+            self._reader.start(self, pass_events=True)
+        else:
+            self._reader.start(self)
+
+    def __call__(self, events: int = READ) -> None:
+        """Receive what has arrived: the read watcher's callback. Nothing is raised out of it.
+
+        ``events`` is negative where libuv has seen an error, and watches no more.
+        """
         try:
-            self._receive()
+            received = self._receive()
+            if events < 0:
+                self._receive_before_error(received)
             self._loop.flush()
         except BaseException as error:
             # libev would stop the watcher, libuv throw into the main greenlet.
             self.crashed(error)
 
-    def _receive(self) -> None:
+    def _receive_before_error(self, received: bool) -> None:
+        """Receive on, until the error itself is received; if there is none, watch again."""
+        while received and self._reader is not None and self._paused_at is None:
+            received = self._receive()
+        if self._reader is not None and self._paused_at is None:
+            self._reader.stop()
+            self._start_reader()
+
+    def _receive(self) -> bool:
+        """Take what there is now; return whether there was anything."""
         buffer = self._loop.buffer
         try:
             count = self._transport.recv_into(buffer)
         except OSError:
             self.lost()
-            return
+            return False
         if count:
             self._heard_at = monotonic()
             self._pinged_at = None
@@ -171,6 +191,7 @@ class Channel:
             self.end_of_stream()
         if self._transport.pending:
             self.cork()
+        return bool(count)
 
     def take(self, events: Sequence[Event]) -> None:
         """Put messages into the inbox, hand the rest to ``handle``, and go to work."""
@@ -215,7 +236,7 @@ class Channel:
             if self._pinged_at is not None:
                 self._pinged_at += paused
             self._paused_at = None
-            self._reader.start(self)
+            self._start_reader()
 
     # The service (in a worker)
 

@@ -352,7 +352,7 @@ class TestTeardown:
             def __init__(self, name: str) -> None:
                 self.name = name
 
-            def start(self, callback: object) -> None:
+            def start(self, callback: object, **options: object) -> None:
                 order.append(f"start {self.name}")
 
             def stop(self) -> None:
