@@ -35,7 +35,7 @@ def extensions():
             extra_compile_args=flags,
             extra_link_args=flags[:1] if SANITIZE else [],
         )
-        for name in ("geventkws.protocol._speedups", "geventkws._hotpath")
+        for name in ("geventkws.protocol._speedups", "geventkws._tlsrecords", "geventkws._hotpath")
     ]
     modules = cythonize(modules, build_dir="build/cython")
     for module in modules:

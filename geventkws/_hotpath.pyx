@@ -6,13 +6,14 @@ how it is done. On a plain socket, ``recv`` and ``send`` are called on the descr
 unmasked where they were received. A transport that is not plain (TLS) is called as in ``hotpath``.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.ref cimport Py_REFCNT
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint8_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
+from geventkws._tlsrecords cimport TLSRecords
 from geventkws.protocol._speedups cimport Endpoint
 
 from geventkws.hotloop import RECEIVE_BUFFER_SIZE
@@ -29,8 +30,17 @@ cdef extern from "Python.h":
 
 cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int fd, void* buffer, size_t size, int flags)
+    cdef struct msghdr:
+        iovec* msg_iov
+        size_t msg_iovlen
     ssize_t c_send "send"(int fd, const void* buffer, size_t size, int flags)
+    ssize_t sendmsg(int fd, const msghdr* message, int flags)
     int MSG_NOSIGNAL
+
+cdef extern from "<sys/uio.h>" nogil:
+    cdef struct iovec:
+        void* iov_base
+        size_t iov_len
 
 cdef object DONE = _DONE, LOAN = _LOAN, RETIRE = _RETIRE
 cdef int READ = 1, WRITE = 2
@@ -38,8 +48,10 @@ cdef int READ = 1, WRITE = 2
 cdef enum:
     BINARY = 0x2
     SEND_BUFFER_SIZE = 64 * 1024
+    JOIN_MAX = 4 * 1024
+    MAX_VECTORS = 64
 
-cdef uint8_t send_buffer[SEND_BUFFER_SIZE]  # frames of one connection are joined here; used under the GIL
+cdef uint8_t send_buffer[SEND_BUFFER_SIZE]  # small frames of one connection are joined here; used under the GIL
 
 
 cdef double monotonic() noexcept:
@@ -54,6 +66,32 @@ cdef Py_ssize_t storage(object message) except -1:
     if type(message) is bytes or PyUnicode_IS_ASCII(message):
         return len(message)
     return 4 * len(message)
+
+
+cdef int gather(list chunks, iovec* vectors) except -1:
+    """Point ``vectors`` at the first of ``chunks``, the small ones joined; return how many vectors that are."""
+    cdef Py_buffer view
+    cdef Py_ssize_t joined = 0, size
+    cdef int used = 0
+    cdef bint joins = False
+    for chunk in chunks:
+        PyObject_GetBuffer(chunk, &view, PyBUF_SIMPLE)
+        size = view.len
+        if not joins or size > JOIN_MAX or joined + size > SEND_BUFFER_SIZE:
+            if used == MAX_VECTORS:
+                PyBuffer_Release(&view)
+                break
+            vectors[used].iov_base, vectors[used].iov_len = view.buf, 0
+            used += 1
+            joins = size <= JOIN_MAX and joined + size <= SEND_BUFFER_SIZE
+            if joins:
+                vectors[used - 1].iov_base = send_buffer + joined
+        if joins:
+            memcpy(send_buffer + joined, view.buf, size)
+            joined += size
+        vectors[used - 1].iov_len += size
+        PyBuffer_Release(&view)  # its bytes stay where they are as long as the chunk is in the list
+    return used
 
 
 cdef class HotLoop:
@@ -213,10 +251,13 @@ cdef class Channel:
 
     def __call__(self, int events=1):
         """Receive what has arrived: the read watcher's callback. Nothing is raised out of it."""
+        cdef Py_ssize_t received, room = 0
         try:
             received = self._receive()
+            if received == self._loop.size and self._endpoint.wanted(&room) is not NULL:
+                received = self._receive()  # the rest of a long message, which may be there already
             if events < 0:
-                self._receive_before_error(received)
+                self._receive_before_error(received > 0)
             self._loop.flush()
         except BaseException as error:
             self.crashed(error)
@@ -224,13 +265,13 @@ cdef class Channel:
     def _receive_before_error(self, bint received):
         """Receive on, until the error itself is received; if there is none, watch again."""
         while received and self._reader is not None and self._paused_at is None:
-            received = self._receive()
+            received = self._receive() > 0
         if self._reader is not None and self._paused_at is None:
             self._reader.stop()
             self._start_reader()
 
-    cdef int _receive(self) except -1:
-        """Take what there is now; return whether there was anything."""
+    cdef Py_ssize_t _receive(self) except -1:
+        """Take what there is now; return how many bytes that was."""
         cdef list events = []
         cdef Py_ssize_t count, room = 0
         cdef uint8_t* place
@@ -255,26 +296,39 @@ cdef class Channel:
                 self._endpoint.received_wanted(count, events)
             if events:
                 self.take(events)
-        return count > 0
+        return max(0, count)
 
-    cdef int _receive_by_transport(self) except -1:
+    cdef Py_ssize_t _receive_by_transport(self) except -1:
         cdef list events = []
+        cdef Py_ssize_t count
         try:
-            count = self._transport.recv_into(self._loop.buffer)
+            if isinstance(self._transport, TLSRecords):
+                count = (<TLSRecords>self._transport).read_into(self._loop.buffer)
+            else:
+                received = self._transport.recv_into(self._loop.buffer)
+                count = -1 if received is None else received
         except OSError:
             self.lost()
             return 0
-        if count:
+        if count > 0:
             self._heard_at = monotonic()
             self._pinged_at = None
             self._endpoint.receive_in_place(self._loop.data, count, events)
             if events:
                 self.take(events)
-        elif count is not None:
+        elif not count:
             self.end_of_stream()
-        if self._transport.pending:
+        if self._transport_is_pending():
             self.cork()
-        return bool(count)
+        return max(0, count)
+
+    cdef bint _transport_is_pending(self) except -1:
+        """Tell whether the transport has taken bytes that the socket has not."""
+        if self._fd >= 0:
+            return False
+        if isinstance(self._transport, TLSRecords):
+            return len((<TLSRecords>self._transport)._unsent) > 0
+        return self._transport.pending
 
     cpdef take(self, list events):
         """Put messages into the inbox, hand the rest to ``handle``, and go to work."""
@@ -428,23 +482,19 @@ cdef class Channel:
         if self._fd < 0 and self._transport.fileno() < 0:
             return
         try:
-            while endpoint.chunks is not None or (self._fd < 0 and self._transport.pending):
-                if self._fd >= 0:
-                    sent = self._send_chunks(endpoint.chunks)
-                    pending = False
-                else:
-                    sent = self._transport.send(endpoint.output)
-                    pending = self._transport.pending
+            while endpoint.chunks is not None or self._transport_is_pending():
+                sent = self._send_chunks(endpoint.chunks)
                 if sent:
                     endpoint.sent(sent)
                     self._stuck_since = monotonic()
+                pending = self._transport_is_pending()
                 if pending or (endpoint.chunks is not None and not sent):
                     self._wait_until_writable()
                     break
                 if endpoint.chunks is None and self._pong is not None:
                     endpoint.pong(self._pong)
                     self._pong = None
-            if self._writer is not None and endpoint.chunks is None and not self._transport.pending:
+            if self._writer is not None and endpoint.chunks is None and not self._transport_is_pending():
                 self._stop_writer()
                 if self._pinged_at is not None:
                     self._pinged_at = monotonic()  # the ping was behind what has only now left
@@ -454,23 +504,24 @@ cdef class Channel:
             self.crashed(error)
 
     cdef Py_ssize_t _send_chunks(self, list chunks) except -1:
-        """Write what the socket takes now; 0 if it would block. Raises ``OSError``."""
-        cdef Py_ssize_t size = 0, count
-        cdef object chunk
-        chunk = chunks[0]
-        if len(chunks) == 1 and type(chunk) is bytes:
-            count = c_send(self._fd, PyBytes_AS_STRING(chunk), PyBytes_GET_SIZE(chunk), MSG_NOSIGNAL)
+        """Write what the transport takes now of ``chunks``, if any; 0 if it would block. Raises ``OSError``."""
+        if self._fd >= 0:
+            return self._send_plain(chunks)
+        if isinstance(self._transport, TLSRecords):
+            return (<TLSRecords>self._transport).write(chunks or [])
+        return self._transport.send(chunks or [])
+
+    cdef Py_ssize_t _send_plain(self, list chunks) except -1:
+        cdef iovec vectors[MAX_VECTORS]
+        cdef msghdr message
+        cdef Py_ssize_t count
+        cdef int used = gather(chunks, vectors)
+        if used == 1:
+            count = c_send(self._fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL)
         else:
-            for chunk in chunks:
-                if type(chunk) is not bytes or size + PyBytes_GET_SIZE(chunk) > SEND_BUFFER_SIZE:
-                    break
-                memcpy(send_buffer + size, PyBytes_AS_STRING(chunk), PyBytes_GET_SIZE(chunk))
-                size += PyBytes_GET_SIZE(chunk)
-            else:
-                chunk = None
-            if chunk is not None:
-                return self._transport.send(chunks)
-            count = c_send(self._fd, send_buffer, size, MSG_NOSIGNAL)
+            memset(&message, 0, sizeof(message))
+            message.msg_iov, message.msg_iovlen = vectors, used
+            count = sendmsg(self._fd, &message, MSG_NOSIGNAL)
         if count >= 0:
             return count
         if errno == EAGAIN or errno == EINTR:

@@ -9,7 +9,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__all__ = ["BACKEND", "Channel", "Endpoint", "HotLoop"]
+__all__ = ["BACKEND", "Channel", "Endpoint", "HotLoop", "TLSRecords"]
 
 BACKEND: str
 """``"compiled"`` or ``"pure"``."""
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geventkws.hotloop import HotLoop
     from geventkws.hotpath import Channel
     from geventkws.protocol.endpoint import Endpoint
+    from geventkws.tlsrecords import TLSRecords
 else:
     try:
         if os.environ.get("GEVENTKWS_PURE") == "1":
@@ -26,10 +27,12 @@ else:
         _hotpath = import_module("geventkws._hotpath")
         Channel, HotLoop = _hotpath.Channel, _hotpath.HotLoop
         Endpoint = import_module("geventkws.protocol._speedups").Endpoint
+        TLSRecords = import_module("geventkws._tlsrecords").TLSRecords
         BACKEND = "compiled"
     except ImportError:
         from geventkws.hotloop import HotLoop
         from geventkws.hotpath import Channel
         from geventkws.protocol.endpoint import Endpoint
+        from geventkws.tlsrecords import TLSRecords
 
         BACKEND = "pure"

@@ -1,33 +1,17 @@
-"""TLS over a non-blocking socket: ``ssl.SSLObject`` between two memory buffers.
-
-The socket is read and written here, never by OpenSSL, so that the hub watches one plain descriptor
-whatever TLS wants: records that wait in a buffer do not make a descriptor readable. What OpenSSL has
-to say for itself (tickets, key updates, alerts) leaves after every read, write and handshake step.
-"""
+"""TLS over a non-blocking socket: contexts, the handshake and the end; ``tlsrecords`` has what is between."""
 
 from __future__ import annotations
 
 import errno
 import ssl
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from geventkws.backend import TLSRecords
 from geventkws.certificate import certificate_environ
 from geventkws.stream import Stream
-from geventkws.transport import Chunk, PlainTransport
-
-MAX_PLAINTEXT = 16 * 1024
-"""Bytes of plaintext in a TLS record (RFC 8446, 5.1); what is sent is joined up to it."""
-
-MAX_CIPHERTEXT = MAX_PLAINTEXT + 5 + 256
-"""Bytes of a record with its head and the most that encryption may add."""
-
-MAX_RECEIVED = 64 * 1024
-"""Bytes of ciphertext taken from the socket at once: more would be mapped, and unmapped, for each read."""
-
-MAX_UNSENT = 256 * 1024
-"""Bytes OpenSSL may have to say of its own accord to a peer that does not read."""
+from geventkws.tlsrecords import MAX_CIPHERTEXT
+from geventkws.transport import PlainTransport
 
 PLAIN_HTTP_ANSWER = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 55\r\nConnection: close\r\n\r\n"
@@ -72,7 +56,7 @@ class _Connection(ssl.SSLObject):
         return self
 
 
-class TLSTransport:
+class TLSTransport(TLSRecords):
     """A TLS connection on a socket, seen from the server.
 
     All methods raise ``OSError`` (``ssl.SSLError`` is one) when the connection is lost or broken. A
@@ -80,25 +64,18 @@ class TLSTransport:
     both tell by themselves whether a message was cut off.
     """
 
-    __slots__ = ("_closing", "_incoming", "_outgoing", "_plain", "_spoken", "_tls", "_unsent")
+    __slots__ = ("_spoken",)
     secure = True
 
     def __init__(self, plain: PlainTransport, context: ssl.SSLContext) -> None:
         """Own ``plain``, whose peer is to start the handshake."""
-        self._plain = plain
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._unsent: Chunk = b""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        super().__init__(plain, tls, incoming, outgoing)
         self._spoken = False
-        self._closing = False
 
     def fileno(self) -> int:
         return self._plain.fileno()
-
-    @property
-    def pending(self) -> bool:
-        return bool(len(self._unsent))
 
     def handshake(self) -> bool:
         """Take the handshake as far as it goes now; return whether it is complete."""
@@ -141,53 +118,6 @@ class TLSTransport:
         count = self.recv_into(memoryview(buffer))
         return None if count is None else bytes(buffer[:count])
 
-    def recv_into(self, buffer: memoryview) -> int | None:
-        """Read all there is: a buffer takes what was received and the records left from before."""
-        if self._closing:
-            return self._plain.recv_into(buffer)
-        count, tls, incoming = 0, self._tls, self._incoming
-        try:
-            while count < len(buffer):
-                if not (incoming.pending or tls.pending()):
-                    # What is received now must fit into the buffer: nothing announces it later. Once is
-                    # enough, for the descriptor stays readable; asking OpenSSL in vain costs an exception.
-                    room = len(buffer) - count - MAX_CIPHERTEXT
-                    if count or room <= 0 or self._receive(min(room, MAX_RECEIVED)) is None:
-                        break
-                try:
-                    read: Any = tls.read(len(buffer) - count, buffer[count:])
-                except ssl.SSLWantReadError:
-                    continue  # a record that has not all arrived
-                if not read:  # how SSLObject shows close_notify until ours is out
-                    raise ssl.SSLZeroReturnError
-                count += read
-            self._flush()
-        except OSError as error:
-            self._end_reading(error, count)
-            return count
-        return count or None
-
-    def _end_reading(self, error: OSError, count: int) -> None:
-        """Raise ``error`` unless it is the peer's end; after ``count`` bytes, the next read is to tell."""
-        with suppress(OSError):
-            self._flush()  # an alert
-        if count:
-            # TCP's end may be still to come, so nothing else would announce TLS's.
-            with suppress(OSError):
-                self._plain.shutdown_read()
-        elif not isinstance(error, (ssl.SSLZeroReturnError, ssl.SSLEOFError)):
-            raise error
-
-    def send(self, chunks: Sequence[Chunk]) -> int:
-        if not self._flush():
-            return 0
-        sent = 0
-        for record in _records(chunks):
-            sent += self._tls.write(record)
-            if not self._flush():
-                break
-        return sent
-
     def shutdown_write(self) -> None:
         self._say_close_notify()
         self._flush()
@@ -210,53 +140,6 @@ class TLSTransport:
         self._closing = True
         with suppress(ssl.SSLError):
             self._tls.unwrap()
-
-    def _receive(self, size: int) -> bytes | None:
-        """Take up to ``size`` bytes of ciphertext, ``b""`` at the peer's end; ``None`` if it would block."""
-        self._flush()
-        data = self._plain.recv(size)
-        if data:
-            self._incoming.write(data)
-        elif data is not None:
-            self._incoming.write_eof()
-        return data
-
-    def _flush(self) -> bool:
-        """Offer what OpenSSL has to send to the socket; return whether the socket took all of it."""
-        if self._outgoing.pending:
-            said = self._outgoing.read()
-            self._unsent = bytes(self._unsent) + said if self._unsent else said
-            if len(self._unsent) > MAX_UNSENT:
-                raise OSError(errno.ENOBUFS, "the peer makes TLS talk and does not read")
-        while len(self._unsent):
-            sent = self._plain.send((self._unsent,))
-            if not sent:
-                return False
-            self._unsent = self._unsent[sent:]
-        return True
-
-
-def _records(chunks: Sequence[Chunk]) -> Iterator[Chunk]:
-    """Yield what is to be encrypted in pieces of up to a record, small chunks joined."""
-    if len(chunks) == 1 and 0 < len(chunks[0]) <= MAX_PLAINTEXT:
-        yield chunks[0]
-        return
-    small: list[Chunk] = []
-    size = 0
-    for chunk in chunks:
-        if size + len(chunk) > MAX_PLAINTEXT:
-            if small:
-                yield b"".join(small)
-            small, size = [], 0
-            view = memoryview(chunk)
-            while len(view) >= MAX_PLAINTEXT:
-                yield view[:MAX_PLAINTEXT]
-                view = view[MAX_PLAINTEXT:]
-            chunk = view
-        small.append(chunk)
-        size += len(chunk)
-    if size:
-        yield b"".join(small)
 
 
 def handshake(stream: Stream, transport: TLSTransport, timeout: float | None) -> None:

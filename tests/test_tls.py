@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from geventkws.tls import MAX_CIPHERTEXT, TLSTransport, _records
+from geventkws.tls import TLSTransport
+from geventkws.tlsrecords import MAX_CIPHERTEXT, records
 from geventkws.transport import PlainTransport
 from tests.certificates import Certificates
 from tests.tls import RecordSocket
@@ -121,4 +122,4 @@ def test_closing_twice_does_nothing(pair: Pair) -> None:
     ],
 )
 def test_small_chunks_share_a_record_and_large_ones_are_cut(sizes: list[int], expected: list[int]) -> None:
-    assert [len(record) for record in _records([bytes(size) for size in sizes])] == expected
+    assert [len(record) for record in records([bytes(size) for size in sizes])] == expected

@@ -25,8 +25,9 @@ cdef class FrameParser:
     cdef int feed_in_place(self, uint8_t* data, Py_ssize_t size, list events) except -1
     cdef uint8_t* wanted(self, Py_ssize_t* room) except? NULL
     cdef int took(self, Py_ssize_t size, list events) except -1
-    cdef int _message(self, uint8_t* data, Py_ssize_t size, bint text, list events) except -1
-    cdef int _begin_payload(self, Py_ssize_t length, bint text) except -1
+    cdef int _took(self, const uint8_t* masked, Py_ssize_t size, list events) except -1
+    cdef int _text(self, const uint8_t* data, Py_ssize_t size, list events) except -1
+    cdef int _begin_payload(self, Py_ssize_t length, Py_ssize_t here, bint text) except -1
     cdef Py_ssize_t _take_payload(self, uint8_t* data, Py_ssize_t size, list events) except -1
     cdef Py_ssize_t _take_head(self, uint8_t* data, Py_ssize_t size, list events) except -1
     cdef int _feed_rare(self, bytes data, list events) except -1

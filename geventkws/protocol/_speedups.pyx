@@ -42,44 +42,59 @@ cdef enum Head:
     RARE
 
 cdef Py_ssize_t FIRST_CAPACITY = 256 * 1024  # of a payload that arrives in pieces; grows with what arrives
+cdef Py_ssize_t GROWTH = 4  # bytes of memory for each that has arrived
 cdef Py_ssize_t WORTH_RECEIVING_IN_PLACE = 16 * 1024
 cdef Py_ssize_t MAX_RARE_PIECE = 64 * 1024  # bytes copied for the readable parser at once
-cdef Py_ssize_t JOIN_MAX = 16 * 1024
+cdef Py_ssize_t JOIN_MAX = 4 * 1024  # bytes of a payload that are copied behind its head
 cdef uint64_t HIGH_BITS = 0x8080808080808080
 cdef object NOT_UTF8 = _utf8.NOT_UTF8
 
 
 # Masking (RFC 6455, 5.3)
 
-cdef void unmask(uint8_t* data, Py_ssize_t size, const uint8_t* key, Py_ssize_t offset) noexcept nogil:
-    """XOR ``data`` in place with the key, of which ``offset`` bytes have been used."""
+cdef void unmask(uint8_t* to, const uint8_t* data, Py_ssize_t size, const uint8_t* key,
+                 Py_ssize_t offset) noexcept nogil:
+    """XOR ``data`` with the key, of which ``offset`` bytes have been used, to ``to``, which may be ``data``."""
     cdef uint8_t turned[8]
-    cdef uint64_t wide, word
+    cdef uint64_t wide
+    cdef uint64_t words[8]
     cdef Py_ssize_t i
+    cdef int each
     for i in range(8):
         turned[i] = key[(offset + i) & 3]
     memcpy(&wide, turned, 8)
     i = 0
+    while i + 64 <= size:  # a block is read before it is written, which lets the compiler use wide registers
+        memcpy(words, data + i, 64)
+        for each in range(8):
+            words[each] ^= wide
+        memcpy(to + i, words, 64)
+        i += 64
     while i + 8 <= size:
-        memcpy(&word, data + i, 8)
-        word ^= wide
-        memcpy(data + i, &word, 8)
+        memcpy(words, data + i, 8)
+        words[0] ^= wide
+        memcpy(to + i, words, 8)
         i += 8
     while i < size:
-        data[i] ^= turned[i & 7]
+        to[i] = data[i] ^ turned[i & 7]
         i += 1
 
 
 def apply_mask(data, bytes masking_key, Py_ssize_t offset=0):
     """Return ``data`` XORed with ``masking_key`` (4 bytes), repeated from payload byte ``offset`` on."""
-    cdef bytes result = bytes(data) if type(data) is not bytes else PyBytes_FromStringAndSize(data, len(data))
+    cdef bytes source = bytes(data)
     if len(masking_key) != 4:
         raise ValueError("a masking key has 4 bytes")
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(result)
-    if size > 1:  # shorter ones are shared by the interpreter
-        unmask(<uint8_t*>PyBytes_AS_STRING(result), size, <const uint8_t*>PyBytes_AS_STRING(masking_key), offset)
-    elif size:
-        result = bytes((result[0] ^ masking_key[offset & 3],))
+    return unmasked(
+        <const uint8_t*>PyBytes_AS_STRING(source), PyBytes_GET_SIZE(source),
+        <const uint8_t*>PyBytes_AS_STRING(masking_key), offset,
+    )
+
+
+cdef bytes unmasked(const uint8_t* data, Py_ssize_t size, const uint8_t* key, Py_ssize_t offset):
+    """Return ``data`` XORed with the key, of which ``offset`` bytes have been used."""
+    cdef bytes result = PyBytes_FromStringAndSize(NULL, size)
+    unmask(<uint8_t*>PyBytes_AS_STRING(result), data, size, key, offset)
     return result
 
 
@@ -269,16 +284,16 @@ cdef class FrameParser:
         memcpy(self.key, head + head_size - 4, 4)
         head_size -= kept
         if size - head_size >= length:
-            unmask(data + head_size, length, self.key, 0)
-            self._message(data + head_size, length, head[0] == FINAL_TEXT, events)
+            if head[0] == FINAL_TEXT:
+                unmask(data + head_size, data + head_size, length, self.key, 0)
+                self._text(data + head_size, length, events)
+            else:
+                events.append(unmasked(data + head_size, length, self.key, 0))
             return head_size + length
-        self._begin_payload(length, head[0] == FINAL_TEXT)
+        self._begin_payload(length, size - head_size, head[0] == FINAL_TEXT)
         return head_size
 
-    cdef int _message(self, uint8_t* data, Py_ssize_t size, bint text, list events) except -1:
-        if not text:
-            events.append(PyBytes_FromStringAndSize(<char*>data, size))
-            return 0
+    cdef int _text(self, const uint8_t* data, Py_ssize_t size, list events) except -1:
         try:
             events.append(PyUnicode_DecodeUTF8(<char*>data, size, NULL))
         except UnicodeDecodeError:
@@ -286,8 +301,8 @@ cdef class FrameParser:
             self.done = True
         return 0
 
-    cdef int _begin_payload(self, Py_ssize_t length, bint text) except -1:
-        self.payload = PyBytes_FromStringAndSize(NULL, min(length, FIRST_CAPACITY))
+    cdef int _begin_payload(self, Py_ssize_t length, Py_ssize_t here, bint text) except -1:
+        self.payload = PyBytes_FromStringAndSize(NULL, min(length, FIRST_CAPACITY + GROWTH * here))
         self.length, self.have, self.text = length, 0, text
         self.utf8.need = 0
         return 0
@@ -300,7 +315,7 @@ cdef class FrameParser:
             return NULL
         capacity = PyBytes_GET_SIZE(self.payload)
         if capacity - self.have < WORTH_RECEIVING_IN_PLACE and capacity < self.length:
-            more = min(self.length, 4 * capacity)
+            more = min(self.length, GROWTH * capacity)
             larger = PyBytes_FromStringAndSize(NULL, more)
             memcpy(PyBytes_AS_STRING(larger), PyBytes_AS_STRING(self.payload), self.have)
             self.payload, capacity = larger, more
@@ -309,9 +324,13 @@ cdef class FrameParser:
 
     cdef int took(self, Py_ssize_t size, list events) except -1:
         """Take note that ``size`` bytes were received where ``wanted`` said."""
+        return self._took(<const uint8_t*>PyBytes_AS_STRING(self.payload) + self.have, size, events)
+
+    cdef int _took(self, const uint8_t* masked, Py_ssize_t size, list events) except -1:
+        """Unmask ``size`` bytes into their place in the payload, which has room; they may be there already."""
         cdef uint8_t* data = <uint8_t*>PyBytes_AS_STRING(self.payload) + self.have
         cdef bytes payload
-        unmask(data, size, self.key, self.have)
+        unmask(data, masked, size, self.key, self.have)
         self.have += size
         if self.text and not is_utf8(&self.utf8, data, size):
             self.payload, self.done = None, True
@@ -319,7 +338,7 @@ cdef class FrameParser:
         elif self.have == self.length:
             payload, self.payload = self.payload, None
             if self.text:
-                self._message(<uint8_t*>PyBytes_AS_STRING(payload), self.length, True, events)
+                self._text(<const uint8_t*>PyBytes_AS_STRING(payload), self.length, events)
             else:
                 events.append(payload)
         return 0
@@ -329,12 +348,11 @@ cdef class FrameParser:
         cdef bytes larger
         capacity = PyBytes_GET_SIZE(self.payload)
         if self.have + taken > capacity:
-            capacity = min(self.length, max(4 * capacity, self.have + taken))
+            capacity = min(self.length, max(GROWTH * capacity, self.have + taken))
             larger = PyBytes_FromStringAndSize(NULL, capacity)
             memcpy(PyBytes_AS_STRING(larger), PyBytes_AS_STRING(self.payload), self.have)
             self.payload = larger
-        memcpy(PyBytes_AS_STRING(self.payload) + self.have, data, taken)
-        self.took(taken, events)
+        self._took(data, taken, events)
         return taken
 
     cdef int _feed_rare(self, bytes data, list events) except -1:
