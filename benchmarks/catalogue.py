@@ -26,6 +26,8 @@ class Workload:
     tls: bool = False
     bulk: bool = False
     """Whether the bytes a second are told too; for ``http``."""
+    deflate: bool = False
+    """Whether servers and load generator compress; for ``load``, and of it only echo."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Peer:
     """The distributions whose versions matter."""
     websocket: bool = True
     http: bool = False
+    deflate: bool = False
+    """Whether it is measured with compressed messages too."""
     environment: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     """The names of the workloads it is measured with, if these are not all of its kind."""
@@ -47,11 +51,29 @@ class Peer:
         """Whether this peer is measured with this workload."""
         if self.only:
             return workload.name in self.only
+        if workload.deflate:
+            return self.deflate
         return self.http if workload.kind == "http" else self.websocket
 
 
-def _echo(name: str, title: str, *arguments: str, tls: bool = False) -> Workload:
-    return Workload(name, title, "load", ("echo", *arguments), tls)
+def _echo(name: str, title: str, *arguments: str, tls: bool = False, deflate: bool = False) -> Workload:
+    return Workload(name, title, "load", ("echo", *arguments), tls, deflate=deflate)
+
+
+_DEFLATE = (
+    _echo(
+        "echo-deflate-1k",
+        "Echo, 1 KiB of JSON, compressed, 100 connections",
+        "--size=1024",
+        deflate=True,
+    ),
+    _echo(
+        "echo-deflate-16k",
+        "Echo, 16 KiB of JSON, compressed, 100 connections",
+        "--size=16384",
+        deflate=True,
+    ),
+)
 
 
 WORKLOADS = (
@@ -61,6 +83,7 @@ WORKLOADS = (
     _echo("echo-16k", "Echo, 16 KiB, 100 connections", "--size=16384"),
     _echo("echo-1m", "Echo, 1 MiB, 10 connections", f"--size={MIB}", "--connections=10"),
     _echo("echo-tls", "Echo, 64 B over TLS, 100 connections", "--size=64", tls=True),
+    *_DEFLATE,
     Workload("fanout", "Fan-out of 64 B to 1,000 receivers", "load", ("fanout", "--connections=1000")),
     Workload(
         "fanout-4",
@@ -93,13 +116,14 @@ WORKLOADS = (
 _GEVENTKWS = ("geventkws", "gevent", "httptools")
 
 PEERS = (
-    Peer("geventkws", "geventkws", "geventkws", _GEVENTKWS, http=True),
+    Peer("geventkws", "geventkws", "geventkws", _GEVENTKWS, http=True, deflate=True),
     Peer(
         "geventkws-pure",
         "geventkws, pure Python",
         "geventkws",
         _GEVENTKWS,
         http=True,
+        deflate=True,
         environment={"GEVENTKWS_PURE": "1"},
     ),
     Peer(
@@ -107,17 +131,36 @@ PEERS = (
         "geventkws on libuv",
         "geventkws",
         _GEVENTKWS,
+        deflate=True,
         environment={"GEVENT_LOOP": "libuv"},
     ),
-    Peer("socketify", "socketify (uWebSockets)", "socketify", ("socketify",)),
+    Peer("socketify", "socketify (uWebSockets)", "socketify", ("socketify",), deflate=True),
     Peer("picows", "picows, uvloop", "picows", ("picows", "uvloop")),
-    Peer("aiohttp", "aiohttp, uvloop", "aiohttp", ("aiohttp", "uvloop")),
-    Peer("websockets", "websockets, uvloop", "websockets", ("websockets", "uvloop")),
     Peer(
-        "uvicorn", "uvicorn, uvloop", "uvicorn", ("uvicorn", "uvloop", "httptools", "websockets"), http=True
+        "picows-websockets",
+        "picows.websockets, uvloop",
+        "picows_websockets",
+        ("picows", "uvloop"),
+        only=tuple(workload.name for workload in _DEFLATE),
+    ),
+    Peer("aiohttp", "aiohttp, uvloop", "aiohttp", ("aiohttp", "uvloop"), deflate=True),
+    Peer("websockets", "websockets, uvloop", "websockets", ("websockets", "uvloop"), deflate=True),
+    Peer(
+        "uvicorn",
+        "uvicorn, uvloop",
+        "uvicorn",
+        ("uvicorn", "uvloop", "httptools", "websockets"),
+        http=True,
+        deflate=True,
     ),
     Peer("gevent-websocket", "gevent-websocket", "gevent_websocket", ("gevent-websocket", "gevent")),
-    Peer("flask-sock", "flask-sock, gunicorn gevent", "flask_sock", ("flask-sock", "gunicorn", "gevent")),
+    Peer(
+        "flask-sock",
+        "flask-sock, gunicorn gevent",
+        "flask_sock",
+        ("flask-sock", "gunicorn", "gevent"),
+        deflate=True,
+    ),
     Peer("pywsgi", "gevent pywsgi", "pywsgi", ("gevent",), websocket=False, http=True),
     Peer(
         "gunicorn-gevent",

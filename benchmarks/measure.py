@@ -20,8 +20,8 @@ from benchmarks.toolchain import HERE, find_wrk
 
 Values = dict[str, float]
 """What was measured: ``messages_per_second``, ``cpu_us_per_message``, ``p50_us``, ``p99_us`` and ``load_cpu``
-(the part of its core that the load generator used), with ``mib_per_second`` where the workload is bulk; or
-``kib_per_connection``."""
+(the part of its core that the load generator used), with ``mib_per_second`` where the workload is bulk and
+``wire_bytes_per_message`` where it is compressed; or ``kib_per_connection``."""
 
 UPLOAD_PATH = "/upload"
 UPLOAD_SIZE = 10240
@@ -117,7 +117,8 @@ class Meter:
 
     def _load_command(self, workload: Workload, server: Server, *arguments: str) -> list[str]:
         tls = ["--tls"] if workload.tls else []
-        return [str(self.load_generator), *arguments, f"--port={server.port}", *tls]
+        deflate = ["--deflate"] if workload.deflate else []
+        return [str(self.load_generator), *arguments, f"--port={server.port}", *tls, *deflate]
 
 
 def check_http(port: int, path: str) -> None:

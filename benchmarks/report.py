@@ -26,6 +26,7 @@ _COLUMNS = {
     "idle": (("kib_per_connection", "KiB/connection"),),
 }
 _BULK = (("mib_per_second", "MiB/s"),)
+_DEFLATE = (("wire_bytes_per_message", "bytes/echo"),)
 _TITLES = {peer.name: peer.title for peer in PEERS}
 
 
@@ -61,6 +62,7 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:
 def workload_section(workload: Workload, records: Iterable[Record]) -> str:
     """Return the heading, the table and the notes of a workload."""
     columns = _COLUMNS[workload.kind] + (_BULK if workload.bulk else ())
+    columns += _DEFLATE if workload.deflate else ()
     rows = summarize(records, workload.name)
     lines = [[_name(row), *(cell(row.figures.get(key)) for key, _ in columns)] for row in rows]
     parts = [

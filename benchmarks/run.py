@@ -121,7 +121,7 @@ class Benchmark:
         """Measure a peer once; what goes wrong is in the record."""
         try:
             certificate = self._get_certificate() if workload.tls else None
-            with Server(peer, self.python, self.server_cores, certificate) as server:
+            with Server(peer, self.python, self.server_cores, certificate, workload.deflate) as server:
                 values = self._measure(workload, server)
         except (MeasurementError, MissingError, ServerError) as error:
             return Record(peer.name, workload.name, repetition, error=str(error))
@@ -145,7 +145,7 @@ def measure_all(benchmark: Benchmark, runs: Sequence[tuple[int, Workload, Peer]]
     try:
         for count, (repetition, workload, peer) in enumerate(runs, 1):
             print(
-                f"[{count:{width}}/{len(runs)}] {workload.name:12} {peer.name:16} ",
+                f"[{count:{width}}/{len(runs)}] {workload.name:16} {peer.name:17} ",
                 end="",
                 file=sys.stderr,
                 flush=True,

@@ -46,13 +46,20 @@ class Server:
     """A running server of a peer, ended by the end of the ``with`` block."""
 
     def __init__(
-        self, peer: Peer, python: Path, cores: Iterable[int], certificate: Certificate | None = None
+        self,
+        peer: Peer,
+        python: Path,
+        cores: Iterable[int],
+        certificate: Certificate | None = None,
+        deflate: bool = False,
     ):
         self.peer = peer
         self.port = free_port()
         command = [str(python), "-m", f"benchmarks.peers.{peer.module}", f"--port={self.port}"]
         if certificate is not None:
             command += [f"--certfile={certificate.certfile}", f"--keyfile={certificate.keyfile}"]
+        if deflate:
+            command.append("--deflate")
         descriptor, path = tempfile.mkstemp()
         os.unlink(path)
         self._output = os.fdopen(descriptor, "rb")

@@ -7,12 +7,15 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import chain, combinations
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 VENV = HERE / ".venv"
 BUILD = HERE / ".build"
+OPTIONAL_PARTS = (["-DWITH_TLS", "-lssl", "-lcrypto"], ["-DWITH_DEFLATE", "-lz"])
+"""The parts of the load generator that need a library's headers, by what the compiler is told for each."""
 
 
 class MissingError(Exception):
@@ -53,7 +56,11 @@ def install_peers() -> Path:
 
 
 def compile_load_generator(directory: Path = BUILD) -> Path:
-    """Compile the load generator, without TLS if OpenSSL's headers are not installed; return its path."""
+    """Compile the load generator and return its path.
+
+    It is without TLS if OpenSSL's headers are not installed, and without compression if zlib's are not:
+    asked for it, it then says so.
+    """
     compiler = os.environ.get("CC", "cc")
     if shutil.which(compiler) is None:
         raise MissingError(f"no C compiler ({compiler}): install gcc or clang, or set CC")
@@ -64,9 +71,12 @@ def compile_load_generator(directory: Path = BUILD) -> Path:
     if program.exists() and program.stat().st_mtime > newest:
         return program
     command = [compiler, "-std=c11", "-D_GNU_SOURCE", "-O2", "-o", str(program), *map(str, sources)]
-    with_tls = subprocess.run([*command, "-DWITH_TLS", "-lssl", "-lcrypto"], capture_output=True)
-    if with_tls.returncode != 0:
-        subprocess.run(command, check=True)
+    for count in range(len(OPTIONAL_PARTS), 0, -1):
+        for parts in combinations(OPTIONAL_PARTS, count):
+            with_parts = [*command, *chain.from_iterable(parts)]
+            if subprocess.run(with_parts, capture_output=True).returncode == 0:
+                return program
+    subprocess.run(command, check=True)
     return program
 
 

@@ -122,9 +122,11 @@ size_t upgrade_request(char *to, size_t room, const struct options *options, con
                           "Origin: %s://%s:%d\r\n"
                           "Sec-WebSocket-Version: 13\r\n"
                           "Sec-WebSocket-Key: " KEY "\r\n"
+                          "%s"
                           "\r\n",
                           path, options->host, options->port, with_browser_headers ? BROWSER_HEADERS : "",
-                          options->tls ? "https" : "http", options->host, options->port);
+                          options->tls ? "https" : "http", options->host, options->port,
+                          options->deflate ? "Sec-WebSocket-Extensions: " DEFLATE_OFFER "\r\n" : "");
     if (length < 0 || (size_t)length >= room)
         fail("--path is too long");
     return (size_t)length;
@@ -188,7 +190,7 @@ static size_t write_some(struct connection *connection, const void *from, size_t
 void connection_open(struct connection *connection, const struct options *options, const char *path,
                      bool with_browser_headers)
 {
-    char head[4096];
+    char head[MAX_UPGRADE_HEAD];
     size_t length = upgrade_request(head, sizeof head, options, path, with_browser_headers), read = 0, answer;
     connection->fd = tcp_connect(options, connection->number);
     connection->tls = options->tls ? tls_connect(connection->fd) : NULL;
@@ -200,6 +202,9 @@ void connection_open(struct connection *connection, const struct options *option
             fail("connection %u: no answer to the upgrade within %d s", connection->number, SILENCE_MS / 1000);
         read += count;
     }
+    connection->deflate = options->deflate;
+    if (options->deflate)
+        deflate_negotiated(head, answer);
     parse(connection, (uint8_t *)head + answer, read - answer);
     fcntl(connection->fd, F_SETFL, O_NONBLOCK);
     watch(connection, EPOLL_CTL_ADD, EPOLLIN);
@@ -229,8 +234,7 @@ void connection_queue_payload(struct connection *connection, const struct option
     connection->out_length += header + payload_size();
 }
 
-void connection_queue_control(struct connection *connection, enum opcode opcode, const uint8_t *payload,
-                              size_t length)
+void connection_queue_frame(struct connection *connection, uint8_t opcode, const uint8_t *payload, size_t length)
 {
     uint8_t *frame = reserve(connection, MAX_FRAME_HEADER + length);
     size_t header = frame_header(frame, opcode, length);

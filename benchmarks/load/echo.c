@@ -11,7 +11,10 @@ static bool over;
 static void send_next(struct connection *connection, uint64_t now)
 {
     connection->sent_at[connection->next_sent % options->depth] = now;
-    connection_queue_payload(connection, options, connection->number, connection->next_sent++);
+    if (options->deflate)
+        deflate_queue(connection, connection->next_sent++);
+    else
+        connection_queue_payload(connection, options, connection->number, connection->next_sent++);
     outstanding++;
 }
 
@@ -23,14 +26,22 @@ static void check_bytes(struct connection *connection, const uint8_t *bytes, siz
              connection->next_received, connection->parser.message_length);
 }
 
-static void check_message(struct connection *connection)
+static void check_opcode_and_length(const struct connection *connection)
 {
     const struct parser *parser = &connection->parser;
-    if (connection->next_received == connection->next_sent)
-        fail("connection %u: a message that nobody sent", connection->number);
     if (parser->message_opcode != (options->text ? TEXT : BINARY) || parser->message_length != options->size)
         fail("connection %u: message %u came back with opcode %u and %zu bytes", connection->number,
              connection->next_received, parser->message_opcode, parser->message_length);
+}
+
+static void check_message(struct connection *connection)
+{
+    if (connection->next_received == connection->next_sent)
+        fail("connection %u: a message that nobody sent", connection->number);
+    if (options->deflate)
+        deflate_check(connection);
+    else
+        check_opcode_and_length(connection);
     uint64_t now = now_ns();
     measure_messages(1);
     measure_latency(now - connection->sent_at[connection->next_received++ % options->depth]);
@@ -41,11 +52,11 @@ static void check_message(struct connection *connection)
 
 void run_echo(const struct options *of)
 {
-    static const struct receiver receiver = {check_bytes, check_message};
+    static const struct receiver plain = {check_bytes, check_message}, compressed = {deflate_collect, check_message};
     options = of;
     struct connection *connections = calloc(options->connections, sizeof *connections);
     for (unsigned i = 0; i < options->connections; i++) {
-        connections[i] = (struct connection){.number = i, .receiver = &receiver};
+        connections[i] = (struct connection){.number = i, .receiver = options->deflate ? &compressed : &plain};
         connections[i].sent_at = calloc(options->depth, sizeof(uint64_t));
         connection_open(&connections[i], options, options->path ? options->path : "/echo", false);
     }

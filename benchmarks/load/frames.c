@@ -22,7 +22,7 @@ static size_t big_endian(uint8_t *to, uint64_t value, size_t bytes)
     return bytes;
 }
 
-size_t frame_header(uint8_t to[MAX_FRAME_HEADER], enum opcode opcode, size_t payload_length)
+size_t frame_header(uint8_t to[MAX_FRAME_HEADER], uint8_t opcode, size_t payload_length)
 {
     size_t length = 2;
     to[0] = (uint8_t)(0x80 | opcode);
@@ -69,7 +69,8 @@ static void check_header(const struct connection *connection)
 {
     const struct parser *parser = &connection->parser;
     uint8_t first = parser->header[0];
-    if (first & 0x70)
+    bool may_be_compressed = connection->deflate && (parser->opcode == TEXT || parser->opcode == BINARY);
+    if (first & (may_be_compressed ? 0x70 & ~RSV1 : 0x70))
         fail("connection %u: reserved bits are set in a frame (0x%02x)", connection->number, first);
     if (parser->header[1] & 0x80)
         fail("connection %u: the server masked a frame", connection->number);
@@ -97,6 +98,7 @@ static void begin_payload(struct connection *connection)
     parser->control_length = 0;
     if (parser->opcode == TEXT || parser->opcode == BINARY) {
         parser->message_opcode = parser->opcode;
+        parser->compressed = parser->header[0] & RSV1;
         parser->message_length = 0;
     }
     parser->in_payload = true;
@@ -125,7 +127,7 @@ static void end_frame(struct connection *connection)
         fail("connection %u: the server closed it with %u", connection->number,
              parser->control_length < 2 ? 1005u : (unsigned)(parser->control[0] << 8 | parser->control[1]));
     case PING:
-        connection_queue_control(connection, PONG, parser->control, parser->control_length);
+        connection_queue_frame(connection, PONG, parser->control, parser->control_length);
         break;
     case PONG:
         break;

@@ -3,6 +3,7 @@
  *   main.c        the command line, and the report as one line of JSON
  *   measure.c     warm-up and measured time, counters, latencies, CPU time of the server
  *   payload.c     what the messages contain, so that no two of them are alike
+ *   deflate.c document.c    messages of JSON that are compressed (RFC 7692), and the check of those that come back
  *   frames.c      masked frames out, and a parser for what comes back (RFC 6455, section 5)
  *   connection.c  sockets, TLS, the upgrade, buffered writing
  *   echo.c fanout.c handshakes.c idle.c    the workloads
@@ -26,6 +27,7 @@ struct options {
     const char *path;      /* NULL: the workload's own */
     bool tls;
     bool text;             /* text messages with non-ASCII characters, instead of binary ones */
+    bool deflate;          /* text messages of JSON, compressed */
     size_t size;           /* bytes of payload in a message */
     unsigned depth;        /* messages in flight: on each connection, or of the sender of a fan-out */
     unsigned connections;  /* connections, receivers of a fan-out, or connectors at once */
@@ -52,8 +54,12 @@ bool measure_continues(uint64_t now);
 void measure_messages(uint64_t count);
 void measure_latency(uint64_t ns);
 
+/* Counts the payload of a compressed message as it was sent; likewise. */
+void measure_wire_bytes(size_t count);
+
 struct result {
     uint64_t messages;
+    uint64_t wire_bytes; /* of all messages together, where they are compressed */
     double seconds;
     double p50_us, p99_us;
     double server_cpu_s; /* CPU time of all processes of the server; negative: no process was named */
@@ -77,8 +83,11 @@ bool payload_matches(uint32_t sender, uint32_t number, size_t offset, const uint
 enum opcode { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
 enum { MAX_FRAME_HEADER = 14, MAX_CONTROL_PAYLOAD = 125 };
 
+/* The bit that begins a compressed message (RFC 7692, section 6), beside the opcode. */
+enum { RSV1 = 0x40 };
+
 /* Writes the header of a masked frame, with a random masking key. Returns its length. */
-size_t frame_header(uint8_t to[MAX_FRAME_HEADER], enum opcode opcode, size_t payload_length);
+size_t frame_header(uint8_t to[MAX_FRAME_HEADER], uint8_t opcode, size_t payload_length);
 
 /* Masks a payload by the key that ends this header. */
 void frame_mask(uint8_t *payload, size_t length, const uint8_t *header_end);
@@ -98,8 +107,9 @@ struct parser {
     bool fin;
     uint8_t opcode;                         /* of the frame */
     uint8_t message_opcode;                 /* of the message; CONTINUATION: none has begun */
+    bool compressed;                        /* the message */
     uint64_t payload_left;
-    size_t message_length;                  /* bytes of the message so far */
+    size_t message_length;                  /* bytes of the message so far, as they are on the wire */
     uint8_t control_length;
     uint8_t control[MAX_CONTROL_PAYLOAD];
 };
@@ -107,6 +117,8 @@ struct parser {
 void parse(struct connection *connection, const uint8_t *bytes, size_t length);
 
 /* connection.c */
+
+enum { MAX_UPGRADE_HEAD = 4096 };
 
 struct connection {
     int fd;
@@ -117,6 +129,8 @@ struct connection {
     uint8_t *out;                           /* bytes out_sent to out_length wait for the socket */
     size_t out_sent, out_length, out_capacity;
     bool waits_for_room;
+    bool deflate;                           /* its messages may be compressed */
+    uint8_t *in;                            /* the compressed message that is arriving */
     uint32_t next_sent, next_received;      /* numbers of messages, for the workload */
     uint64_t *sent_at;                      /* when, by number modulo depth */
 };
@@ -138,8 +152,7 @@ void connection_open(struct connection *connection, const struct options *option
 
 void connection_queue_payload(struct connection *connection, const struct options *options, uint32_t sender,
                               uint32_t number);
-void connection_queue_control(struct connection *connection, enum opcode opcode, const uint8_t *payload,
-                              size_t length);
+void connection_queue_frame(struct connection *connection, uint8_t opcode, const uint8_t *payload, size_t length);
 void connection_flush(struct connection *connection);
 
 /* Waits for events and has the receivers called, then sends what was queued. Fails after a silence of 10 s.
@@ -148,6 +161,30 @@ uint64_t connections_poll(void);
 
 /* The epoll instance, for a workload that watches more. */
 int connections_epoll(void);
+
+/* document.c */
+
+/* Writes a JSON document of exactly so many bytes, which are at least 64; the number makes it differ from others. */
+void document_write(char *to, size_t size, unsigned number);
+
+/* deflate.c */
+
+/* What the client says about compression. */
+#define DEFLATE_OFFER "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+/* Makes and compresses all messages. */
+void deflate_prepare(size_t size);
+
+/* Fails unless this answer to the upgrade accepts DEFLATE_OFFER. */
+void deflate_negotiated(const char *head, size_t length);
+
+void deflate_queue(struct connection *connection, uint32_t number);
+
+/* Takes a part of a message that arrives; see struct receiver. */
+void deflate_collect(struct connection *connection, const uint8_t *bytes, size_t length);
+
+/* Fails unless the message that has arrived is the one to be received next, and compressed. */
+void deflate_check(const struct connection *connection);
 
 /* the workloads */
 void run_echo(const struct options *options);

@@ -24,6 +24,7 @@ static const char USAGE[] =
     "  --tls               over TLS; the certificate is not verified\n"
     "  --size BYTES        payload of a message (64)\n"
     "  --text              text messages with non-ASCII characters, instead of binary ones\n"
+    "  --deflate           echo only: text messages of JSON, compressed (permessage-deflate)\n"
     "  --depth N           messages in flight (1)\n"
     "  --connections N     (100)\n"
     "  --seconds S         measured time (3)\n"
@@ -90,7 +91,8 @@ static struct options read_options(int argc, char **argv)
         {"text", no_argument, NULL, 't'},          {"size", required_argument, NULL, 's'},
         {"depth", required_argument, NULL, 'd'},   {"connections", required_argument, NULL, 'c'},
         {"seconds", required_argument, NULL, 'l'}, {"warmup", required_argument, NULL, 'w'},
-        {"pid", required_argument, NULL, 'i'},     {"help", no_argument, NULL, 'h'},
+        {"pid", required_argument, NULL, 'i'},     {"deflate", no_argument, NULL, 'z'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0}};
     struct options options = {
         .host = "127.0.0.1", .size = 64, .depth = 1, .connections = 100, .seconds = 3, .warmup = 0.5};
@@ -101,6 +103,7 @@ static struct options read_options(int argc, char **argv)
         case 'u': options.path = optarg; break;
         case 'e': options.tls = true; break;
         case 't': options.text = true; break;
+        case 'z': options.deflate = true; break;
         case 'p': options.port = (int)number("port", optarg, 1, 65535); break;
         case 's': options.size = (size_t)number("size", optarg, 0, 1 << 30); break;
         case 'd': options.depth = (unsigned)number("depth", optarg, 1, 1 << 16); break;
@@ -114,6 +117,8 @@ static struct options read_options(int argc, char **argv)
     }
     if (optind != argc - 1)
         usage_error("name one workload");
+    if (options.deflate && strcmp(argv[optind], "echo") != 0)
+        usage_error("--deflate is for echo only");
     if (!options.port)
         usage_error("--port is missing");
     return options;
@@ -130,6 +135,8 @@ static void print_report(const char *workload)
     if (result.server_cpu_s >= 0)
         printf("\"cpu_us_per_message\": %.4f, \"server_cpu\": %.3f, ",
                result.server_cpu_s * 1e6 / (double)result.messages, result.server_cpu_s / result.seconds);
+    if (result.wire_bytes)
+        printf("\"wire_bytes_per_message\": %.1f, ", (double)result.wire_bytes / (double)result.messages);
     printf("\"load_cpu\": %.3f, \"errors\": 0}\n", result.load_cpu);
 }
 
@@ -142,6 +149,8 @@ int main(int argc, char **argv)
     struct options options = read_options(argc, argv);
     signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     payload_prepare(options.size, options.text);
+    if (options.deflate)
+        deflate_prepare(options.size);
     for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
         if (strcmp(argv[optind], workloads[i].name) != 0)
             continue;

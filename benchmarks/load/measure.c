@@ -11,7 +11,7 @@ enum { STEPS_LOG2 = 6, STEPS = 1 << STEPS_LOG2, BUCKETS = (64 - STEPS_LOG2 + 1) 
 static enum { WARMING_UP, MEASURING, OVER } phase;
 static uint64_t phase_end;
 static uint64_t started, ended;
-static uint64_t messages;
+static uint64_t messages, wire_bytes;
 static uint64_t latencies[BUCKETS], latency_count;
 static uint64_t server_cpu, load_cpu;
 static const struct options *options;
@@ -79,6 +79,12 @@ void measure_messages(uint64_t count)
         messages += count;
 }
 
+void measure_wire_bytes(size_t count)
+{
+    if (phase == MEASURING)
+        wire_bytes += count;
+}
+
 static unsigned bucket_of(uint64_t ns)
 {
     if (ns < STEPS)
@@ -119,6 +125,7 @@ struct result measure_result(void)
     double seconds = (double)(ended - started) / 1e9;
     return (struct result){
         .messages = messages,
+        .wire_bytes = wire_bytes,
         .seconds = seconds,
         .p50_us = percentile_us(0.50),
         .p99_us = percentile_us(0.99),

@@ -10,11 +10,12 @@ from aiohttp import WSMsgType, web
 from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_options
 
 receivers: set[web.WebSocketResponse] = set()
+DEFLATE = web.AppKey("DEFLATE", bool)
 
 
 async def echo(request: web.Request) -> web.WebSocketResponse:
     """Send every message back."""
-    websocket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE_SIZE)
+    websocket = web.WebSocketResponse(compress=request.app[DEFLATE], max_msg_size=MAX_MESSAGE_SIZE)
     await websocket.prepare(request)
     async for message in websocket:
         if message.type is WSMsgType.TEXT:
@@ -42,6 +43,7 @@ def main() -> None:
     """Serve until the process is ended."""
     options = parse_options()
     app = web.Application()
+    app[DEFLATE] = options.deflate
     app.add_routes([web.get("/echo", echo), web.get("/broadcast", broadcast)])
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     web.run_app(

@@ -11,11 +11,12 @@ MAX_MESSAGE_SIZE = 16 << 20
 
 
 class Options(argparse.Namespace):
-    """Where to listen, and the certificate if it is to be over TLS."""
+    """Where to listen, the certificate if it is to be over TLS, and whether messages may be compressed."""
 
     port: int
     certfile: str | None
     keyfile: str | None
+    deflate: bool
 
     @property
     def ssl_context(self) -> ssl.SSLContext | None:
@@ -33,4 +34,5 @@ def parse_options() -> Options:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--certfile", help="serve over TLS with this certificate")
     parser.add_argument("--keyfile")
+    parser.add_argument("--deflate", action="store_true", help="accept permessage-deflate, where it is known")
     return parser.parse_args(namespace=Options())

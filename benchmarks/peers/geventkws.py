@@ -6,13 +6,35 @@ import logging
 
 from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_options
 from benchmarks.peers.http_app import application
-from geventkws import ServiceRegistry, WebSocketConnection, WebSocketServer, WebSocketService, broadcast
+from geventkws import (
+    PerMessageDeflate,
+    ServiceRegistry,
+    WebSocketConnection,
+    WebSocketServer,
+    WebSocketService,
+    broadcast,
+)
+
+DEFLATE_MODES: dict[str, bool | PerMessageDeflate] = {
+    "off": False,
+    "default": True,
+    "client-context": PerMessageDeflate(client_no_context_takeover=False),
+    "client-context-12": PerMessageDeflate(client_no_context_takeover=False, client_max_window_bits=12),
+    "server-context": PerMessageDeflate(server_no_context_takeover=False),
+    "server-context-12": PerMessageDeflate(server_no_context_takeover=False, server_max_window_bits=12),
+    "server-context-9": PerMessageDeflate(server_no_context_takeover=False, server_max_window_bits=9),
+    "both-contexts": PerMessageDeflate(client_no_context_takeover=False, server_no_context_takeover=False),
+}
+"""Ways to compress, each on a path of this name, for ``deflate_memory``."""
 
 
 class Echo(WebSocketService):
     """Sends every message back."""
 
     max_message_size = MAX_MESSAGE_SIZE
+
+    def __init__(self, compression: bool | PerMessageDeflate) -> None:
+        self.compression = compression
 
     def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
         connection.send(message)
@@ -41,7 +63,9 @@ def main() -> None:
     )  # of sockets that nothing here uses unpatched
     options = parse_options()
     services = ServiceRegistry()
-    services.register(Echo(), on_path="echo")
+    services.register(Echo(options.deflate), on_path="echo")
+    for name, compression in DEFLATE_MODES.items() if options.deflate else ():
+        services.register(Echo(compression), on_path=name)
     services.register(Broadcast(), on_path="broadcast")
     listener = (ADDRESS, options.port)
     WebSocketServer(

@@ -8,7 +8,6 @@ from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_optio
 
 TOPIC = "all"
 BEHAVIOR = {
-    "compression": CompressOptions.DISABLED,
     "max_payload_length": MAX_MESSAGE_SIZE,
     "max_backpressure": MAX_MESSAGE_SIZE,
     "idle_timeout": 120,
@@ -18,6 +17,11 @@ BEHAVIOR = {
 def echo(websocket: WebSocket, message: str | bytes, opcode: OpCode) -> None:
     """Send a message back."""
     websocket.send(message, opcode)
+
+
+def echo_compressed(websocket: WebSocket, message: str | bytes, opcode: OpCode) -> None:
+    """Send a message back, compressed."""
+    websocket.send(message, opcode, True)
 
 
 def subscribe(websocket: WebSocket) -> None:
@@ -38,8 +42,13 @@ def main() -> None:
         if options.certfile
         else None
     )
-    app.ws("/echo", {**BEHAVIOR, "message": echo})
-    app.ws("/broadcast", {**BEHAVIOR, "open": subscribe, "message": publish})
+    plain = {**BEHAVIOR, "compression": CompressOptions.DISABLED}
+    compressed = {**BEHAVIOR, "compression": CompressOptions.SHARED_COMPRESSOR}
+    app.ws(
+        "/echo",
+        {**compressed, "message": echo_compressed} if options.deflate else {**plain, "message": echo},
+    )
+    app.ws("/broadcast", {**plain, "open": subscribe, "message": publish})
     app.listen(AppListenOptions(port=options.port, host=ADDRESS))
     app.run()
 

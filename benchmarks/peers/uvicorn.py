@@ -88,7 +88,7 @@ def main() -> None:
         loop="uvloop",
         http="httptools",
         ws_max_size=MAX_MESSAGE_SIZE,
-        ws_per_message_deflate=False,
+        ws_per_message_deflate=options.deflate,
         log_level="error",
         access_log=False,
         lifespan="off",

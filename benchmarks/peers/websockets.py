@@ -33,7 +33,7 @@ async def main() -> None:
         ADDRESS,
         options.port,
         ssl=options.ssl_context,
-        compression=None,
+        compression="deflate" if options.deflate else None,
         max_size=MAX_MESSAGE_SIZE,
         backlog=1024,
     ) as server:

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 
 from benchmarks.catalogue import PEERS, WORKLOADS, Peer, Workload
 from benchmarks.measure import MeasurementError, Meter
 from benchmarks.server import Server, ServerError
-from benchmarks.toolchain import compile_load_generator
+from tests.benchmarks.generator import run_against
 
 pytestmark = pytest.mark.skipif(shutil.which(os.environ.get("CC", "cc")) is None, reason="no C compiler")
 
-ACCEPTED = (
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-)
 CORES = sorted(os.sched_getaffinity(0))
-
-
-@pytest.fixture(scope="module")
-def load(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_load_generator(tmp_path_factory.mktemp("load"))
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +26,6 @@ def server() -> Iterator[Server]:
     peer = next(peer for peer in PEERS if peer.name == "geventkws")
     with Server(peer, Path(sys.executable), CORES) as running:
         yield running
-
-
-def run(load: Path, *arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [load, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
-    )
-    report: dict[str, Any] = json.loads(done.stdout)
-    assert done.returncode == report["errors"]
-    return report
 
 
 @pytest.mark.parametrize(
@@ -129,17 +107,6 @@ def closing(frame: bytes) -> bytes:
     return b"\x88\x02\x03\xf3"
 
 
-def serve_once(listener: socket.socket, answer: Callable[[bytes], bytes]) -> None:
-    """Accept one upgrade, and answer the first frame."""
-    connection = listener.accept()[0]
-    with connection:
-        connection.settimeout(10)
-        connection.recv(4096)
-        connection.sendall(ACCEPTED)
-        connection.sendall(answer(connection.recv(4096)))
-        connection.recv(4096)
-
-
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
@@ -154,13 +121,7 @@ def serve_once(listener: socket.socket, answer: Callable[[bytes], bytes]) -> Non
     ],
 )
 def test_a_wrong_echo_is_found(load, answer, error):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
-        thread = Thread(target=serve_once, args=(listener, answer))
-        thread.start()
-        port = listener.getsockname()[1]
-        report = run(load, "echo", f"--port={port}", "--connections=1", "--seconds=0.2", "--warmup=0")
-        thread.join(10)
+    report = run_against(load, answer)
     assert error in report["error"]
 
 

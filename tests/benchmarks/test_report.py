@@ -10,6 +10,7 @@ from benchmarks.summary import Figure, Record
 
 ECHO = next(workload for workload in WORKLOADS if workload.name == "echo-64")
 IDLE = next(workload for workload in WORKLOADS if workload.name == "idle")
+DEFLATE = next(workload for workload in WORKLOADS if workload.name == "echo-deflate-1k")
 FILE = next(workload for workload in WORKLOADS if workload.name == "http-file")
 
 
@@ -55,6 +56,15 @@ def test_the_bytes_a_second_are_told_of_bulk_only():
     assert "| p99 µs | MiB/s |" in section
     assert section.endswith("| 1,234 |")
     assert "MiB/s" not in workload_section(ECHO, [echo_record()])
+
+
+def test_the_bytes_of_an_echo_are_told_where_it_is_compressed_only():
+    section = workload_section(
+        DEFLATE, [Record("aiohttp", DEFLATE.name, 0, {"wire_bytes_per_message": 441.2})]
+    )
+    assert "| p99 µs | bytes/echo |" in section
+    assert section.endswith(" 441 |")
+    assert "bytes/echo" not in workload_section(ECHO, [echo_record()])
 
 
 def test_a_row_that_the_load_generator_limited_is_marked():

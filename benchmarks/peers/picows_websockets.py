@@ -1,0 +1,46 @@
+"""picows on uvloop, by its API in the manner of websockets: the one of its two that can compress."""
+
+from __future__ import annotations
+
+import uvloop
+from picows.websockets.asyncio.server import Request, Response, ServerConnection, serve
+
+from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_options
+
+NO_CONTEXT_TAKEOVER = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+
+async def echo(connection: ServerConnection) -> None:
+    """Send every message back."""
+    async for message in connection:
+        await connection.send(message)
+
+
+def accept_the_offer(connection: ServerConnection, request: Request, response: Response) -> Response:
+    """Answer as RFC 7692 has it where a client demands that no context be taken over.
+
+    By itself picows ignores the parameters of an offer; what the answer says, it does.
+    """
+    if "server_no_context_takeover" in request.headers.get("Sec-WebSocket-Extensions", ""):
+        response.headers["Sec-WebSocket-Extensions"] = NO_CONTEXT_TAKEOVER
+    return response
+
+
+async def main() -> None:
+    """Serve until the process is ended."""
+    options = parse_options()
+    async with serve(
+        echo,
+        ADDRESS,
+        options.port,
+        ssl=options.ssl_context,
+        compression="deflate" if options.deflate else None,
+        process_response=accept_the_offer if options.deflate else None,
+        max_size=MAX_MESSAGE_SIZE,
+        backlog=1024,
+    ) as server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
