@@ -214,6 +214,7 @@ cdef class Channel:
     cdef readonly Py_ssize_t _max_send_buffer
     cdef Py_ssize_t _max_inbox_size
     cdef Py_ssize_t _max_inbox_messages
+    cdef readonly double started_at
     cdef public double _heard_at
     cdef public double _stuck_since
     cdef int _fd
@@ -233,7 +234,7 @@ cdef class Channel:
         self._max_inbox_size = options.max_inbox_size
         self._max_inbox_messages = options.max_inbox_messages
         self._has_news = True
-        self._heard_at = monotonic()
+        self.started_at = self._heard_at = monotonic()
         self._fd = transport.fileno() if type(transport) is PlainTransport else -1
 
     # Receiving (in the hub)
@@ -486,7 +487,8 @@ cdef class Channel:
                 sent = self._send_chunks(endpoint.chunks)
                 if sent:
                     endpoint.sent(sent)
-                    self._stuck_since = monotonic()
+                    if self._writer is not None:
+                        self._stuck_since = monotonic()
                 pending = self._transport_is_pending()
                 if pending or (endpoint.chunks is not None and not sent):
                     self._wait_until_writable()

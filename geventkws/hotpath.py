@@ -68,6 +68,7 @@ class Channel:
         "_writer",
         "active",
         "service",
+        "started_at",
     )
 
     def __init__(
@@ -93,7 +94,7 @@ class Channel:
         self._pong: bytes | None = None
         self._reader: Any = None
         self._writer: Any = None
-        self._heard_at = monotonic()
+        self.started_at = self._heard_at = monotonic()
         self._pinged_at: float | None = None
         self._paused_at: float | None = None
         self._stuck_since = 0.0
@@ -342,7 +343,8 @@ class Channel:
             sent = transport.send(endpoint.output)
             if sent:
                 endpoint.sent(sent)
-                self._stuck_since = monotonic()
+                if self._writer is not None:
+                    self._stuck_since = monotonic()
             if transport.pending or (endpoint.output_size and not sent):
                 self._wait_until_writable()
                 break

@@ -105,7 +105,6 @@ class Lifecycle(Channel):
         "_state",
         "_told",
         "close_description",
-        "started_at",
     )
 
     _loop: FrameLoop
@@ -118,7 +117,6 @@ class Lifecycle(Channel):
         endpoint = Endpoint(service.max_message_size, host.options.max_fragments, deflate)
         super().__init__(FrameLoop.current(), transport, endpoint, service, host.options)
         self.close_description = ""
-        self.started_at = monotonic()
         self._host = host
         self._state = State.OPEN
         self._told = Told.NOTHING

@@ -298,7 +298,8 @@ class WebSocketServer(StreamServer):
                 self._converse(stream, peer)
         finally:
             self._sweep.streams.discard(stream)
-            self._changed.set()
+            if self.stopping:
+                self._changed.set()
 
     def _converse(self, stream: Stream, peer: RemoteAddress) -> None:
         http = HTTPConnection(stream, self._http, peer)
@@ -322,7 +323,8 @@ class WebSocketServer(StreamServer):
         peer = self._sweep.websockets.pop(connection, None)
         if peer is not None:
             self._reception.leave(peer)
-        self._changed.set()
+        if self.stopping:
+            self._changed.set()
         if not access_logger.isEnabledFor(logging.INFO):
             return
         if getcurrent() is get_hub():

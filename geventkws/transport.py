@@ -28,7 +28,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 _close = monkey.get_original("os", "close")
 
 # A socket object is borrowed for a call or two, which do not wait: gevent's would come with watchers.
-_socket: Any = monkey.get_original("socket", "socket")
+_socket: Any = monkey.get_original("socket", "SocketType")
 
 
 class Transport(Protocol):

@@ -7,6 +7,7 @@ cdef struct Utf8State:
     uint8_t high
 
 
+@cython.no_gc  # its objects are never part of a cycle
 cdef class FrameParser:
     cdef Py_ssize_t max_message_size
     cdef Py_ssize_t max_fragments
@@ -34,6 +35,7 @@ cdef class FrameParser:
 
 
 @cython.final
+@cython.no_gc
 cdef class Endpoint(FrameParser):
     cdef list chunks
     cdef readonly Py_ssize_t output_size

@@ -155,11 +155,6 @@ cdef class Utf8Validator:
         if not is_utf8(&self._state, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)):
             raise invalid_text(NOT_UTF8)
 
-    def finish(self):
-        """Check that the text does not end inside a character; raises ``ProtocolError`` (1007)."""
-        if self._state.need:
-            raise invalid_text(NOT_UTF8)
-
 
 # Frames (RFC 6455, 5.2)
 
@@ -227,6 +222,7 @@ cdef Head read_head(const uint8_t* data, Py_ssize_t size, Py_ssize_t limit,
     return FREQUENT if size >= head_size[0] else INCOMPLETE
 
 
+@cython.no_gc  # its objects are never part of a cycle
 cdef class FrameParser:
     """Turns a client's bytes, in whatever pieces they arrive, into events."""
 
@@ -378,6 +374,7 @@ cdef Py_ssize_t _span(const uint8_t* data, Py_ssize_t size) noexcept nogil:
 
 
 @cython.final
+@cython.no_gc
 cdef class Endpoint(FrameParser):
     """One side of a connection without its socket; the twin of ``geventkws.protocol.endpoint.Endpoint``."""
 

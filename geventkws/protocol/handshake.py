@@ -25,8 +25,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from geventkws.protocol.extensions import PerMessageDeflate, negotiate_deflate
 from geventkws.protocol.headers import Headers, is_token, list_members, tokens
@@ -96,18 +95,12 @@ class HandshakePolicy(Protocol):
         """Whether and how messages may be compressed, as ``negotiate_deflate`` takes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
+class Acceptance(NamedTuple):
     """A handshake to be completed: the header fields of the 101 answer, and what they say was agreed."""
 
     headers: list[tuple[str, str]]
     subprotocol: str | None
     compression: PerMessageDeflate | None = None
-
-
-def is_upgrade(headers: Headers) -> bool:
-    """Tell whether a request asks to go on as a WebSocket (RFC 9110, 7.8), well-formed or not."""
-    return _lists(headers, "Upgrade", "websocket") and _lists(headers, "Connection", "upgrade")
 
 
 def accept_key(key: str) -> str:
@@ -205,9 +198,11 @@ def _choose_subprotocol(headers: Headers, spoken: Sequence[str]) -> str | None:
     # 4.2.1, item 8: "a list of values indicating which protocols the client would like to speak, ordered by
     # preference"; 11.3.4: it may be split over several lines. A repeated value adds nothing and is let pass.
     lines = headers.get_all("Sec-WebSocket-Protocol")
+    if not lines:
+        return None
     offered = list_members(lines)
     # 4.2.1: on "any violations of the ABNF grammar [...] the server MUST stop processing"; 4.3: 1#token.
-    if (lines and not offered) or not all(map(is_token, offered)):
+    if not offered or not all(map(is_token, offered)):
         raise HandshakeError(400, "Sec-WebSocket-Protocol header malformed in the upgrade request")
     # 4.2.2, item 5: "if the server does not wish to agree to one of the suggested subprotocols, it MUST NOT
     # send back a |Sec-WebSocket-Protocol| header field". Compared with regard to case.

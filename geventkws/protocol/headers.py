@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 OWS = " \t"
 """Optional whitespace (RFC 9110, 5.6.3); a plain ``str.strip`` would also take control characters."""
@@ -24,9 +25,23 @@ def list_members(values: Iterable[str]) -> list[str]:
     return [member for value in values for part in value.split(",") if (member := part.strip(OWS))]
 
 
+MAX_CACHED = 64
+"""Characters of a list that is worth remembering: most clients send one of a few, such as ``keep-alive``."""
+
+
 def tokens(values: Iterable[str]) -> list[str]:
     """Return the members of a comma-separated list of names without case, in lower case and in order."""
-    return [member.lower() for member in list_members(values)]
+    members: list[str] = []
+    for value in values:
+        members += _known_tokens(value) if len(value) <= MAX_CACHED else _tokens(value)
+    return members
+
+
+def _tokens(value: str) -> tuple[str, ...]:
+    return tuple(list_members((value.lower(),)))
+
+
+_known_tokens = lru_cache(maxsize=256)(_tokens)
 
 
 class Headers(Mapping[str, str]):

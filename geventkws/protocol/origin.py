@@ -11,7 +11,7 @@ from typing import NamedTuple
 ANY_ORIGIN = "*"
 
 MAX_CACHED = 260
-"""Characters of a host and a port that are worth remembering: the longest name in the DNS has 253."""
+"""Characters of a host or an origin that is worth remembering: the longest name in the DNS has 253."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -68,6 +68,10 @@ _known_authority = lru_cache(maxsize=512)(_parse_authority)
 
 def parse_origin(text: str) -> Origin | None:
     """Return an ``Origin`` field in its normal form; None if it is malformed or ``null`` (RFC 6454, 7.1)."""
+    return _known_origin(text) if len(text) <= MAX_CACHED else _parse_origin(text)
+
+
+def _parse_origin(text: str) -> Origin | None:
     match = _ORIGIN.fullmatch(text)
     authority = parse_authority(match["authority"]) if match else None
     if match is None or authority is None:
@@ -75,6 +79,9 @@ def parse_origin(text: str) -> Origin | None:
     scheme = match["scheme"].lower()
     port = DEFAULT_PORTS.get(scheme) if authority.port is None else authority.port
     return Origin(scheme, authority.host, port)
+
+
+_known_origin = lru_cache(maxsize=512)(_parse_origin)
 
 
 def origin_allowed(origin: str, host: str, allowed: Sequence[str] | str | None = None) -> bool:

@@ -10,7 +10,10 @@ _decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class Utf8Validator:
-    """Checks text that arrives in pieces; an invalid byte raises as soon as it is fed."""
+    """Checks text that arrives in pieces; an invalid byte raises as soon as it is fed.
+
+    Whether the text ends inside a character, ``decode_text`` tells.
+    """
 
     __slots__ = ("_decoder",)
 
@@ -27,13 +30,6 @@ class Utf8Validator:
         unfinished = self._decoder.getstate()[0]
         if len(unfinished) == 2 and unfinished[0] == 0xED and unfinished[1] >= 0xA0:
             raise invalid_text(NOT_UTF8)
-
-    def finish(self) -> None:
-        """Check that the text does not end inside a character; raises ``ProtocolError`` (1007)."""
-        try:
-            self._decoder.decode(b"", True)
-        except UnicodeDecodeError as error:
-            raise invalid_text(NOT_UTF8) from error
 
 
 NOT_UTF8 = "A text message must be valid UTF-8"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geventkws.protocol.extensions import PerMessageDeflate
-from geventkws.protocol.handshake import Acceptance, HandshakeError, accept_key, is_upgrade, negotiate
-from geventkws.protocol.headers import Headers
+from geventkws.protocol.handshake import Acceptance, HandshakeError, accept_key, negotiate
+from geventkws.protocol.headers import Headers, tokens
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -172,7 +172,6 @@ NO_CONNECTIONS = ["", "keep-alive", "close", "upgraded", "keep-alive upgrade", '
 @pytest.mark.parametrize(("upgrade", "connection"), UPGRADES)
 def test_upgrade_and_connection_are_lists_without_case(upgrade, connection):
     headers = request(upgrade=upgrade, connection=connection)
-    assert is_upgrade(headers)
     assert accepted(headers).headers[2] == ("Sec-WebSocket-Accept", ACCEPT)
 
 
@@ -180,7 +179,6 @@ def test_upgrade_and_connection_may_take_several_lines():
     headers = request(
         ("upgrade", "WebSocket"), ("connection", "Upgrade"), upgrade="h2c", connection="keep-alive"
     )
-    assert is_upgrade(headers)
     assert accepted(headers).subprotocol is None
 
 
@@ -188,7 +186,6 @@ def test_upgrade_and_connection_may_take_several_lines():
     "headers", [request(without=["Upgrade"]), *(request(upgrade=value) for value in NO_UPGRADES)]
 )
 def test_an_upgrade_to_something_else_is_refused(headers):
-    assert not is_upgrade(headers)
     error = refused(headers)
     assert error.status == 400
     assert error.message == "Upgrade header in the upgrade request does not name websocket"
@@ -198,7 +195,6 @@ def test_an_upgrade_to_something_else_is_refused(headers):
     "headers", [request(without=["Connection"]), *(request(connection=value) for value in NO_CONNECTIONS)]
 )
 def test_a_connection_field_without_upgrade_is_refused(headers):
-    assert not is_upgrade(headers)
     error = refused(headers)
     assert error.status == 400
     assert error.message == "Connection header in the upgrade request does not name Upgrade"
@@ -512,7 +508,8 @@ def test_a_handshake_is_accepted_or_refused_whatever_is_sent(method, version, li
         assert answer.status in (400, 403, 405, 426)
     else:
         assert (method, version) == ("GET", "1.1")
-        assert is_upgrade(headers)
+        assert "websocket" in tokens(headers.get_all("Upgrade"))
+        assert "upgrade" in tokens(headers.get_all("Connection"))
         assert answer.subprotocol in ("chat", None)
 
 
