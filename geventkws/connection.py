@@ -170,6 +170,8 @@ class WebSocketConnection(Lifecycle):
         """
         if pull_style_run(self.service) is None:
             raise RuntimeError("receive() is for services that define run(); others get received() calls")
+        if self._loop.is_foreign_thread():
+            raise RuntimeError("receive() must be called in the thread of the server, not in another one")
         if not self.has_messages():
             with Timeout.start_new(timeout, TimeoutError(f"no message within {timeout} s")):
                 while not self.has_messages():
@@ -263,8 +265,6 @@ class WebSocketConnection(Lifecycle):
 
     def _wait_for_message(self) -> None:
         """Wait until there is something new: a message, or the end, which is raised."""
-        if self._loop.is_foreign_thread():
-            raise RuntimeError("receive() must be called in the thread of the server, not in another one")
         if self._final is not None:
             self.conclude()
         if self._state is not State.OPEN or self._told is Told.DISCONNECTED:

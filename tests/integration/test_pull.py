@@ -167,6 +167,22 @@ class TestReceive:
         client.send(masked(TEXT, "fine"))
         assert service.result() == "fine"
 
+    def test_so_it_is_while_messages_wait(self, pull: Pull) -> None:
+        def run(connection: WebSocketConnection) -> str | bytes:
+            started.set()
+            arrived.wait()
+            with pytest.raises(RuntimeError, match="thread"):
+                gevent.get_hub().threadpool.apply(connection.receive)
+            return connection.receive()
+
+        started, arrived = Event(), Event()
+        service, client = pull(run)
+        client.send(masked(TEXT, "kept") + masked(0x9, b"behind it"))
+        assert started.wait(5)
+        assert client.frame() == Frame(PONG, b"behind it")
+        arrived.set()
+        assert service.result() == "kept"
+
 
 class TestIteration:
     def test_it_ends_at_the_close(self, pull: Pull) -> None:
