@@ -66,6 +66,13 @@ _PANELS = (
         "deliveries/s: more is better",
         "messages_per_second",
     ),
+    ("echo-tls", "Echo of 64 B over TLS", "messages/s: more is better", "messages_per_second"),
+    (
+        "echo-deflate-1k",
+        "Echo of 1 KiB of JSON, compressed",
+        "messages/s: more is better",
+        "messages_per_second",
+    ),
     ("idle", "Idle connection", "KiB each: less is better", "kib_per_connection"),
     ("handshakes", "Connect, upgrade, close", "connections/s: more is better", "messages_per_second"),
     ("http-hello", "HTTP, keep-alive", "requests/s: more is better", "messages_per_second"),

@@ -203,8 +203,9 @@ class WebSocketConnection(Lifecycle):
             finally:
                 self._told = Told.EVERYTHING
                 self._loop.guard(self.check_whether_over)
-        else:
-            self._has_news = False
+        self._has_news = self._final is not None or (
+            self._outcome is not None and self._told is Told.CONNECTED
+        )
 
     def _tell_connected(self) -> None:
         self._told = Told.CONNECTED

@@ -148,7 +148,7 @@ class Lifecycle(Channel):
     def _read_first(self, read_ahead: bytes) -> None:
         if self._state is not State.CLOSED:
             self.start_reading()
-        self.take(self._endpoint.receive(read_ahead))
+        self.take(self._endpoint.receive(read_ahead) if read_ahead else [])
 
     # What the peer sent (in the hub)
 
@@ -186,7 +186,7 @@ class Lifecycle(Channel):
             self._final = LOST
         elif self._state is State.CLOSING:
             self._outcome = Code.CLOSED_ABNORMALLY
-        self._has_news = True
+        self._has_news = self._told is not Told.EVERYTHING
         if self._state is not State.CLOSED:
             self._leave_open(State.CLOSED)
             self._deadline = None
@@ -218,7 +218,7 @@ class Lifecycle(Channel):
             self._room = None
         if self._gate is not None:
             self._gate.open()
-        if not self._scheduled and (self._receiver is not None or not self._working):
+        if not self._scheduled and (self._receiver is not None or (self._has_news and not self._working)):
             self._scheduled = True
             self._loop.hub.loop.run_callback(self._run_when_scheduled)
 

@@ -20,6 +20,8 @@ PROMPT = "> "
 INDENT = "   "
 TIMEOUT = 10.0
 """Seconds to connect, to send, to finish receiving a message, and for the server to answer our close."""
+TURN = 0.5
+"""Seconds of a wait: a Ctrl-C that comes in the moment before it does not end it."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MEANING = {
@@ -77,7 +79,7 @@ def events(connection: websocket.WebSocket) -> Iterator[tuple[int | None, bytes]
     typed = b""
     while True:
         deciphered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0  # which wakes no select
-        ready, _, _ = select.select([server, keyboard], [], [], 0 if deciphered else None)
+        ready, _, _ = select.select([server, keyboard], [], [], 0 if deciphered else TURN)
         if deciphered or server in ready:
             yield connection.recv_data(control_frame=True)
         if keyboard in ready:

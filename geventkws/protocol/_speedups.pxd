@@ -28,6 +28,7 @@ cdef class FrameParser:
     cdef int took(self, Py_ssize_t size, list events) except -1
     cdef int _took(self, const uint8_t* masked, Py_ssize_t size, list events) except -1
     cdef int _text(self, const uint8_t* data, Py_ssize_t size, list events) except -1
+    cdef int _control(self, int opcode, bytes payload, list events) except -1
     cdef int _begin_payload(self, Py_ssize_t length, Py_ssize_t here, bint text) except -1
     cdef Py_ssize_t _take_payload(self, uint8_t* data, Py_ssize_t size, list events) except -1
     cdef Py_ssize_t _take_head(self, uint8_t* data, Py_ssize_t size, list events) except -1

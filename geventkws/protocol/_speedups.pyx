@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
 """The compiled twin of the protocol's hot path: masking, UTF-8, frames and the endpoint.
 
-It takes what is frequent: whole text and binary messages in one masked frame of minimal length. For
-every other frame (fragments, control frames, whatever breaks a rule) the readable ``FrameParser`` is
-asked, so that each rule of RFC 6455 is written down once, in Python.
+It takes what is frequent: text and binary messages in one masked frame of minimal length, and control
+frames that have arrived whole. For every other frame (fragments, compressed ones, whatever breaks a rule) the
+readable ``FrameParser`` is asked, so that each rule of RFC 6455 is written down once, in Python.
 """
 
 cimport cython
@@ -21,6 +21,7 @@ from geventkws.protocol.close import close_payload
 from geventkws.protocol.close import Close as _Close
 from geventkws.protocol.errors import ProtocolError as _ProtocolError
 from geventkws.protocol.errors import invalid_text
+from geventkws.protocol.messages import control_event
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
@@ -29,6 +30,10 @@ cdef extern from "Python.h":
 cdef enum:
     FINAL_TEXT = 0x81
     FINAL_BINARY = 0x82
+    FINAL_CLOSE = 0x88
+    FINAL_PONG = 0x8A
+    OPCODE = 0x0F
+    CONTROL = 0x08
     MASK = 0x80
     LENGTH = 0x7F
     LENGTH_16 = 126
@@ -197,10 +202,12 @@ cdef Head read_head(const uint8_t* data, Py_ssize_t size, Py_ssize_t limit,
     cdef int i
     if size < 2:
         return INCOMPLETE
-    if (data[0] != FINAL_TEXT and data[0] != FINAL_BINARY) or not data[1] & MASK:
+    if not (FINAL_TEXT <= data[0] <= FINAL_BINARY or FINAL_CLOSE <= data[0] <= FINAL_PONG) or not data[1] & MASK:
         return RARE
     length[0] = data[1] & LENGTH
     head_size[0] = 6
+    if data[0] & CONTROL:
+        return FREQUENT if length[0] < LENGTH_16 and size >= 6 + length[0] else RARE
     if length[0] == LENGTH_16:
         head_size[0] = 8
         if size < 4:
@@ -274,7 +281,7 @@ cdef class FrameParser:
             if kept:
                 self._feed_rare(self.head[:kept], events)
                 return 0
-            added = _span(data, min(size, MAX_RARE_PIECE))
+            added = min(size, MAX_RARE_PIECE)
             self._feed_rare(data[:added], events)
             return added
         memcpy(self.key, head + head_size - 4, 4)
@@ -283,6 +290,8 @@ cdef class FrameParser:
             if head[0] == FINAL_TEXT:
                 unmask(data + head_size, data + head_size, length, self.key, 0)
                 self._text(data + head_size, length, events)
+            elif head[0] & CONTROL:
+                self._control(head[0] & OPCODE, unmasked(data + head_size, length, self.key, 0), events)
             else:
                 events.append(unmasked(data + head_size, length, self.key, 0))
             return head_size + length
@@ -295,6 +304,15 @@ cdef class FrameParser:
         except UnicodeDecodeError:
             events.append(invalid_text(NOT_UTF8))
             self.done = True
+        return 0
+
+    cdef int _control(self, int opcode, bytes payload, list events) except -1:
+        try:
+            event = control_event(opcode, payload)
+        except _ProtocolError as error:
+            event = _ProtocolError(error.code, error.message)  # without a traceback that holds on to ``events``
+        events.append(event)
+        self.done = isinstance(event, (_Close, _ProtocolError))
         return 0
 
     cdef int _begin_payload(self, Py_ssize_t length, Py_ssize_t here, bint text) except -1:
@@ -361,16 +379,6 @@ cdef class FrameParser:
         if self.done or self.rare.at_rest:
             self.rare = None
         return 0
-
-
-cdef Py_ssize_t _span(const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Return the size of the control frame at ``data`` if all of it is there, else ``size``."""
-    cdef Py_ssize_t span
-    if data[0] & 0x08 and size >= 2:
-        span = 6 + (data[1] & LENGTH)
-        if span <= size and (data[1] & LENGTH) < LENGTH_16:
-            return span
-    return size
 
 
 @cython.final

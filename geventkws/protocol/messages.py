@@ -34,6 +34,15 @@ are the last event of a connection.
 """
 
 
+def control_event(opcode: int, payload: bytes) -> Event:
+    """Return the event that a whole control frame is; raises ``ProtocolError`` as ``parse_close`` does."""
+    if opcode == opcodes.PING:
+        return Ping(payload)
+    if opcode == opcodes.PONG:
+        return Pong(payload)
+    return parse_close(payload)
+
+
 class MessageAssembler:
     """Judges the frames of one connection in order and puts their payloads together.
 
@@ -153,11 +162,8 @@ class MessageAssembler:
     def _end_control(self) -> Event:
         opcode, self._control_opcode = self._control_opcode, None
         payload, self._control = self._control, b""
-        if opcode == opcodes.PING:
-            return Ping(payload)
-        if opcode == opcodes.PONG:
-            return Pong(payload)
-        return parse_close(payload)
+        assert opcode is not None
+        return control_event(opcode, payload)
 
     @property
     def between_messages(self) -> bool:
