@@ -218,11 +218,12 @@ cdef class Channel:
     cdef public double _heard_at
     cdef public double _stuck_since
     cdef int _fd
-    cdef public bint _greeted
-    cdef public bint _has_news
-    cdef public bint _working
-    cdef public bint _watches_output
-    cdef bint _corked
+    # Of one byte each: an idle connection keeps them all.
+    cdef public uint8_t _greeted
+    cdef public uint8_t _has_news
+    cdef public uint8_t _working
+    cdef public uint8_t _watches_output
+    cdef uint8_t _corked
 
     def __init__(self, loop, transport, endpoint, service, options):
         self.service = service

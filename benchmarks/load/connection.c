@@ -229,8 +229,7 @@ void connection_queue_payload(struct connection *connection, const struct option
 {
     uint8_t *frame = reserve(connection, MAX_FRAME_HEADER + payload_size());
     size_t header = frame_header(frame, options->text ? TEXT : BINARY, payload_size());
-    payload_write(frame + header, sender, number);
-    frame_mask(frame + header, payload_size(), frame + header);
+    payload_write(frame + header, sender, number, frame + header);
     connection->out_length += header + payload_size();
 }
 
@@ -238,8 +237,7 @@ void connection_queue_frame(struct connection *connection, uint8_t opcode, const
 {
     uint8_t *frame = reserve(connection, MAX_FRAME_HEADER + length);
     size_t header = frame_header(frame, opcode, length);
-    memcpy(frame + header, payload, length);
-    frame_mask(frame + header, length, frame + header);
+    frame_mask(frame + header, payload, length, frame + header);
     connection->out_length += header + length;
 }
 

@@ -40,21 +40,22 @@ size_t frame_header(uint8_t to[MAX_FRAME_HEADER], uint8_t opcode, size_t payload
     return length + sizeof key;
 }
 
-void frame_mask(uint8_t *payload, size_t length, const uint8_t *header_end)
+void frame_mask(uint8_t *to, const uint8_t *from, size_t length, const uint8_t *header_end)
 {
+    enum { BLOCK = 8 }; /* read before it is written: the compiler may use wide registers */
     const uint8_t *key = header_end - 4;
     uint32_t key32;
     memcpy(&key32, key, 4);
-    uint64_t key64 = (uint64_t)key32 << 32 | key32;
+    uint64_t key64 = (uint64_t)key32 << 32 | key32, block[BLOCK];
     size_t i = 0;
-    for (; i + 8 <= length; i += 8) {
-        uint64_t block;
-        memcpy(&block, payload + i, 8);
-        block ^= key64;
-        memcpy(payload + i, &block, 8);
+    for (; i + sizeof block <= length; i += sizeof block) {
+        memcpy(block, from + i, sizeof block);
+        for (int word = 0; word < BLOCK; word++)
+            block[word] ^= key64;
+        memcpy(to + i, block, sizeof block);
     }
     for (; i < length; i++)
-        payload[i] ^= key[i & 3];
+        to[i] = from[i] ^ key[i & 3];
 }
 
 static size_t wanted_header(const struct parser *parser)

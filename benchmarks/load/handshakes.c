@@ -49,7 +49,7 @@ static void send_close(struct connector *connector)
     size_t header = frame_header(frame, CLOSE, 2);
     frame[header] = 1000 >> 8;
     frame[header + 1] = 1000 & 0xff;
-    frame_mask(frame + header, 2, frame + header);
+    frame_mask(frame + header, frame + header, 2, frame + header);
     send_whole(connector->fd, frame, header + 2);
 }
 

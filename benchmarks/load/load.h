@@ -73,7 +73,8 @@ struct result measure_result(void);
 /* Makes the common part of all payloads. Every payload is stamped with who sent it and its number. */
 void payload_prepare(size_t size, bool text);
 size_t payload_size(void);
-void payload_write(uint8_t *to, uint32_t sender, uint32_t number);
+/* Writes a payload, masked by the key that ends this header. */
+void payload_write(uint8_t *to, uint32_t sender, uint32_t number, const uint8_t *header_end);
 
 /* Whether these bytes are what the payload has at this offset. */
 bool payload_matches(uint32_t sender, uint32_t number, size_t offset, const uint8_t *bytes, size_t length);
@@ -89,8 +90,8 @@ enum { RSV1 = 0x40 };
 /* Writes the header of a masked frame, with a random masking key. Returns its length. */
 size_t frame_header(uint8_t to[MAX_FRAME_HEADER], uint8_t opcode, size_t payload_length);
 
-/* Masks a payload by the key that ends this header. */
-void frame_mask(uint8_t *payload, size_t length, const uint8_t *header_end);
+/* Writes a payload masked by the key that ends this header; `to` and `from` may be the same. */
+void frame_mask(uint8_t *to, const uint8_t *from, size_t length, const uint8_t *header_end);
 
 struct connection;
 

@@ -51,12 +51,13 @@ static void write_stamp(uint8_t to[STAMP], uint32_t sender, uint32_t number)
         to[i] = (uint8_t)digits[value & 15];
 }
 
-void payload_write(uint8_t *to, uint32_t sender, uint32_t number)
+void payload_write(uint8_t *to, uint32_t sender, uint32_t number, const uint8_t *header_end)
 {
     uint8_t stamp[STAMP];
     write_stamp(stamp, sender, number);
-    memcpy(to, stamp + STAMP - stamped, stamped);
-    memcpy(to + stamped, body + stamped, size - stamped);
+    frame_mask(to, stamp + STAMP - stamped, stamped, header_end);
+    /* If there is more, the stamp has used the key a whole number of times. */
+    frame_mask(to + stamped, body + stamped, size - stamped, header_end);
 }
 
 bool payload_matches(uint32_t sender, uint32_t number, size_t offset, const uint8_t *bytes, size_t length)

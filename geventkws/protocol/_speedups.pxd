@@ -10,18 +10,19 @@ cdef struct Utf8State:
 @cython.no_gc  # its objects are never part of a cycle
 cdef class FrameParser:
     cdef Py_ssize_t max_message_size
-    cdef Py_ssize_t max_fragments
     cdef object rare
     cdef readonly object deflate
     cdef bytes payload
     cdef Py_ssize_t length
     cdef Py_ssize_t have
-    cdef Utf8State utf8
-    cdef bint text
-    cdef bint done
+    # Small things side by side: an idle connection keeps them all.
+    cdef int max_fragments
     cdef uint8_t key[4]
     cdef uint8_t head[14]
     cdef uint8_t head_size
+    cdef uint8_t text
+    cdef uint8_t done
+    cdef Utf8State utf8
 
     cdef int feed_in_place(self, uint8_t* data, Py_ssize_t size, list events) except -1
     cdef uint8_t* wanted(self, Py_ssize_t* room) except? NULL

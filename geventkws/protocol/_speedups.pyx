@@ -10,6 +10,7 @@ cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.limits cimport INT_MAX
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
@@ -236,7 +237,7 @@ cdef class FrameParser:
     def __cinit__(self, max_message_size, max_fragments, deflate=None):
         self.deflate = deflate
         self.max_message_size = min(max_message_size, PY_SSIZE_T_MAX)
-        self.max_fragments = min(max_fragments, PY_SSIZE_T_MAX)
+        self.max_fragments = min(max_fragments, INT_MAX)
 
     def feed(self, data):
         """Return the events that ``data`` completes, in the order of the wire."""
