@@ -8,6 +8,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import os
+import signal
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from tests.certificates import Certificates
 
 Report = pytest.TestReport | pytest.CollectReport
+
+# A script's job in the background ignores Ctrl-C, and so would the programs that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IN_CI = os.environ.get("CI") == "true"
 
