@@ -256,8 +256,9 @@ cdef class Channel:
         cdef Py_ssize_t received, room = 0
         try:
             received = self._receive()
-            if received == self._loop.size and self._endpoint.wanted(&room) is not NULL:
-                received = self._receive()  # the rest of a long message, which may be there already
+            if received == self._loop.size and self._reader is not None and self._paused_at is None:
+                if self._endpoint.wanted(&room) is not NULL:
+                    received = self._receive()  # the rest of a long message, which may be there already
             if events < 0:
                 self._receive_before_error(received > 0)
             self._loop.flush()

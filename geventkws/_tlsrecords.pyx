@@ -53,15 +53,17 @@ cdef class TLSRecords:
     cdef Py_ssize_t read_into(self, object buffer) except -2:
         """Do as ``recv_into``, where -1 stands for ``None``."""
         cdef Py_ssize_t count = 0, read, room, size = len(buffer)
+        cdef bint received = False
         if self._closing:
-            received = self._plain.recv_into(buffer)
-            return -1 if received is None else received
+            rest = self._plain.recv_into(buffer)
+            return -1 if rest is None else rest
         try:
             while count < size:
                 if self._is_drained:
                     room = size - count - MAX_CIPHERTEXT
-                    if count or room <= 0 or self._receive_up_to(min(room, MAX_RECEIVED)) < 0:
+                    if count or received or room <= 0 or self._receive_up_to(min(room, MAX_RECEIVED)) < 0:
                         break
+                    received = True
                 try:
                     self._is_drained = False
                     read = self._session.read(size - count, buffer[count:] if count else buffer)

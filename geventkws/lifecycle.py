@@ -355,6 +355,8 @@ class Lifecycle(Channel):
             # The ping is behind other output; a peer that takes that, be it slowly, is alive. The watcher
             # is no witness: the kernel reports room only when there is a lot of it.
             self.flush()
+            if now - self._pinged_at < half:
+                return  # it has only now left
             if self._stuck_since > self._pinged_at:
                 self._pinged_at = self._stuck_since
                 return

@@ -54,15 +54,16 @@ class TLSRecords:
         """Read all there is: a buffer takes what was received and the records left from before."""
         if self._closing:
             return self._plain.recv_into(buffer)
-        count, tls, incoming = 0, self._tls, self._incoming
+        count, tls, incoming, received = 0, self._tls, self._incoming, False
         try:
             while count < len(buffer):
                 if not (incoming.pending or tls.pending()):
                     # What is received now must fit into the buffer: nothing announces it later. Once is
                     # enough, for the descriptor stays readable; asking OpenSSL in vain costs an exception.
                     room = len(buffer) - count - MAX_CIPHERTEXT
-                    if count or room <= 0 or self._receive(min(room, MAX_RECEIVED)) is None:
+                    if count or received or room <= 0 or self._receive(min(room, MAX_RECEIVED)) is None:
                         break
+                    received = True
                 try:
                     read: Any = tls.read(len(buffer) - count, buffer[count:])
                 except ssl.SSLWantReadError:

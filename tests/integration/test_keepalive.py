@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from time import monotonic
+from types import SimpleNamespace
+from typing import Any
 
 import gevent
 import pytest
 import websocket
 from gevent.event import Event as Signal
 
-from geventkws import ServiceRegistry, WebSocketConnection
+from geventkws import ServiceRegistry, WebSocketConnection, WebSocketService
+from geventkws.options import ServerOptions
+from geventkws.transport import PlainTransport
 from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import BINARY, CLOSE, PATIENCE, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
 
@@ -370,3 +375,38 @@ class TestMany:
                     gevent.sleep(0.01)
             assert len(site.server.websockets) == len(alive)
             site.server.stop(timeout=0)
+
+
+def test_a_peer_is_not_lost_in_the_moment_when_the_last_output_leaves() -> None:
+    class Service(WebSocketService):
+        connection_timeout = 20
+
+    host: Any = SimpleNamespace(options=ServerOptions(), websocket_closed=lambda connection, reason: None)
+    request: Any = SimpleNamespace(path="/")
+    ours, peer = socket.socketpair()
+    with peer:
+        peer.setblocking(False)
+        connection = WebSocketConnection(
+            PlainTransport(ours.detach()), host=host, service=Service(), request=request
+        )
+        connection.begin_soon(b"")
+        gevent.sleep(0.01)
+        while not connection._endpoint.output_size:
+            connection.send(b"x" * 10_000)
+            connection.flush()
+        # What follows happens in one turn of the hub: the ping was sent behind the rest of the output, and
+        # the peer made room for that a moment ago.
+        drain(peer)
+        now = monotonic()
+        connection._pinged_at, connection._stuck_since = now - 11, now - 5
+        connection.sweep(now)
+        assert connection.active
+        connection.drop()
+        gevent.sleep(0.01)
+
+
+def drain(peer: socket.socket) -> None:
+    """Read all that there is."""
+    with suppress(BlockingIOError):
+        while peer.recv(1 << 20):
+            pass
