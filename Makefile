@@ -9,7 +9,7 @@ ARGS ?=
 
 VENV := .venv
 REAL_CLIENTS := tests/clients tests/compliance tests/benchmarks tests/packaging
-SOCKET_TESTS := tests/test_frameloop.py tests/integration
+SOCKET_TESTS := tests/test_frameloop.py tests/test_tls.py tests/integration
 COMPILED := $(wildcard geventkws/*.pyx geventkws/*.pxd geventkws/*/*.pyx geventkws/*/*.pxd)
 BIN := $(VENV)/bin
 PACKAGES := $(wildcard examples/*/package.json examples/*/*/package.json tests/clients/package.json)
@@ -30,6 +30,7 @@ chat: $(VENV)/examples.installed  ## Serve the chat example (PORT=8080)
 	@echo "Open http://localhost:$(PORT)/ in a browser, or in two. Ctrl-C ends the server."
 	@exec $(BIN)/python examples/chat/server.py --port $(PORT)
 
+# GEVENT_DEBUG has gevent warn of watchers that nobody closed, whose memory libuv would go on using.
 test: $(VENV)/dev.installed $(NODE_MODULES)  ## Run all tests, on both backends and event loops (ARGS="-k close" runs some, once)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
@@ -39,7 +40,7 @@ else
 	@$(BIN)/python -c 'import geventkws; print("2 of 3:", geventkws.BACKEND, "backend, libev, with clients of all kinds")'
 	$(BIN)/python -m pytest $(SOCKET_TESTS) $(REAL_CLIENTS)
 	@echo "3 of 3: the same backend, libuv"
-	GEVENT_LOOP=libuv $(BIN)/python -m pytest $(SOCKET_TESTS)
+	GEVENT_LOOP=libuv GEVENT_DEBUG=debug $(BIN)/python -m pytest $(SOCKET_TESTS)
 endif
 
 coverage: $(VENV)/dev.installed $(NODE_MODULES)  ## Run the tests and write htmlcov/index.html

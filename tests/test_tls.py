@@ -62,6 +62,17 @@ def test_nothing_is_left_behind_when_the_descriptor_is_no_longer_readable(
     assert pair.transport.recv_into(memoryview(buffer)) is None
 
 
+def test_one_read_of_the_socket_is_enough_even_if_it_gives_nothing(pair: Pair) -> None:
+    """Or a peer that sends without a pause what holds no data would have the hub to itself."""
+    pair.client.sendall(bytes(1_000))
+    buffer = memoryview(bytearray(MAX_CIPHERTEXT + 100))
+    calls = 1
+    while pair.transport.recv_into(buffer) is None:
+        assert pair.readable()
+        calls += 1
+    assert calls == 1 + 1_000 // 100
+
+
 def test_an_end_behind_data_keeps_the_descriptor_readable(pair: Pair) -> None:
     pair.client.holding = True
     pair.client.sendall(b"last")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -10,6 +12,8 @@ import pytest
 from gevent.queue import Queue
 
 from geventkws import ServiceRegistry, WebSocketConnection, WebSocketServer, WebSocketService
+from geventkws.options import ServerOptions
+from geventkws.transport import PlainTransport
 from tests.raw import PATIENCE, RawClient
 
 Call = tuple[Any, ...]
@@ -101,6 +105,20 @@ def serve() -> Iterator[Serve]:
             client.close()
         site.server.stop(timeout=1)
         assert not site.server.websockets
+
+
+def connection_on(ours: socket.socket, service: WebSocketService, **options: Any) -> WebSocketConnection:
+    """Return the connection of one end of a socket pair, open, for tests of what happens in which turn."""
+    host: Any = SimpleNamespace(
+        options=ServerOptions(**options), websocket_closed=lambda connection, reason: None
+    )
+    request: Any = SimpleNamespace(path="/")
+    connection = WebSocketConnection(
+        PlainTransport(ours.detach()), host=host, service=service, request=request
+    )
+    connection.begin_soon(b"")
+    gevent.sleep(0.01)
+    return connection
 
 
 @pytest.fixture(autouse=True)

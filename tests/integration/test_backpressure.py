@@ -14,7 +14,8 @@ from gevent.event import AsyncResult, Event
 
 from geventkws import WebSocketCloseReasonCode as Code
 from geventkws import WebSocketConnection, broadcast
-from tests.integration.conftest import Echo, Recorder, Serve, Site
+from geventkws.hotloop import RECEIVE_BUFFER_SIZE
+from tests.integration.conftest import Echo, Recorder, Serve, Site, connection_on
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
 
 LIMIT = 50_000
@@ -349,6 +350,25 @@ class TestInbox:
         client.send(b"".join(masked(TEXT, f"{index}") for index in range(300)) + close_frame(1000))
         assert [client.frame().payload for _ in range(300)] == [b"%d" % index for index in range(300)]
         assert client.close_code() == (1000, "")
+
+    def test_a_read_that_fills_it_is_the_last_though_a_long_message_has_begun(self) -> None:
+        release = Event()
+        service = Recorder(received=lambda message, connection: release.wait(10))
+        service.max_message_size = 1024 * 1024
+        ours, peer = socket.socketpair()
+        with peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * 1024 * 1024)
+            peer.setblocking(False)
+            connection = connection_on(ours, service, max_inbox_messages=4)
+            sent = masked(TEXT, "x") * 5 + masked(BINARY, bytes(service.max_message_size))
+            sent = sent[: RECEIVE_BUFFER_SIZE + 10_000]
+            while sent:  # without a turn of the hub: its first read finds all of it
+                sent = sent[peer.send(sent[:8_192]) :]
+            gevent.sleep(0.05)
+            assert connection.traffic.bytes_received == RECEIVE_BUFFER_SIZE
+            connection.drop()
+            release.set()
+            gevent.sleep(0.01)
 
     @pytest.mark.parametrize("how", ["close", "drop"])
     def test_an_end_with_a_full_inbox_and_a_half_closed_peer_is_complete(

@@ -119,7 +119,7 @@ class TestReuse:
     @pytest.mark.parametrize(
         "leave",
         [
-            pytest.param(lambda: gevent.Timeout.start_new(0.02), id="timeout"),
+            pytest.param(lambda: gevent.spawn_later(0.1, gevent.Timeout.start_new(0.02).close), id="timeout"),
             pytest.param(lambda: gevent.kill(getcurrent()), id="kill"),
             pytest.param(lambda: gevent.spawn_later(0.02, getcurrent().switch), id="switch"),
             pytest.param(

@@ -10,8 +10,6 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from time import monotonic
-from types import SimpleNamespace
-from typing import Any
 
 import gevent
 import pytest
@@ -19,9 +17,7 @@ import websocket
 from gevent.event import Event as Signal
 
 from geventkws import ServiceRegistry, WebSocketConnection, WebSocketService
-from geventkws.options import ServerOptions
-from geventkws.transport import PlainTransport
-from tests.integration.conftest import Echo, Recorder, Serve, Site
+from tests.integration.conftest import Echo, Recorder, Serve, Site, connection_on
 from tests.raw import BINARY, CLOSE, PATIENCE, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
 
 TIMEOUT = 1.0
@@ -348,6 +344,13 @@ class peers_in_a_process_of_their_own:  # noqa: N801 - used as a function is
         self.process.wait()
 
 
+def answer_pings(client: RawClient) -> None:
+    """Answer pings; nothing else may come."""
+    while True:
+        assert client.frame() == Frame(PING, b"")
+        client.send(masked(PONG))
+
+
 class TestMany:
     def test_thousands_are_looked_after_by_one_timer(self, serve: Serve) -> None:
         count, timeout = 2000, 6.0
@@ -356,9 +359,7 @@ class TestMany:
         with ExitStack() as stack:
             clients = [stack.enter_context(RawClient(site.port, "/service")) for _ in range(count)]
             alive, silent = clients[::2], clients[1::2]
-            for client in alive:
-                assert client.frame() == Frame(PING, b"")
-                client.send(masked(PONG))
+            answering = [gevent.spawn(answer_pings, client) for client in alive]
             for client in silent:
                 assert client.frame() == Frame(PING, b"")
                 assert client.read_to_end() == b""
@@ -368,6 +369,8 @@ class TestMany:
                 if call[0] == "disconnected":
                     reasons.append(call[1])
             assert set(reasons) == {1006}
+            assert not any(greenlet.ready() for greenlet in answering)
+            gevent.killall(answering)
             for client in alive:
                 client.send(masked(BINARY, b"x"))
             with gevent.Timeout(PATIENCE):
@@ -381,16 +384,10 @@ def test_a_peer_is_not_lost_in_the_moment_when_the_last_output_leaves() -> None:
     class Service(WebSocketService):
         connection_timeout = 20
 
-    host: Any = SimpleNamespace(options=ServerOptions(), websocket_closed=lambda connection, reason: None)
-    request: Any = SimpleNamespace(path="/")
     ours, peer = socket.socketpair()
     with peer:
         peer.setblocking(False)
-        connection = WebSocketConnection(
-            PlainTransport(ours.detach()), host=host, service=Service(), request=request
-        )
-        connection.begin_soon(b"")
-        gevent.sleep(0.01)
+        connection = connection_on(ours, Service())
         while not connection._endpoint.output_size:
             connection.send(b"x" * 10_000)
             connection.flush()
