@@ -2,8 +2,9 @@
 """The compiled twin of ``hotloop`` and ``hotpath``: what is done for every message.
 
 Names, attributes and hooks are those of the two, which say what they mean; what is different here is
-how it is done. On a plain socket, ``recv`` and ``send`` are called on the descriptor, and frames are
-unmasked where they were received. A transport that is not plain (TLS) is called as in ``hotpath``.
+how it is done. On a plain socket, ``recv`` and ``send`` are called on the descriptor, and the rest of a
+long message is received where it is to stay. The compiled ``TLSRecords`` is called in C, and any other
+transport as in ``hotpath``.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -95,7 +96,7 @@ cdef int gather(list chunks, iovec* vectors) except -1:
 
 
 cdef class HotLoop:
-    """One hub's workers, shared receive buffer and corked connections."""
+    """One hub's idle worker, shared receive buffer and corked connections."""
 
     cdef readonly object hub
     cdef readonly object buffer

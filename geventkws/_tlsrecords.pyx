@@ -46,7 +46,7 @@ cdef class TLSRecords:
         return bool(self._unsent)
 
     def recv_into(self, buffer):
-        """Read all there is: a buffer takes what was received and the records left from before."""
+        """Read the records left from before or, without any, those of one receive."""
         cdef Py_ssize_t count = self.read_into(buffer)
         return None if count < 0 else count
 

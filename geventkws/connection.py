@@ -142,7 +142,7 @@ class WebSocketConnection(Lifecycle):
         self._end(self.start_closing, reason, description)
 
     def drop(self, reason: int | None = None, description: str | None = None) -> None:
-        """Send a close frame and close the socket without waiting for an answer (Kitura: ``drop``).
+        """Send a close frame and end the connection without waiting for an answer (Kitura: ``drop``).
 
         Arguments and errors as of ``close``. ``disconnected`` gets ``reason``.
         """
@@ -166,7 +166,7 @@ class WebSocketConnection(Lifecycle):
         """Return the next message: ``str`` for text, ``bytes`` for binary. Only in ``service.run``.
 
         Raises ``TimeoutError`` after ``timeout`` seconds, ``ConnectionClosed`` after the end, and
-        ``RuntimeError`` in a service without ``run`` or while another greenlet receives.
+        ``RuntimeError`` in a service without ``run``, in another thread or while another greenlet receives.
         """
         if pull_style_run(self.service) is None:
             raise RuntimeError("receive() is for services that define run(); others get received() calls")

@@ -1,4 +1,4 @@
-"""The limits of a server, on by default: one field an option of ``WebSocketServer``."""
+"""The limits of a server, most of them on by default: one field an option of ``WebSocketServer``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class ServerOptions:
     """Header fields of a request (431)."""
 
     head_timeout: float | None = 10.0
-    """Seconds from the first byte of a request head, or from the connection's start, to its end (408)."""
+    """Seconds from the first byte of a request head, or from the connection's start, to its end (408, or
+    closed if nothing came)."""
 
     max_target_size: int = 8 * 1024
     """Bytes of a request target, the path with its query (414)."""

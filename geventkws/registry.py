@@ -38,8 +38,8 @@ class ServiceRegistry:
     def register(self, service: WebSocketService, on_path: str) -> None:
         """Put ``service`` at ``on_path``, such as ``"chat"`` or ``"/rooms/<room>"``, replacing what is there.
 
-        Raises ``TypeError`` if ``service`` is not an instance of ``WebSocketService``, and ``ValueError``
-        if a parameter is malformed or an attribute of ``service`` cannot be right.
+        Raises ``TypeError`` if ``service`` is not an instance of ``WebSocketService`` or an attribute is of
+        the wrong type, and ``ValueError`` if a parameter is malformed or an attribute cannot be right.
         """
         check_service(service)
         path = _absolute(on_path)

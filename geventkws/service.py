@@ -76,9 +76,10 @@ class WebSocketService:
 def check_service(service: object) -> WebSocketService:
     """Return ``service`` if it can serve, so that a mistake shows at registration and not at a handshake.
 
-    Raises ``TypeError`` if it is not an instance of ``WebSocketService``, ``subprotocols`` is a ``str`` or
-    ``compression`` neither a ``bool`` nor a ``PerMessageDeflate``, and ``ValueError`` if ``subprotocols``
-    or ``allowed_origins`` hold something that no client could match or ``connection_timeout`` is not above 0.
+    Raises ``TypeError`` if it is not an instance of ``WebSocketService``, ``subprotocols`` is a ``str``,
+    ``connection_timeout`` no number or ``compression`` neither a ``bool`` nor a ``PerMessageDeflate``, and
+    ``ValueError`` if ``subprotocols`` or ``allowed_origins`` hold something that no client could match or
+    ``connection_timeout`` is not above 0.
     """
     if isinstance(service, type) and issubclass(service, WebSocketService):
         raise TypeError(f"register an instance, {service.__name__}(...), not the class {service.__name__}")

@@ -51,7 +51,7 @@ class TLSRecords:
         return bool(self._unsent)
 
     def recv_into(self, buffer: memoryview) -> int | None:
-        """Read all there is: a buffer takes what was received and the records left from before."""
+        """Read the records left from before or, without any, those of one receive."""
         if self._closing:
             return self._plain.recv_into(buffer)
         count, tls, incoming, received = 0, self._tls, self._incoming, False

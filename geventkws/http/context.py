@@ -59,7 +59,7 @@ class HTTPContext:
     options: ServerOptions = field(default_factory=ServerOptions)
     on_upgrade: Callable[[HTTPConnection, RequestHead, bytes], bool] = no_services
     """Called for a WebSocket upgrade, with the bytes that arrived behind its head. ``True``: the
-    transport was taken (``connection.stream.detach()``), the connection object is done with it.
+    transport was taken (``connection.take()``), the connection object is done with it.
     ``False``: the application answers. Refuses by ``HTTPError`` or ``HandshakeError``."""
     log_access: Callable[[AccessEntry], None] | None = None
     server_line: bytes = field(init=False)

@@ -247,7 +247,7 @@ cdef class FrameParser:
         return events
 
     cdef int feed_in_place(self, uint8_t* data, Py_ssize_t size, list events) except -1:
-        """Append to ``events`` what the bytes complete; they are unmasked where they are."""
+        """Append to ``events`` what the bytes complete; text is unmasked where it is."""
         cdef Py_ssize_t position = 0, end
         while position < size and not self.done:
             if self.rare is not None:
