@@ -33,6 +33,9 @@ logger = logging.getLogger("geventkws.server")
 READ = 1
 WRITE = 2
 
+COMPRESSED_PIECE = 4 * 1024
+"""Bytes taken in one turn of the hub where messages are compressed: they inflate to 4 MiB at most."""
+
 
 def storage(message: str | bytes) -> int:
     """Return the bytes that a message takes at most: a ``str`` has up to four for a character."""
@@ -63,6 +66,7 @@ class Channel:
         "_receiver",
         "_stuck_since",
         "_transport",
+        "_unread",
         "_watches_output",
         "_working",
         "_writer",
@@ -92,6 +96,7 @@ class Channel:
         self._watches_output = False
         self._receiver: Waiter[None] | None = None
         self._pong: bytes | None = None
+        self._unread: bytearray | None = None
         self._reader: Any = None
         self._writer: Any = None
         self.started_at = self._heard_at = monotonic()
@@ -178,6 +183,8 @@ class Channel:
 
     def _receive(self) -> bool:
         """Take what there is now; return whether there was anything."""
+        if self._unread is not None:
+            return False  # it comes first, and has its turn
         buffer = self._loop.buffer
         try:
             count = self._transport.recv_into(buffer)
@@ -187,12 +194,35 @@ class Channel:
         if count:
             self._heard_at = monotonic()
             self._pinged_at = None
-            self.take(self._endpoint.receive(buffer[:count]))
+            self.feed(buffer[:count])
         elif count is not None:
             self.end_of_stream()
         if self._transport.pending:
             self.cork()
         return bool(count)
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take what was received; where messages are compressed, a piece now and the rest by and by."""
+        piece = len(data) if self._endpoint.deflate is None else COMPRESSED_PIECE
+        if len(data) > piece:
+            self._unread = bytearray(data[piece:])
+        self.take(self._endpoint.receive(data[:piece]))
+        if self._paused_at is None:
+            self._take_rest_soon()
+
+    def _take_rest_soon(self) -> None:
+        if self._unread is not None and self._reader is not None:
+            self._loop.hub.loop.run_callback(self._take_rest)
+
+    def _take_rest(self) -> None:
+        unread, self._unread = self._unread, None
+        if unread is None:
+            return
+        try:
+            self.feed(memoryview(unread))
+            self._loop.flush()
+        except BaseException as error:
+            self.crashed(error)
 
     def take(self, events: Sequence[Event]) -> None:
         """Put messages into the inbox, hand the rest to ``handle``, and go to work."""
@@ -238,6 +268,7 @@ class Channel:
                 self._pinged_at += paused
             self._paused_at = None
             self._start_reader()
+            self._take_rest_soon()
 
     # The service (in a worker)
 
@@ -386,4 +417,5 @@ class Channel:
         if reader is not None:
             reader.stop()
             reader.close()
+        self._unread = None
         self._transport.close()

@@ -148,7 +148,9 @@ class Lifecycle(Channel):
     def _read_first(self, read_ahead: bytes) -> None:
         if self._state is not State.CLOSED:
             self.start_reading()
-        self.take(self._endpoint.receive(read_ahead) if read_ahead else [])
+        if read_ahead:
+            self.feed(read_ahead)
+        self.go_to_work()
 
     # What the peer sent (in the hub)
 

@@ -117,7 +117,7 @@ class Reception:
                     stream.sendall((answer,))
                 finally:
                     stream.close(_LAST_WORD)
-                self._log_access(AccessEntry(peer, None, 503, 0, 0.0))
+                self._log_access(AccessEntry(peer, None, 503, 0))
         except OSError as error:
             logger.debug("%s was turned away and lost: %s", peer, error)
         finally:

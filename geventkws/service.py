@@ -76,10 +76,9 @@ class WebSocketService:
 def check_service(service: object) -> WebSocketService:
     """Return ``service`` if it can serve, so that a mistake shows at registration and not at a handshake.
 
-    Raises ``TypeError`` if it is not an instance of ``WebSocketService``, ``subprotocols`` is a ``str``,
-    ``connection_timeout`` no number or ``compression`` neither a ``bool`` nor a ``PerMessageDeflate``, and
-    ``ValueError`` if ``subprotocols`` or ``allowed_origins`` hold something that no client could match or
-    ``connection_timeout`` is not above 0.
+    Raises ``TypeError`` if it is not an instance of ``WebSocketService`` or an attribute is of another type
+    than it is documented to be, and ``ValueError`` if ``subprotocols`` or ``allowed_origins`` hold something
+    that no client could match, ``connection_timeout`` is not above 0 or ``max_message_size`` is below it.
     """
     if isinstance(service, type) and issubclass(service, WebSocketService):
         raise TypeError(f"register an instance, {service.__name__}(...), not the class {service.__name__}")
@@ -93,6 +92,7 @@ def check_service(service: object) -> WebSocketService:
             raise ValueError(f"{owner}.subprotocols: {subprotocol!r} is no token (RFC 9110, 5.6.2)")
     _check_allowed_origins(owner, service.allowed_origins)
     _check_connection_timeout(owner, service.connection_timeout)
+    _check_max_message_size(owner, service.max_message_size)
     if not isinstance(service.compression, (bool, PerMessageDeflate)):
         raise TypeError(
             f"{owner}.compression must be True, False or a PerMessageDeflate, not {service.compression!r}"
@@ -107,6 +107,13 @@ def _check_connection_timeout(owner: str, timeout: object) -> None:
         raise TypeError(f"{owner}.connection_timeout must be a number of seconds or None, not {timeout!r}")
     if not timeout > 0:
         raise ValueError(f"{owner}.connection_timeout must be greater than 0 (None: never), not {timeout!r}")
+
+
+def _check_max_message_size(owner: str, size: object) -> None:
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"{owner}.max_message_size must be a number of bytes, not {size!r}")
+    if size < 0:
+        raise ValueError(f"{owner}.max_message_size must not be negative, not {size!r}")
 
 
 def _check_allowed_origins(owner: str, allowed: Sequence[str] | str | None) -> None:

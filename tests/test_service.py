@@ -99,6 +99,7 @@ def with_attributes(**attributes):
     [
         {"subprotocols": ["chat", "v2.chat"]},
         {"subprotocols": ("chat",)},
+        {"max_message_size": 0},
         {"allowed_origins": "*"},
         {"allowed_origins": []},
         {"allowed_origins": "https://example.com"},
@@ -124,9 +125,13 @@ def test_attributes_that_can_be_right_are_taken(attributes):
         ({"allowed_origins": ["*"]}, ValueError, r"'\*' is no origin"),
         ({"allowed_origins": ["http://a", "http://b/"]}, ValueError, "'http://b/' is no origin"),
         ({"allowed_origins": ["http://bücher.example"]}, ValueError, "xn--"),
+        ({"max_message_size": None}, TypeError, "Configured.max_message_size must be a number of bytes"),
+        ({"max_message_size": 1e6}, TypeError, "max_message_size must be a number of bytes, not 1000000.0"),
+        ({"max_message_size": True}, TypeError, "max_message_size must be a number of bytes, not True"),
+        ({"max_message_size": -1}, ValueError, "max_message_size must not be negative, not -1"),
     ],
 )
-def test_attributes_that_no_client_could_match_are_refused(attributes, error, text):
+def test_attributes_that_cannot_be_right_are_refused(attributes, error, text):
     with pytest.raises(error, match=text):
         check_service(with_attributes(**attributes))
 

@@ -57,7 +57,7 @@ def secure(response: Response) -> Response:
 def main() -> None:
     """Serve until SIGINT (Ctrl-C) or SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--host", default="", help="the address to listen on (default: all of IPv4)")
+    parser.add_argument("--host", default="", help="the address to listen on (default: all)")
     parser.add_argument(
         "--port",
         type=int,

@@ -42,7 +42,7 @@ def page(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
 def main() -> None:
     """Serve until SIGINT (Ctrl-C) or SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--host", default="", help="the address to listen on (default: all of IPv4)")
+    parser.add_argument("--host", default="", help="the address to listen on (default: all)")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (default: %(default)s)")
     parser.add_argument(
         "--max-message-size",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import sys
 from collections.abc import Iterable
-from time import perf_counter
 
 from gevent import Timeout
 
@@ -138,7 +137,7 @@ class HTTPConnection:
 
     def _answer(self, head: RequestHead) -> _After:
         """Let the application answer, and say how the connection goes on."""
-        begun, options = perf_counter(), self.context.options
+        options = self.context.options
         body = None
         if head.body_length:
             body = RequestBody(head, self._reader, self.stream, options.body_timeout, options.max_body_size)
@@ -150,10 +149,10 @@ class HTTPConnection:
         try:
             self._call(head, body, response)
         except (Exception, Timeout) as error:
-            return self._fail(head, response, error, begun)
+            return self._fail(head, response, error)
         if self.taken:
             return _After.TAKEN
-        self._log(head, response.status, response.bytes_sent, begun)
+        self._log(head, response.status, response.bytes_sent)
         if response.incomplete:
             return _cut_off(response)
         if response.keep_alive and (body is None or body.discard()):
@@ -179,7 +178,7 @@ class HTTPConnection:
             if close is not None:
                 close()
 
-    def _fail(self, head: RequestHead, response: Response, error: BaseException, begun: float) -> _After:
+    def _fail(self, head: RequestHead, response: Response, error: BaseException) -> _After:
         """Answer a request whose application raised, if it is not too late for that."""
         if response.peer_gone:
             logger.debug("%s left while it was answered: %s", self.remote_address, error)
@@ -190,13 +189,13 @@ class HTTPConnection:
         if self.taken:
             return _After.TAKEN
         if response.head_sent:
-            self._log(head, response.status, response.bytes_sent, begun)
+            self._log(head, response.status, response.bytes_sent)
             return _cut_off(response)
         if isinstance(error, RequestBodyError):
-            return self._refuse(head, error.status, error.message, begun=begun)
+            return self._refuse(head, error.status, error.message)
         if isinstance(error, HandshakeError):
-            return self._refuse(head, error.status, error.message, error.headers, begun)
-        return self._refuse(head, 500, "The server failed to answer this request", begun=begun)
+            return self._refuse(head, error.status, error.message, error.headers)
+        return self._refuse(head, 500, "The server failed to answer this request")
 
     def _refuse(
         self,
@@ -204,7 +203,6 @@ class HTTPConnection:
         status: int,
         message: str,
         headers: Iterable[tuple[str, str]] = (),
-        begun: float | None = None,
     ) -> _After:
         """Answer in the application's place."""
         head_only = head is not None and head.method == "HEAD"
@@ -212,14 +210,13 @@ class HTTPConnection:
         answer = plain_response(status, message, headers, head_only=head_only, server=server)
         self.stream.set_deadline(self.context.options.body_timeout)
         self.stream.sendall((answer,))
-        self._log(head, status, len(answer.partition(b"\r\n\r\n")[2]), begun)
+        self._log(head, status, len(answer.partition(b"\r\n\r\n")[2]))
         return _After.LINGER
 
-    def _log(self, head: RequestHead | None, status: int, bytes_sent: int, begun: float | None) -> None:
+    def _log(self, head: RequestHead | None, status: int, bytes_sent: int) -> None:
         log_access = self.context.log_access
         if log_access is not None:
-            duration = 0.0 if begun is None else perf_counter() - begun
-            log_access(AccessEntry(self.remote_address, head, status, bytes_sent, duration))
+            log_access(AccessEntry(self.remote_address, head, status, bytes_sent))
 
 
 def _cut_off(response: Response) -> _After:

@@ -29,8 +29,6 @@ class AccessEntry(NamedTuple):
     status: int
     bytes_sent: int
     """Bytes of the response's body."""
-    duration: float
-    """Seconds from the end of the request's head to the end of the response."""
 
 
 def no_application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

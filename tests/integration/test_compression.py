@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import zlib
+from itertools import pairwise
 
+import gevent
 import pytest
+from gevent.event import Event
 
 from geventkws import PerMessageDeflate, broadcast
 from tests.integration.conftest import Echo, Recorder, Serve
-from tests.raw import TEXT, Frame, RawClient, close_frame, masked
+from tests.raw import PATIENCE, TEXT, Frame, RawClient, close_frame, masked
 
 OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
 RSV1 = 0x40
@@ -109,3 +112,61 @@ def test_a_bomb_is_1009(serve: Serve) -> None:
     other = site.connect("/service", OFFER)
     other.send(close_frame(1000))
     assert other.close_code() == (1000, "")
+
+
+class TestManyBombsAtOnce:
+    """Each is within ``max_message_size``, and what arrives in one read inflates to a hundred times that."""
+
+    COUNT = 100
+    AT_ONCE = 5
+    """As many as fit in a piece, and one that the service has taken."""
+
+    @pytest.fixture
+    def bombs(self) -> bytes:
+        return b"".join(compressed_text(f"{index:<1000000}") for index in range(self.COUNT))
+
+    def test_the_inbox_holds_what_fits_and_all_is_delivered_in_order(
+        self, serve: Serve, bombs: bytes
+    ) -> None:
+        release = Event()
+        received: list[int] = []
+
+        def slow(message: str, connection: object) -> None:
+            release.wait(PATIENCE)
+            received.append(int(message))
+
+        service = Recorder(received=slow)
+        service.compression = True
+        client = serve(service).connect("/service", OFFER)
+        service.expect("connected")
+        client.send(bombs + close_frame(1000))
+        gevent.sleep(0.2)
+        [connection] = service.connections
+        assert 0 < connection.traffic.messages_received <= self.AT_ONCE
+        release.set()
+        assert client.close_code() == (1000, "")
+        assert received == list(range(self.COUNT))
+
+    def test_others_have_their_turn_in_between(self, serve: Serve, bombs: bytes) -> None:
+        received: list[int] = []
+        service = Recorder(received=lambda message, connection: received.append(int(message)))
+        service.compression = True
+        client = serve(service).connect("/service", OFFER)
+        client.send(bombs)
+        seen = [0]
+        with gevent.Timeout(PATIENCE):
+            while seen[-1] < self.COUNT:
+                gevent.sleep(0)
+                seen.append(len(received))
+        assert max(after - before for before, after in pairwise(seen)) <= 2 * self.AT_ONCE
+        assert received == list(range(self.COUNT))
+
+    def test_a_connection_that_ends_forgets_the_rest(self, serve: Serve, bombs: bytes) -> None:
+        service = Recorder(received=lambda message, connection: connection.drop())
+        service.compression = True
+        site = serve(service)
+        client = site.connect("/service", OFFER)
+        client.send(bombs)
+        client.close()
+        site.wait_until_empty()
+        assert [call[0] for call in service.calls.queue] == ["connected", "received", "disconnected"]
