@@ -7,7 +7,6 @@ long message is received where it is to stay. The compiled ``TLSRecords`` is cal
 transport as in ``hotpath``.
 """
 
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.ref cimport Py_REFCNT
 from libc.errno cimport EAGAIN, EINTR, errno
@@ -19,7 +18,8 @@ from geventkws._tlsrecords cimport TLSRecords
 from geventkws.protocol._speedups cimport Endpoint
 
 from geventkws.hotloop import RECEIVE_BUFFER_SIZE
-from geventkws.hotpath import COMPRESSED_PIECE as _COMPRESSED_PIECE
+from geventkws.hotpath import COMPRESSED_READ as _COMPRESSED_READ
+from geventkws.hotpath import compressed_read
 from geventkws.protocol.endpoint import encode_message
 from geventkws.transport import PlainTransport
 from geventkws.workers import DONE as _DONE
@@ -47,7 +47,7 @@ cdef extern from "<sys/uio.h>" nogil:
 
 cdef object DONE = _DONE, LOAN = _LOAN, RETIRE = _RETIRE
 cdef int READ = 1, WRITE = 2
-cdef Py_ssize_t COMPRESSED_PIECE = _COMPRESSED_PIECE
+cdef Py_ssize_t COMPRESSED_READ = _COMPRESSED_READ
 
 cdef enum:
     BINARY = 0x2
@@ -212,7 +212,6 @@ cdef class Channel:
     cdef public object _pinged_at
     cdef public object _paused_at
     cdef public object _pong
-    cdef bytearray _unread
     cdef list _messages
     cdef Py_ssize_t _next
     cdef readonly Py_ssize_t _inbox_size
@@ -280,16 +279,15 @@ cdef class Channel:
 
     cdef Py_ssize_t _receive(self) except -1:
         """Take what there is now; return how many bytes that was."""
-        cdef list events
+        cdef list events = []
         cdef Py_ssize_t count, room = 0
         cdef uint8_t* place
-        if self._unread is not None:
-            return 0  # it comes first, and has its turn
         if self._fd < 0:
             return self._receive_by_transport()
         place = self._endpoint.wanted(&room)
         if place is NULL:
-            count = recv(self._fd, self._loop.data, self._loop.size, 0)
+            room = self._loop.size if self._endpoint.deflate is None else COMPRESSED_READ
+            count = recv(self._fd, self._loop.data, room, 0)
         else:
             count = recv(self._fd, place, room, 0)
         if count < 0:
@@ -301,21 +299,24 @@ cdef class Channel:
             self._heard_at = monotonic()
             self._pinged_at = None
             if place is NULL:
-                self._feed_in_place(self._loop.data, count)
+                self._endpoint.receive_in_place(self._loop.data, count, events)
             else:
-                events = []
                 self._endpoint.received_wanted(count, events)
-                if events:
-                    self.take(events)
+            if events:
+                self.take(events)
         return max(0, count)
 
     cdef Py_ssize_t _receive_by_transport(self) except -1:
+        cdef list events = []
         cdef Py_ssize_t count
+        buffer = self._loop.buffer
+        if self._endpoint.deflate is not None:
+            buffer = buffer[:compressed_read(self._transport)]
         try:
             if isinstance(self._transport, TLSRecords):
-                count = (<TLSRecords>self._transport).read_into(self._loop.buffer)
+                count = (<TLSRecords>self._transport).read_into(buffer)
             else:
-                received = self._transport.recv_into(self._loop.buffer)
+                received = self._transport.recv_into(buffer)
                 count = -1 if received is None else received
         except OSError:
             self.lost()
@@ -323,45 +324,14 @@ cdef class Channel:
         if count > 0:
             self._heard_at = monotonic()
             self._pinged_at = None
-            self._feed_in_place(self._loop.data, count)
+            self._endpoint.receive_in_place(self._loop.data, count, events)
+            if events:
+                self.take(events)
         elif not count:
             self.end_of_stream()
         if self._transport_is_pending():
             self.cork()
         return max(0, count)
-
-    def feed(self, data):
-        """Take what was received; where messages are compressed, a piece now and the rest by and by."""
-        cdef bytearray own = bytearray(data)
-        self._feed_in_place(<uint8_t*>PyByteArray_AS_STRING(own), PyByteArray_GET_SIZE(own))
-
-    cdef int _feed_in_place(self, uint8_t* data, Py_ssize_t size) except -1:
-        cdef list events = []
-        if size > COMPRESSED_PIECE and self._endpoint.deflate is not None:
-            self._unread = PyByteArray_FromStringAndSize(<char*>data + COMPRESSED_PIECE, size - COMPRESSED_PIECE)
-            size = COMPRESSED_PIECE
-        self._endpoint.receive_in_place(data, size, events)
-        if events:
-            self.take(events)
-        if self._paused_at is None:
-            self._take_rest_soon()
-        return 0
-
-    cdef int _take_rest_soon(self) except -1:
-        if self._unread is not None and self._reader is not None:
-            self._loop.hub.loop.run_callback(self._take_rest)
-        return 0
-
-    def _take_rest(self):
-        cdef bytearray unread = self._unread
-        self._unread = None
-        if unread is None:
-            return
-        try:
-            self._feed_in_place(<uint8_t*>PyByteArray_AS_STRING(unread), PyByteArray_GET_SIZE(unread))
-            self._loop.flush()
-        except BaseException as error:
-            self.crashed(error)
 
     cdef bint _transport_is_pending(self) except -1:
         """Tell whether the transport has taken bytes that the socket has not."""
@@ -419,7 +389,6 @@ cdef class Channel:
                 self._pinged_at += paused
             self._paused_at = None
             self._start_reader()
-            self._take_rest_soon()
 
     # The service (in a worker)
 
@@ -599,6 +568,5 @@ cdef class Channel:
         if reader is not None:
             reader.stop()
             reader.close()
-        self._unread = None
         self._fd = -1
         self._transport.close()

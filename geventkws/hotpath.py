@@ -26,6 +26,7 @@ from geventkws.hotloop import HotLoop
 from geventkws.options import ServerOptions
 from geventkws.protocol.endpoint import Broadcast, Endpoint, Message, encode_message
 from geventkws.protocol.messages import Event
+from geventkws.tlsrecords import MAX_CIPHERTEXT
 from geventkws.transport import Transport
 
 logger = logging.getLogger("geventkws.server")
@@ -33,8 +34,11 @@ logger = logging.getLogger("geventkws.server")
 READ = 1
 WRITE = 2
 
-COMPRESSED_PIECE = 4 * 1024
-"""Bytes taken in one turn of the hub where messages are compressed: they inflate to 4 MiB at most."""
+COMPRESSED_READ = 4 * 1024
+"""Bytes read at once where messages are compressed: they inflate to 4 MiB at most, in one turn of the hub.
+
+Over TLS a record is decrypted whole, so that it may be 16 KiB more.
+"""
 
 
 def storage(message: str | bytes) -> int:
@@ -42,6 +46,11 @@ def storage(message: str | bytes) -> int:
     if isinstance(message, bytes) or message.isascii():
         return len(message)
     return 4 * len(message)
+
+
+def compressed_read(transport: Transport) -> int:
+    """Return the size of the buffer to receive into where messages are compressed."""
+    return COMPRESSED_READ + (MAX_CIPHERTEXT if transport.secure else 0)
 
 
 class Channel:
@@ -66,7 +75,6 @@ class Channel:
         "_receiver",
         "_stuck_since",
         "_transport",
-        "_unread",
         "_watches_output",
         "_working",
         "_writer",
@@ -96,7 +104,6 @@ class Channel:
         self._watches_output = False
         self._receiver: Waiter[None] | None = None
         self._pong: bytes | None = None
-        self._unread: bytearray | None = None
         self._reader: Any = None
         self._writer: Any = None
         self.started_at = self._heard_at = monotonic()
@@ -183,9 +190,9 @@ class Channel:
 
     def _receive(self) -> bool:
         """Take what there is now; return whether there was anything."""
-        if self._unread is not None:
-            return False  # it comes first, and has its turn
         buffer = self._loop.buffer
+        if self._endpoint.deflate is not None:
+            buffer = buffer[: compressed_read(self._transport)]
         try:
             count = self._transport.recv_into(buffer)
         except OSError:
@@ -194,35 +201,12 @@ class Channel:
         if count:
             self._heard_at = monotonic()
             self._pinged_at = None
-            self.feed(buffer[:count])
+            self.take(self._endpoint.receive(buffer[:count]))
         elif count is not None:
             self.end_of_stream()
         if self._transport.pending:
             self.cork()
         return bool(count)
-
-    def feed(self, data: bytes | memoryview) -> None:
-        """Take what was received; where messages are compressed, a piece now and the rest by and by."""
-        piece = len(data) if self._endpoint.deflate is None else COMPRESSED_PIECE
-        if len(data) > piece:
-            self._unread = bytearray(data[piece:])
-        self.take(self._endpoint.receive(data[:piece]))
-        if self._paused_at is None:
-            self._take_rest_soon()
-
-    def _take_rest_soon(self) -> None:
-        if self._unread is not None and self._reader is not None:
-            self._loop.hub.loop.run_callback(self._take_rest)
-
-    def _take_rest(self) -> None:
-        unread, self._unread = self._unread, None
-        if unread is None:
-            return
-        try:
-            self.feed(memoryview(unread))
-            self._loop.flush()
-        except BaseException as error:
-            self.crashed(error)
 
     def take(self, events: Sequence[Event]) -> None:
         """Put messages into the inbox, hand the rest to ``handle``, and go to work."""
@@ -268,7 +252,6 @@ class Channel:
                 self._pinged_at += paused
             self._paused_at = None
             self._start_reader()
-            self._take_rest_soon()
 
     # The service (in a worker)
 
@@ -417,5 +400,4 @@ class Channel:
         if reader is not None:
             reader.stop()
             reader.close()
-        self._unread = None
         self._transport.close()

@@ -27,6 +27,7 @@ from gevent.event import Event as Signal
 
 from geventkws.backend import Channel, Endpoint
 from geventkws.frameloop import FrameLoop
+from geventkws.hotloop import RECEIVE_BUFFER_SIZE
 from geventkws.options import ServerOptions
 from geventkws.protocol.close import Close
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
@@ -148,9 +149,7 @@ class Lifecycle(Channel):
     def _read_first(self, read_ahead: bytes) -> None:
         if self._state is not State.CLOSED:
             self.start_reading()
-        if read_ahead:
-            self.feed(read_ahead)
-        self.go_to_work()
+        self.take(self._endpoint.receive(read_ahead) if read_ahead else [])
 
     # What the peer sent (in the hub)
 
@@ -333,8 +332,7 @@ class Lifecycle(Channel):
             self.conclude()
             return
         self.flush()
-        if self._reader is not None:
-            self()
+        self._receive_what_came_in_time()
         if self._state is not state:
             return
         end_of_patience = self._stuck_since + self._host.options.close_timeout
@@ -342,6 +340,14 @@ class Lifecycle(Channel):
             self._deadline = end_of_patience  # what was sent is still on its way
         else:
             self.lost()
+
+    def _receive_what_came_in_time(self) -> None:
+        """Receive what is there now, up to a limit: a peer that sends on and on wins no time by it."""
+        endpoint, received = self._endpoint, -1
+        limit = endpoint.bytes_received + RECEIVE_BUFFER_SIZE
+        while self._reader is not None and received < endpoint.bytes_received < limit:
+            received = endpoint.bytes_received
+            self()
 
     def _check_for_life(self, now: float, half: float) -> None:
         """Ping a peer that has been silent for ``half`` seconds; it is lost after as many again."""

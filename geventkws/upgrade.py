@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from geventkws.connection import NO_PARAMETERS, WebSocketConnection
+from geventkws.hotpath import COMPRESSED_READ
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.head import RequestHead
@@ -84,6 +85,10 @@ def accept(
     if host.stopping:
         raise HandshakeError(503, "The server is shutting down")
     acceptance = negotiate(head.method, head.version, Headers(head.headers), service)
+    if acceptance.compression is not None and len(read_ahead) > COMPRESSED_READ:
+        # RFC 6455, 4.1: "the client MUST wait for a response from the server before sending any
+        # further data". It may inflate to more than is taken in one turn.
+        raise HandshakeError(400, "The client must wait for the answer to its upgrade request")
     build_environ = host.build_environ
     extra = http.stream.transport.environ()
     if http.scheme is not None:

@@ -13,6 +13,7 @@ from gevent.queue import Queue
 
 from geventkws import ServiceRegistry, WebSocketConnection, WebSocketServer, WebSocketService
 from geventkws.options import ServerOptions
+from geventkws.protocol.deflate import Deflate
 from geventkws.transport import PlainTransport
 from tests.raw import PATIENCE, RawClient
 
@@ -107,14 +108,16 @@ def serve() -> Iterator[Serve]:
         assert not site.server.websockets
 
 
-def connection_on(ours: socket.socket, service: WebSocketService, **options: Any) -> WebSocketConnection:
+def connection_on(
+    ours: socket.socket, service: WebSocketService, deflate: Deflate | None = None, **options: Any
+) -> WebSocketConnection:
     """Return the connection of one end of a socket pair, open, for tests of what happens in which turn."""
     host: Any = SimpleNamespace(
         options=ServerOptions(**options), websocket_closed=lambda connection, reason: None
     )
     request: Any = SimpleNamespace(path="/")
     connection = WebSocketConnection(
-        PlainTransport(ours.detach()), host=host, service=service, request=request
+        PlainTransport(ours.detach()), host=host, service=service, request=request, deflate=deflate
     )
     connection.begin_soon(b"")
     gevent.sleep(0.01)
