@@ -17,9 +17,8 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from geventkws._tlsrecords cimport TLSRecords
 from geventkws.protocol._speedups cimport Endpoint
 
-from geventkws.hotloop import RECEIVE_BUFFER_SIZE
-from geventkws.hotpath import COMPRESSED_READ as _COMPRESSED_READ
-from geventkws.hotpath import compressed_read
+from geventkws.hotloop import COMPRESSED_READ as _COMPRESSED_READ
+from geventkws.hotloop import RECEIVE_BUFFER_SIZE, compressed_read
 from geventkws.protocol.endpoint import encode_message
 from geventkws.transport import PlainTransport
 from geventkws.workers import DONE as _DONE

@@ -13,12 +13,25 @@ from typing import Protocol
 from gevent import monkey
 from gevent.hub import Hub, Waiter
 
+from geventkws.tlsrecords import MAX_CIPHERTEXT
+from geventkws.transport import Transport
 from geventkws.workers import DONE, LOAN, RETIRE, Borrower, Idler, Worker
 
 RECEIVE_BUFFER_SIZE = 256 * 1024
 """Bytes of the one buffer that all connections of a hub receive into."""
 
+COMPRESSED_READ = 4 * 1024
+"""Bytes read at once where messages are compressed: they inflate to 4 MiB at most, in one turn of the hub.
+
+Over TLS a record is decrypted whole, so that it may be 16 KiB more.
+"""
+
 get_thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
+
+
+def compressed_read(transport: Transport) -> int:
+    """Return the size of the buffer to receive into where messages are compressed."""
+    return COMPRESSED_READ + (MAX_CIPHERTEXT if transport.secure else 0)
 
 
 class Corked(Protocol):

@@ -22,11 +22,10 @@ from typing import Any
 
 from gevent.hub import Waiter
 
-from geventkws.hotloop import HotLoop
+from geventkws.hotloop import HotLoop, compressed_read
 from geventkws.options import ServerOptions
 from geventkws.protocol.endpoint import Broadcast, Endpoint, Message, encode_message
 from geventkws.protocol.messages import Event
-from geventkws.tlsrecords import MAX_CIPHERTEXT
 from geventkws.transport import Transport
 
 logger = logging.getLogger("geventkws.server")
@@ -34,23 +33,12 @@ logger = logging.getLogger("geventkws.server")
 READ = 1
 WRITE = 2
 
-COMPRESSED_READ = 4 * 1024
-"""Bytes read at once where messages are compressed: they inflate to 4 MiB at most, in one turn of the hub.
-
-Over TLS a record is decrypted whole, so that it may be 16 KiB more.
-"""
-
 
 def storage(message: str | bytes) -> int:
     """Return the bytes that a message takes at most: a ``str`` has up to four for a character."""
     if isinstance(message, bytes) or message.isascii():
         return len(message)
     return 4 * len(message)
-
-
-def compressed_read(transport: Transport) -> int:
-    """Return the size of the buffer to receive into where messages are compressed."""
-    return COMPRESSED_READ + (MAX_CIPHERTEXT if transport.secure else 0)
 
 
 class Channel:

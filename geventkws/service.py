@@ -78,7 +78,7 @@ def check_service(service: object) -> WebSocketService:
 
     Raises ``TypeError`` if it is not an instance of ``WebSocketService`` or an attribute is of another type
     than it is documented to be, and ``ValueError`` if ``subprotocols`` or ``allowed_origins`` hold something
-    that no client could match, ``connection_timeout`` is not above 0 or ``max_message_size`` is below it.
+    that no client could match, ``connection_timeout`` is not above 0 or ``max_message_size`` is negative.
     """
     if isinstance(service, type) and issubclass(service, WebSocketService):
         raise TypeError(f"register an instance, {service.__name__}(...), not the class {service.__name__}")

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from geventkws.connection import NO_PARAMETERS, WebSocketConnection
-from geventkws.hotpath import COMPRESSED_READ
+from geventkws.hotloop import COMPRESSED_READ
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.head import RequestHead

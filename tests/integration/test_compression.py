@@ -124,7 +124,7 @@ class TestManyBombsAtOnce:
 
     COUNT = 100
     AT_ONCE = 5
-    """As many as fit in a piece, and one that the service has taken."""
+    """As many as one read may hold, whole or in part."""
 
     @pytest.fixture
     def bombs(self) -> bytes:

@@ -13,10 +13,10 @@ import pytest
 import requests
 from gevent.event import Event
 
-from tests.integration.conftest import Serve
+from tests.integration.conftest import Echo, Serve
 from tests.integration.framework_apps import EVENTS, FILE_SIZE, FRAMEWORKS, plain
 from tests.programs import Program
-from tests.raw import PATIENCE, RawClient
+from tests.raw import PATIENCE, TEXT, Frame, RawClient, masked
 
 MIB = 1024 * 1024
 UPLOAD = 200 * MIB
@@ -88,6 +88,25 @@ def test_flask_takes_a_form_that_comes_in_chunks(serve: Serve, tmp_path: Path) -
         timeout=PATIENCE,
     )
     assert answer.json() == {"name": "Ann", "size": 2 * MIB}
+
+
+def test_a_view_of_flask_decides_on_an_upgrade(serve: Serve) -> None:
+    from flask import Flask, request
+
+    app, echo = Flask("rooms"), Echo()
+
+    @app.route("/rooms/<name>", websocket=True)
+    def room(name: str) -> Any:
+        if name != "known":
+            return "no such room", 404
+        request.environ["geventkws.upgrade"](echo)
+        return ""
+
+    site = serve(application=app, application_upgrades=True)
+    client = site.connect("/rooms/known")
+    client.send(masked(TEXT, "hello"))
+    assert client.frame() == Frame(TEXT, b"hello")
+    assert site.connect("/rooms/other").head.startswith("HTTP/1.1 404 ")
 
 
 def check_stream(site: Site) -> None:
