@@ -2,8 +2,7 @@
 
 from geventkws.backend import BACKEND
 from geventkws.broadcast import broadcast
-from geventkws.connection import WebSocketConnection
-from geventkws.lifecycle import ConnectionClosed
+from geventkws.connection import ConnectionClosed, WebSocketConnection
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.protocol.handshake import HandshakeError

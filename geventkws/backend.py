@@ -9,14 +9,15 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__all__ = ["BACKEND", "Channel", "Endpoint", "HotLoop", "TLSRecords"]
+__all__ = ["BACKEND", "Channel", "Conversation", "Endpoint", "HotLoop", "TLSRecords"]
 
 BACKEND: str
 """``"compiled"`` or ``"pure"``."""
 
 if TYPE_CHECKING:
+    from geventkws.channel import Channel
+    from geventkws.conversation import Conversation
     from geventkws.hotloop import HotLoop
-    from geventkws.hotpath import Channel
     from geventkws.protocol.endpoint import Endpoint
     from geventkws.tlsrecords import TLSRecords
 else:
@@ -25,13 +26,14 @@ else:
             raise ImportError("GEVENTKWS_PURE=1")
         # By name: static checks know nothing of compiled modules.
         _hotpath = import_module("geventkws._hotpath")
-        Channel, HotLoop = _hotpath.Channel, _hotpath.HotLoop
+        Channel, Conversation, HotLoop = _hotpath.Channel, _hotpath.Conversation, _hotpath.HotLoop
         Endpoint = import_module("geventkws.protocol._speedups").Endpoint
         TLSRecords = import_module("geventkws._tlsrecords").TLSRecords
         BACKEND = "compiled"
     except ImportError:
+        from geventkws.channel import Channel
+        from geventkws.conversation import Conversation
         from geventkws.hotloop import HotLoop
-        from geventkws.hotpath import Channel
         from geventkws.protocol.endpoint import Endpoint
         from geventkws.tlsrecords import TLSRecords
 

@@ -25,5 +25,5 @@ def broadcast(
     taken = 0
     # A list of its own: sending may end a connection, and services then change what they iterate over.
     for connection in list(connections):
-        taken += connection.send_broadcast(encoded)
+        taken += connection._send_broadcast(encoded)
     return taken

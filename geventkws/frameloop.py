@@ -3,7 +3,7 @@
 A connection holds a greenlet only while its service has something to do: the hub lends it one
 (``lend``), the idle worker or a new one, and takes it back. Frames that are sent meanwhile, to
 whatever connection, wait (``cork``) and leave in one ``send`` per connection (``flush``). This is done
-for every message, in ``hotpath``; here is what is asked for less often.
+for every message, in ``hotloop``; here is what is asked for less often.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ To give back what each long message took, and to have it mapped anew for the nex
 
 
 class FrameLoop(HotLoop):
-    """One hub's worker, shared receive buffer, corked connections and calls from other threads."""
+    """One hub's worker, receive buffer, corked connections, ready queue and calls from other threads."""
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)

@@ -1,6 +1,11 @@
-"""What the connections of a hub share for every message, in readable Python: a worker, a buffer, corking.
+"""What the connections of a hub share, in readable Python: a worker, a buffer, corking, and whose turn it is.
 
-``_hotpath.pyx`` is the compiled twin of this module and ``hotpath``.
+No connection may hold up another. What a connection does in the hub is a *turn*, which ends after ``TURN``
+seconds: whatever is left of its input waits in memory, and the connection in the ready queue. Between two
+polls of the event loop, the turns of all connections together take one ``SLICE``. So the wait of everybody
+else is bounded, however many connections have more to do than that.
+
+``_hotpath.pyx`` is the compiled twin of this module, ``channel`` and ``conversation``.
 """
 
 from __future__ import annotations
@@ -8,41 +13,48 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from time import monotonic
+from typing import Any, Protocol
 
-from gevent import monkey
+from gevent import getcurrent, monkey
 from gevent.hub import Hub, Waiter
 
-from geventkws.tlsrecords import MAX_CIPHERTEXT
-from geventkws.transport import Transport
 from geventkws.workers import DONE, LOAN, RETIRE, Borrower, Idler, Worker
 
 RECEIVE_BUFFER_SIZE = 256 * 1024
 """Bytes of the one buffer that all connections of a hub receive into."""
 
-COMPRESSED_READ = 4 * 1024
-"""Bytes read at once where messages are compressed: they inflate to 4 MiB at most, in one turn of the hub.
+CROWDED_READ = 16 * 1024
+"""Bytes that one connection receives at once while ``CROWD`` others wait: what it does not get to is kept."""
 
-Over TLS a record is decrypted whole, so that it may be 16 KiB more.
-"""
+CROWD = 16
+
+TURN = 0.000_5
+"""Seconds after which a connection lets others have their turn. The clock is looked at after every call of
+the application and every few dozen frames, requests or chunks."""
+
+SLICE = 0.005
+"""Seconds that all turns between two polls take together."""
 
 get_thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
 
 
-def compressed_read(transport: Transport) -> int:
-    """Return the size of the buffer to receive into where messages are compressed."""
-    return COMPRESSED_READ + (MAX_CIPHERTEXT if transport.secure else 0)
-
-
 class Corked(Protocol):
-    """Who has frames that wait."""
+    """Who has bytes that wait."""
 
     def flush(self) -> None:
         """Offer what waits to be sent to the socket. Never raises."""
 
 
+class Queued(Protocol):
+    """Who waits for its turn."""
+
+    def proceed(self) -> None:
+        """Go on, until ``turn_is_over``. Never raises."""
+
+
 class HotLoop:
-    """One hub's idle worker, shared receive buffer and corked connections."""
+    """One hub's idle worker, shared receive buffer, corked connections and ready queue."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
@@ -52,15 +64,86 @@ class HotLoop:
         """Whether the event loop no longer watches a descriptor on which it has seen an error."""
         self.corking = False
         """Whether somebody will flush when the running batch ends or blocks."""
+        self.now = monotonic()
+        """When the running turn began."""
         # One is enough: only a worker that never left the hub waiting for it comes back.
         self._idle: Worker | None = None
         self._corked: deque[Corked] = deque()
         self._flush_is_due = False
         self._references = 0
+        # Those with news go first: whoever asks for little does not wait for those who ask for much.
+        self._fresh: deque[Queued] = deque()
+        self._waiting: deque[Queued] = deque()
+        self._turn_ends = 0.0
+        self._spent = 0.0
+        # An ``async`` watcher is called once a poll, which a callback of the loop is not.
+        self._poll: Any = hub.loop.async_(ref=False)
+        self._poll.start(self._grant)
 
     def is_foreign_thread(self) -> bool:
-        """Tell whether the caller runs in another thread than this loop's hub."""
+        """Return whether the caller runs in another thread than this loop's hub."""
         return get_thread_id() != self.thread_id
+
+    # Turns
+
+    def begin_turn(self) -> bool:
+        """Begin the turn of a connection that has news; ``False`` if it has to queue for it. In the hub."""
+        self.now = now = monotonic()
+        if self._spent >= SLICE:
+            return False
+        self._turn_ends = now + TURN
+        return True
+
+    def end_turn(self) -> None:
+        """End what ``begin_turn`` began."""
+        self._spent += monotonic() - self.now
+
+    def turn_is_over(self) -> bool:
+        """Return whether whoever runs has to let others have their turn."""
+        return monotonic() >= self._turn_ends
+
+    def queue(self, queued: Queued, fresh: bool = False) -> None:
+        """Let ``queued`` proceed when it is its turn, before all others if it has news (``fresh``)."""
+        if not (self._fresh or self._waiting):
+            self._poll.send()
+        (self._fresh if fresh else self._waiting).append(queued)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether many connections wait for their turn, so that each should keep little in memory."""
+        return len(self._waiting) >= CROWD
+
+    def wait_for_turn(self) -> None:
+        """Let others have their turn, and return when it is the caller's again. In a greenlet."""
+        parked = _Parked(self, Waiter(self.hub))
+        self.queue(parked)
+        parked.waiter.get()
+
+    def take_turn(self) -> None:
+        """Wait for a turn if the running one is over; do nothing in the hub, which cannot wait."""
+        if monotonic() >= self._turn_ends and getcurrent() is not self.hub:
+            self.wait_for_turn()
+
+    def _grant(self) -> None:
+        """Grant turns for one slice of time."""
+        self._spent = 0.0
+        self.now = now = monotonic()
+        end = now + SLICE
+        # One of those that have long waited has its turn in any case.
+        self._grant_one(self._waiting)
+        while (self._fresh or self._waiting) and monotonic() < end:
+            self._grant_one(self._fresh or self._waiting)
+        self.flush()
+        if self._fresh or self._waiting:
+            self._poll.send()
+
+    def _grant_one(self, queue: deque[Queued]) -> None:
+        if queue:
+            self.now = monotonic()
+            self._turn_ends = self.now + TURN
+            queue.popleft().proceed()
+
+    # Workers
 
     def lend(self, borrower: Borrower) -> None:
         """Let ``borrower`` work in a greenlet; return when it is done or has blocked. In the hub."""
@@ -74,6 +157,8 @@ class HotLoop:
             self.corking = corking
         if result is not DONE:
             worker.away = True
+            if not worker.dead:
+                borrower._blocked(worker)
         elif self._is_reusable(worker, references):
             if worker.gr_context is not None:
                 worker.gr_context = None
@@ -86,7 +171,7 @@ class HotLoop:
         return Worker(parent=self.hub) if worker is None or worker.dead else worker
 
     def _is_reusable(self, worker: Worker, references: int) -> bool:
-        """Tell whether nothing of the batch clings to ``worker``, which never left during it.
+        """Return whether nothing of the batch clings to ``worker``, which never left during it.
 
         A ``gevent.local`` shows in its ``__dict__``; a pending ``Timeout``, a scheduled ``kill``
         or a link hold a reference.
@@ -108,6 +193,8 @@ class HotLoop:
         finally:
             self.corking = corking
 
+    # Corking
+
     def cork(self, corked: Corked) -> None:
         """Flush ``corked`` when the running batch ends or blocks, or else in the hub's next turn."""
         self._corked.append(corked)
@@ -128,6 +215,17 @@ class HotLoop:
     def _flush_when_due(self) -> None:
         self._flush_is_due = False
         self.flush()
+
+
+class _Parked:
+    """A greenlet that waits for its turn."""
+
+    def __init__(self, loop: HotLoop, waiter: Waiter[None]) -> None:
+        self.waiter = waiter
+        self._loop = loop
+
+    def proceed(self) -> None:
+        self._loop.resume(self.waiter)
 
 
 def _run_batch(worker: Worker, borrower: Borrower) -> tuple[object, int]:

@@ -1,24 +1,21 @@
-"""What a connection goes through before its first request: the PROXY header, the limits, TLS."""
+"""Where a server's connections come in: counted, introduced, and handed to HTTP; or turned away."""
 
 from __future__ import annotations
 
-import logging
 import ssl
 from collections.abc import Callable
 
 from geventkws.admission import Admission
-from geventkws.http.context import AccessEntry
+from geventkws.arrival import Arrival
+from geventkws.backend import Channel
+from geventkws.connections import Connections
+from geventkws.farewell import Farewell
+from geventkws.http.connection import HTTPConnection
+from geventkws.http.context import AccessEntry, HTTPContext
 from geventkws.http.environ import Address
-from geventkws.http.fields import server_line
 from geventkws.http.forwarded import TrustedProxies
-from geventkws.http.proxy_protocol import ProxyProtocolError, receive
 from geventkws.http.response import plain_response
 from geventkws.options import ServerOptions
-from geventkws.stream import Stream
-from geventkws.tls import TLSTransport, handshake
-from geventkws.transport import PlainTransport
-
-logger = logging.getLogger("geventkws.server")
 
 RETRY_AFTER = 10
 """Seconds after which a client that was turned away may come back."""
@@ -37,88 +34,75 @@ class Reception:
         self,
         options: ServerOptions,
         ssl_context: ssl.SSLContext | None,
+        connections: Connections,
+        http: HTTPContext,
         log_access: Callable[[AccessEntry], None],
+        on_gone: Callable[[], None],
     ) -> None:
-        self._options = options
+        """``on_gone`` is called after each connection that is over."""
+        self.options = options
         self.ssl_context = ssl_context
         """With which the next handshake begins; ``None`` for plain connections."""
+        self.proxies = TrustedProxies(options.trusted_proxies)
+        self._connections = connections
+        self._http = http
         self._log_access = log_access
-        self._proxies = TrustedProxies(options.trusted_proxies)
+        self._on_gone = on_gone
         self._admission = Admission(
-            options.max_connections, options.max_connections_per_address, self._proxies
+            options.max_connections, options.max_connections_per_address, self.proxies
         )
         self._turned_away = 0
-        self.leave = self._admission.leave
-        """To be called with the peer of each connection that was taken in, when it is over."""
 
-    def take_in(self, stream: Stream, plain: PlainTransport, peer: Address) -> Address | None:
-        """Make a new connection ready for its first request; return its peer, whom a PROXY header may tell.
+    def take_in(self, channel: Channel, peer: Address) -> None:
+        """Begin with a new connection. In the hub."""
+        self._connections.peers[channel] = None
+        if self.options.proxy_protocol or self.ssl_context is not None:
+            Arrival(self, channel, peer)
+        elif self.admit(channel, peer):
+            self.begin(channel, peer)
+        elif self.is_overrun:
+            channel.release()
+            self.forget(channel)
+        else:
+            self.turn_away(channel, peer)
+        if channel.is_open:
+            channel.start_reading()
 
-        ``None`` if it is refused, and closed: it is no client's, or one too many.
-        """
-        try:
-            if self._options.proxy_protocol:
-                peer = self._proxied(stream, peer)
-            admitted = self._admission.admit(peer)
-            if not admitted and self._turned_away >= MAX_TURNED_AWAY:
-                stream.close()
-                return None
-        except OSError as error:
-            logger.debug("The connection of %s is refused: %s", peer, error)
-            stream.close()
-            return None
-        except BaseException:
-            stream.close()
-            raise
-        if not admitted:
-            self._turn_away(stream, plain, peer)
-            return None
-        if not self._secure(stream, plain, peer):
-            self.leave(peer)
-            return None
-        return peer
+    def admit(self, channel: Channel, peer: Address) -> bool:
+        """Count the connection; ``False`` if it is one too many."""
+        admitted = self._admission.admit(peer)
+        if admitted:
+            self._connections.peers[channel] = peer
+        return admitted
 
-    def _proxied(self, stream: Stream, peer: Address) -> Address:
-        if self._options.trusted_proxies and not self._proxies.trusts(peer):
-            raise ProxyProtocolError("it does not come from a trusted proxy")
-        stream.set_deadline(self._options.head_timeout)
-        return receive(stream) or peer
+    def begin(self, channel: Channel, peer: Address) -> None:
+        """Let a connection that was admitted speak HTTP."""
+        HTTPConnection(channel, self._http, peer)
 
-    def _secure(self, stream: Stream, plain: PlainTransport, peer: Address) -> bool:
-        """Complete the TLS handshake, if there is to be one, or close the connection; tell which."""
-        if self.ssl_context is None:
-            return True
-        try:
-            stream.transport = transport = TLSTransport(plain, self.ssl_context)
-            handshake(stream, transport, self._options.handshake_timeout)
-        except OSError as error:
-            logger.debug("The TLS handshake of %s failed: %s", peer, error)
-            # Only a peer that has asked for something gets an answer that a reset must not destroy.
-            stream.close(None if isinstance(error, TimeoutError) else self._options.close_timeout)
-            return False
-        except BaseException:
-            stream.close()
-            raise
-        return True
+    @property
+    def is_overrun(self) -> bool:
+        """Whether no further connection is told that it is one too many."""
+        return self._turned_away >= MAX_TURNED_AWAY
 
-    def _turn_away(self, stream: Stream, plain: PlainTransport, peer: Address) -> None:
+    def turn_away(self, channel: Channel, peer: Address) -> None:
         """Tell a client that there are too many."""
         self._turned_away += 1
-        try:
-            if self._secure(stream, plain, peer):
-                answer = plain_response(
-                    503,
-                    "There are too many connections",
-                    [("Retry-After", str(RETRY_AFTER))],
-                    server=server_line(self._options.server_header),
-                )
-                stream.set_deadline(_LAST_WORD)
-                try:
-                    stream.sendall((answer,))
-                finally:
-                    stream.close(_LAST_WORD)
-                self._log_access(AccessEntry(peer, None, 503, 0))
-        except OSError as error:
-            logger.debug("%s was turned away and lost: %s", peer, error)
-        finally:
-            self._turned_away -= 1
+        answer = plain_response(
+            503,
+            "There are too many connections",
+            [("Retry-After", str(RETRY_AFTER))],
+            server=self._http.server_line,
+        )
+        self._log_access(AccessEntry(peer, None, 503, 0))
+        Farewell(channel, _LAST_WORD, self._forget_turned_away, answer)
+
+    def _forget_turned_away(self, channel: Channel) -> None:
+        self._turned_away -= 1
+        self.forget(channel)
+
+    def forget(self, channel: Channel) -> None:
+        """Take a connection that is over out of the table and the count."""
+        peer = self._connections.peers.pop(channel, None)
+        if peer is not None:
+            self._admission.leave(peer)
+        self._on_gone()

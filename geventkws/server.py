@@ -6,18 +6,21 @@ import logging
 import os
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
 from typing import Any
 
-from gevent import Greenlet, get_hub, getcurrent, kill, monkey
+from gevent import Greenlet, get_hub, getcurrent, monkey
 from gevent.event import Event as Signal
 from gevent.server import StreamServer
 
 from geventkws.access_log import log_request, log_websocket
 from geventkws.access_log import logger as access_logger
+from geventkws.backend import Channel
 from geventkws.connection import WebSocketConnection
+from geventkws.connections import Connections
 from geventkws.frameloop import FrameLoop
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.context import Application, HTTPContext, no_application
@@ -29,8 +32,6 @@ from geventkws.reception import Reception
 from geventkws.registry import ServiceRegistry, WebSocket
 from geventkws.request import RemoteAddress, Request
 from geventkws.sni import CertificateFiles
-from geventkws.stream import Stream
-from geventkws.sweep import Sweep
 from geventkws.tls import check_context
 from geventkws.transport import PlainTransport
 from geventkws.upgrade import build_environ, upgrade
@@ -39,6 +40,12 @@ logger = logging.getLogger("geventkws.server")
 
 LAST_MOMENT = 1.0
 """Seconds that ``stop`` gives the callbacks of those that it has dropped."""
+
+FAREWELL_LIMIT = 1.0
+"""Seconds that ``stop`` then gives the peers to take the last bytes and to close."""
+
+LONGEST_LOOK = 0.05
+"""Seconds after which ``stop`` looks again whether everybody has been told."""
 
 _UNPATCHED = """\
 The standard library's sockets are not patched for gevent: whatever blocks in a callback or in the \
@@ -99,20 +106,24 @@ class WebSocketServer(StreamServer):
             self._certificates = CertificateFiles(certfile, keyfile, certificates)
             ssl_context = self._certificates.load()
         self.ssl_context = None if ssl_context is None else check_context(ssl_context)
-        self._sweep: Sweep
+        self._connections: Connections
         self._socket_file: SocketFile | None = None
-        spawn = _spawn_worker if spawn == "default" else spawn
+        self._borrows = spawn == "default"
+        self._waiting: deque[HTTPConnection] = deque()
+        self._awaits_room = False
         super().__init__(listener, backlog=backlog, spawn=spawn)
 
     @property
     def websockets(self) -> frozenset[WebSocketConnection]:
         """The WebSocket connections that are not over yet, a copy."""
-        return frozenset(self._sweep.websockets) if hasattr(self, "_sweep") else frozenset()
+        return frozenset(self._connections.websockets) if hasattr(self, "_connections") else frozenset()
 
     @property
     def http_connections(self) -> int:
         """How many connections speak HTTP now."""
-        return len(self._sweep.streams) if hasattr(self, "_sweep") else 0
+        if not hasattr(self, "_connections"):
+            return 0
+        return len(self._connections.peers) - len(self._connections.websockets)
 
     def reload_certificates(self) -> None:
         """Read the files of ``certfile``, ``keyfile`` and ``certificates`` again, for connections to come.
@@ -161,7 +172,7 @@ class WebSocketServer(StreamServer):
     def start(self) -> None:
         """Start accepting connections; returns at once. Raises ``OSError`` if the address cannot be had."""
         self.init_socket()
-        self._sweep = Sweep(FrameLoop.current())
+        self._connections = Connections(FrameLoop.current())
         for limit in (
             self.options.handshake_timeout,
             self.options.head_timeout,
@@ -170,21 +181,26 @@ class WebSocketServer(StreamServer):
             self.options.send_timeout,
             self.options.close_timeout,
         ):
-            self._sweep.watch(limit)
-        self._sweep.start()
+            self._connections.watch(limit)
+        self._connections.start_clock()
         self._changed = Signal()
         builder = EnvironBuilder(
             self.server_host or "", self.server_port or "", secure=self.ssl_context is not None
         )
         self.build_environ: Callable[[Request], dict[str, Any]] = partial(build_environ, builder)
-        self._reception = Reception(self.options, self.ssl_context, log_request)
-        self._http = HTTPContext(
+        http = HTTPContext(
             environ=builder,
             application=self.application or no_application,
             options=self.options,
             on_upgrade=partial(upgrade, self),
             log_access=log_request,
         )
+        if not self._borrows:
+            http.start = self._start_request
+        self._reception = Reception(
+            self.options, self.ssl_context, self._connections, http, log_request, self._connection_gone
+        )
+        http.on_over = self._reception.forget
         super().start()
         if not monkey.is_module_patched("socket"):
             _warn_unpatched()
@@ -210,16 +226,20 @@ class WebSocketServer(StreamServer):
             Greenlet.spawn(self.stop, timeout)
             return
         self.close()
-        if hasattr(self, "_sweep"):
+        if hasattr(self, "_connections"):
             self._set_end(timeout)
-            if not self._wait_until_all_is_over():
+            if not self._wait_until(self._nobody_is_busy):
                 self._drop_all()
-            self._sweep.stop()
+            self._end = monotonic() + FAREWELL_LIMIT
+            self._wait_until(lambda: not self._others(list(self._connections.peers)))
+            for channel in self._others(list(self._connections.peers)):
+                channel.owner._abandon()
+            self._connections.stop_clock()
         super().stop(timeout=0)
         logger.info("Stopped")
 
     def _set_end(self, timeout: float | None) -> None:
-        """Say good-bye to all, if that is still to do, and note until when they may take leave."""
+        """Say good-bye to all, if that is still to do, and set until when they may take leave."""
         if not self.stopping:
             self.stopping = True
             self._end = monotonic() + (self.stop_timeout if timeout is None else timeout)
@@ -232,35 +252,36 @@ class WebSocketServer(StreamServer):
             self._changed.set()
 
     def _say_goodbye(self, said: Signal) -> None:
-        for stream in list(self._sweep.streams):
-            stream.hurry()
-        for connection in self.websockets:
-            connection.close(WebSocketCloseReasonCode.GOING_AWAY)
+        for channel in list(self._connections.peers):
+            channel.owner._hurry()
         said.set()
 
-    def _wait_until_all_is_over(self) -> bool:
-        """Wait until no connection is left, but for that of the calling greenlet; tell whether it is so."""
-        while self._sweep.websockets or self._others():
+    def _wait_until(self, is_so: Callable[[], bool]) -> bool:
+        """Wait until ``is_so()``, at most until the end of ``stop``; return whether it is."""
+        while not is_so():
             left = self._end - monotonic()
             if left <= 0:
                 return False
             self._changed.clear()
-            self._changed.wait(max(left, 0.001))  # libuv knows no shorter times, and may wake us early
+            # Not only a connection that goes is a change: so is a service that has been told.
+            self._changed.wait(min(max(left, 0.001), LONGEST_LOOK))  # libuv knows no shorter times
         return True
 
-    def _others(self) -> list[Stream]:
+    def _nobody_is_busy(self) -> bool:
+        return not self._others(self._connections.busy)
+
+    def _others(self, channels: list[Channel]) -> list[Channel]:
+        """Return the channels but for that of the calling greenlet, which cannot wait for itself."""
         me = getcurrent()
-        return [stream for stream in self._sweep.streams if stream.greenlet is not me]
+        return [channel for channel in channels if getattr(channel.owner, "greenlet", None) is not me]
 
     def _drop_all(self) -> None:
-        for connection in self.websockets:
-            connection.lost()
-        for stream in self._others():
-            kill(stream.greenlet)
+        for channel in self._others(list(self._connections.peers)):
+            channel.owner._abandon()
         self._end = monotonic() + LAST_MOMENT
-        if not self._wait_until_all_is_over():
-            for stream in self._others():
-                stream.detach().close()
+        if not self._wait_until(self._nobody_is_busy):
+            for channel in self._others(self._connections.busy):
+                channel.release()
             logger.warning("Some callbacks did not end in time")
 
     # Connections
@@ -276,80 +297,85 @@ class WebSocketServer(StreamServer):
         return PlainTransport(fd), shown(address)
 
     def do_handle(self, transport: Any, address: RemoteAddress) -> None:
-        try:
-            super().do_handle(transport, address)
-        except BaseException:
-            transport.close()
-            raise
-
-    def do_close(self, transport: Any, address: RemoteAddress) -> None:
-        """Do nothing: ``handle`` closes its connection, unless a WebSocket has taken it over."""
+        """Take in a connection (called by gevent in the hub)."""
+        self.handle(transport, address)
 
     def handle(self, transport: Any, address: RemoteAddress) -> None:
-        """Serve a connection, in a greenlet of its own."""
+        """Begin with a connection, which needs no greenlet until it asks something. In the hub."""
         if self.stopping:
             transport.close()
             return
-        stream = Stream(transport)
-        self._sweep.streams.add(stream)
+        channel = Channel(FrameLoop.current(), transport)
         try:
-            peer = self._reception.take_in(stream, transport, address)
-            if peer is not None:
-                self._converse(stream, peer)
-        finally:
-            self._sweep.streams.discard(stream)
-            if self.stopping:
-                self._changed.set()
+            self._reception.take_in(channel, address)
+        except BaseException:
+            channel.release()
+            self._connections.peers.pop(channel, None)
+            raise
 
-    def _converse(self, stream: Stream, peer: RemoteAddress) -> None:
-        http = HTTPConnection(stream, self._http, peer)
-        http.extra_environ.update(stream.transport.environ())
-        try:
-            http.run()
-        finally:
-            if not http.taken:
-                self._reception.leave(peer)
+    def set_spawn(self, spawn: Any) -> None:
+        """Take what makes greenlets (called by gevent). A full pool holds up requests, not connections."""
+        super().set_spawn(spawn)
+        vars(self)["full"] = lambda: False
 
-    def websocket_opened(self, connection: WebSocketConnection, peer: RemoteAddress) -> None:
-        """Take a connection into the table (called by ``upgrade``); ``peer`` is who it is counted as."""
-        self._sweep.watch(connection.service.connection_timeout)
-        counted = self.options.max_connections_per_address is not None
-        self._sweep.websockets[connection] = peer if counted else ""
+    def _connection_gone(self) -> None:
+        if self.stopping:
+            self._changed.set()
+
+    # Requests in greenlets of the user's choice
+
+    def _start_request(self, connection: HTTPConnection) -> None:
+        """Let ``spawn`` make a greenlet for a request; while the pool is full, the request waits."""
+        self._waiting.append(connection)
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        server: Any = self  # its attributes are gevent's, who does not declare all of them
+        while self._waiting:
+            if self.pool is not None and self.pool.full():
+                if not self._awaits_room:
+                    self._awaits_room = True
+                    server.pool._semaphore.rawlink(self._pool_has_room)
+                return
+            connection = self._waiting.popleft()
+            connection._blocked(server._spawn(connection._work))
+
+    def _pool_has_room(self, _semaphore: object) -> None:
+        self._awaits_room = False
+        self._start_waiting()
+
+    # WebSockets
+
+    def websocket_opened(self, connection: WebSocketConnection) -> None:
+        """Mind the time limits of a new connection (called by ``upgrade``)."""
+        self._connections.watch(connection.service.connection_timeout)
         if self.stopping:
             connection.close(WebSocketCloseReasonCode.GOING_AWAY)
 
     def websocket_closed(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
         """Take a connection that is over out of the table (called by the connection)."""
-        peer = self._sweep.websockets.pop(connection, None)
-        if peer is not None:
-            self._reception.leave(peer)
-        if self.stopping:
-            self._changed.set()
+        self._reception.forget(connection._channel)
         if not access_logger.isEnabledFor(logging.INFO):
             return
         if getcurrent() is get_hub():
             # A handler of the log may wait, which the hub cannot.
-            _spawn_worker(log_websocket, connection, reason)
+            FrameLoop.current().lend(_Call(log_websocket, connection, reason))
         else:
             log_websocket(connection, reason)
 
 
-class _Visit:
-    """A new connection, for a worker: most requests for an upgrade are answered without a wait."""
+class _Call:
+    """A call that may wait, for a worker."""
 
-    def __init__(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+    def __init__(self, function: Callable[..., object], *args: Any) -> None:
         self._function = function
         self._args = args
 
-    def work(self) -> None:
+    def _work(self) -> None:
         FrameLoop.current().guard(self._function, *self._args)
 
-
-def _spawn_worker(function: Callable[..., object], *args: Any) -> None:
-    """Call ``function`` in a greenlet that served others before, or in a new one. In the hub."""
-    loop = FrameLoop.current()
-    loop.lend(_Visit(function, args))
-    loop.flush()
+    def _blocked(self, worker: object) -> None:
+        """Do nothing: nobody waits for the call."""
 
 
 def _where(listener: socket.socket) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 from geventkws.backend import TLSRecords
 from geventkws.certificate import certificate_environ
-from geventkws.stream import Stream
 from geventkws.tlsrecords import MAX_CIPHERTEXT
 from geventkws.transport import PlainTransport
 
@@ -140,18 +139,3 @@ class TLSTransport(TLSRecords):
         self._closing = True
         with suppress(ssl.SSLError):
             self._tls.unwrap()
-
-
-def handshake(stream: Stream, transport: TLSTransport, timeout: float | None) -> None:
-    """Complete the TLS handshake of the stream's ``transport`` within ``timeout`` seconds.
-
-    Raises ``TimeoutError``, or another ``OSError`` if it fails. A peer that speaks plain HTTP gets an
-    answer that says so.
-    """
-    stream.set_deadline(timeout)
-    while not transport.handshake():
-        if transport.pending:
-            stream.wait_until_writable()
-        else:
-            stream.wait_until_readable()
-    stream.sendall(())

@@ -7,17 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from geventkws.connection import NO_PARAMETERS, WebSocketConnection
-from geventkws.hotloop import COMPRESSED_READ
+from geventkws.connection import NO_PARAMETERS, Host, WebSocketConnection
+from geventkws.conversation import COMPRESSED_READ
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.head import RequestHead
-from geventkws.lifecycle import Host
 from geventkws.protocol.deflate import deflate_for
 from geventkws.protocol.handshake import Acceptance, HandshakeError, negotiate
 from geventkws.protocol.headers import Headers
 from geventkws.registry import ServiceRegistry
-from geventkws.request import RemoteAddress, Request, split_target
+from geventkws.request import Request, split_target
 from geventkws.service import WebSocketService, check_service
 
 logger = logging.getLogger("geventkws.server")
@@ -30,8 +29,8 @@ class UpgradeHost(Host, Protocol):
     build_environ: Callable[[Request], dict[str, Any]]
     stopping: bool
 
-    def websocket_opened(self, connection: WebSocketConnection, peer: RemoteAddress) -> None:
-        """Take a new connection into the server's table; ``peer`` is who it is counted as."""
+    def websocket_opened(self, connection: WebSocketConnection) -> None:
+        """Mind the time limits of a new connection."""
 
 
 def upgrade(host: UpgradeHost, http: HTTPConnection, head: RequestHead, read_ahead: bytes) -> bool:
@@ -49,7 +48,8 @@ def upgrade(host: UpgradeHost, http: HTTPConnection, head: RequestHead, read_ahe
     if not host.options.application_upgrades:
         path = split_target(head.target)[0]
         raise HandshakeError(404, f"No service has been registered for the path {path}")
-    http.extra_environ["geventkws.upgrade"] = _Acceptor(host, http, head, read_ahead)
+    acceptor = _Acceptor(host, http, head, read_ahead)
+    http.extra_environ = {**(http.extra_environ or {}), "geventkws.upgrade": acceptor}
     return False
 
 
@@ -90,15 +90,15 @@ def accept(
         # further data". It may inflate to more than is taken in one turn.
         raise HandshakeError(400, "The client must wait for the answer to its upgrade request")
     build_environ = host.build_environ
-    extra = http.stream.transport.environ()
+    extra = http.channel.transport.environ()
     if http.scheme is not None:
         extra["wsgi.url_scheme"] = http.scheme
     if extra:
         build_environ = partial(_build_extended, build_environ, extra)
     request = Request.from_head(head, http.remote_address, build_environ)
     _ask(service, request)
-    http.stream.set_deadline(host.options.body_timeout)
-    http.stream.sendall([_switching_protocols(acceptance)])
+    http.set_deadline(host.options.body_timeout)
+    http.sendall([_switching_protocols(acceptance)])
     connection = WebSocketConnection(
         http.take(),
         host=host,
@@ -107,9 +107,9 @@ def accept(
         path_params=path_params or NO_PARAMETERS,
         subprotocol=acceptance.subprotocol,
         deflate=deflate_for(acceptance.compression),
+        read_ahead=read_ahead,
     )
-    host.websocket_opened(connection, http.peer)
-    connection.begin_soon(read_ahead)
+    host.websocket_opened(connection)
 
 
 def _ask(service: WebSocketService, request: Request) -> None:

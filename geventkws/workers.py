@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from gevent import getcurrent
 from greenlet import greenlet
 
 LOAN = object()
@@ -17,8 +18,11 @@ switch = greenlet.switch
 class Borrower(Protocol):
     """Who borrows a worker."""
 
-    def work(self) -> None:
+    def _work(self) -> None:
         """Do all there is to do. Never raises."""
+
+    def _blocked(self, worker: greenlet) -> None:
+        """Know who works: ``worker`` has blocked, and will go on in its own time. In the hub."""
 
 
 class Worker(greenlet):
@@ -41,7 +45,7 @@ class Worker(greenlet):
             # A switch that is not the loop's own (somebody kept this greenlet) is ignored.
             if type(loan) is tuple and len(loan) == 2 and loan[0] is LOAN:
                 borrower, loan = loan[1], ()
-                borrower.work()
+                borrower._work()
                 del borrower
                 if self.away:
                     return
@@ -53,8 +57,16 @@ class Worker(greenlet):
         return None if self.dead else super().throw(*args)
 
 
-class Idler:
-    """Somebody with nothing to do: a worker that worked for it has the references that any worker has."""
+def is_away() -> bool:
+    """Return whether the calling greenlet has left the hub since it was lent, or was never lent."""
+    return bool(getattr(getcurrent(), "away", True))
 
-    def work(self) -> None:
+
+class Idler:
+    """A borrower that does nothing: by it the loop learns how many references an idle worker has."""
+
+    def _work(self) -> None:
         """Do nothing."""
+
+    def _blocked(self, worker: greenlet) -> None:
+        """Never happens."""

@@ -17,10 +17,9 @@ from gevent.hub import Waiter
 from gevent.local import local
 from greenlet import greenlet
 
-from geventkws.backend import Channel, Endpoint, HotLoop
+from geventkws.backend import Channel, HotLoop
 from geventkws.frameloop import FrameLoop
 from geventkws.hotloop import get_thread_id
-from geventkws.options import ServerOptions
 
 Result = TypeVar("Result")
 
@@ -48,7 +47,10 @@ class Job:
         self.worker: Callable[[], greenlet | None] = lambda: None
         self.result: AsyncResult[object] = AsyncResult()
 
-    def work(self) -> None:
+    def _blocked(self, worker: greenlet) -> None:
+        self.blocked = True
+
+    def _work(self) -> None:
         self.worker = weakref.ref(getcurrent())
         try:
             self.result.set(self.function())
@@ -372,26 +374,20 @@ class TestTeardown:
 
         transport: Any = SimpleNamespace(
             fileno=lambda: 99,
-            pending=False,
-            send=lambda chunks: 0,
             close=lambda: order.append("close descriptor"),
         )
         names = {1: "reader", 2: "writer"}
-        hub: Any = SimpleNamespace(loop=SimpleNamespace(io=lambda fd, events: Watcher(names[events])))
-        loop = HotLoop(hub)
-        endpoint = Endpoint(100, 100)
-
-        class Bare(Channel):
-            def output_left(self) -> None:
-                pass
-
-        channel = Bare(loop, transport, endpoint, None, ServerOptions())
+        hub: Any = SimpleNamespace(
+            loop=SimpleNamespace(
+                io=lambda fd, events: Watcher(names[events]), async_=lambda ref: Watcher("poll")
+            )
+        )
+        channel = Channel(HotLoop(hub), transport)
         channel.start_reading()
-        endpoint.ping()
-        channel.flush()
+        channel.await_room()
         channel.release()
         assert order == [
-            *("start reader", "start writer"),
+            *("start poll", "start reader", "start writer"),
             *("stop writer", "close writer", "stop reader", "close reader"),
             "close descriptor",
         ]

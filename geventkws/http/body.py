@@ -12,7 +12,7 @@ from geventkws.http.reader import RequestReader
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from geventkws.stream import Stream
+    from geventkws.http.stream import Stream
 
 MAX_DISCARDED = 256 * 1024
 """Bytes of a body nobody read that are read away to keep the connection."""
@@ -83,6 +83,7 @@ class RequestBody(io.RawIOBase):
     def _piece(self, limit: int) -> bytes:
         if self.error is not None:
             raise self.error
+        self._stream.take_turn()
         try:
             piece = self._reader.body(limit)
             while piece is None:

@@ -1,13 +1,23 @@
-"""The way of an HTTP connection: heads in, the application's responses out, until it closes."""
+"""The way of an HTTP connection: heads in, the application's responses out, until it closes.
+
+Idle, it is a watcher and a few fields. Its heads are read in the hub; each request then borrows a greenlet,
+which reads the body and writes the response in the blocking style, by ``Stream``. What arrives meanwhile is
+read ahead, up to a limit, and answered in order.
+"""
 
 from __future__ import annotations
 
 import enum
 import sys
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
+import gevent
 from gevent import Timeout
 
+from geventkws.backend import Channel
+from geventkws.farewell import Farewell
 from geventkws.http.body import RequestBody, check_size
 from geventkws.http.context import AccessEntry, HTTPContext, server_options
 from geventkws.http.environ import Address
@@ -16,12 +26,27 @@ from geventkws.http.head import RequestHead
 from geventkws.http.log import logger
 from geventkws.http.reader import RequestReader
 from geventkws.http.response import Response, plain_response
+from geventkws.http.stream import MAX_OUTPUT, Stream
 from geventkws.protocol.handshake import HandshakeError
-from geventkws.stream import Stream
-from geventkws.transport import Transport
+from geventkws.workers import is_away
 
-TURN = 32
-"""Requests after which a connection waits in the hub, however fast its client is: others have their turn."""
+READ_AHEAD = 64 * 1024
+"""Bytes that are read while the application is at work; what is more stays in the kernel."""
+
+
+class _Phase(enum.Enum):
+    """What the connection waits for."""
+
+    HEAD = enum.auto()
+    """For the next request, or the rest of its head."""
+    WORK = enum.auto()
+    """For the application to answer."""
+    CLOSING = enum.auto()
+    """For the output to leave, after which it is closed."""
+    OVER = enum.auto()
+    """For nothing: it is closed."""
+    TAKEN = enum.auto()
+    """For nothing: the channel has another owner."""
 
 
 class _After(enum.Enum):
@@ -34,15 +59,20 @@ class _After(enum.Enum):
     ABORT = enum.auto()
     """It is reset: only so is a response cut off whose end is that of the connection."""
     LINGER = enum.auto()
-    """It closes, but what the peer still sends is read away first, lest a reset destroys the answer."""
+    """It closes, but what the peer still sends is read away first: a reset could destroy the answer."""
     TAKEN = enum.auto()
     """It is no longer ours."""
 
 
-class HTTPConnection:
-    """One client's connection, served by the greenlet that calls ``run``."""
+class HTTPConnection(Stream):
+    """The owner of a client's channel that speaks HTTP."""
 
     __slots__ = (
+        "_greenlet",
+        "_head",
+        "_idle",
+        "_lingers",
+        "_phase",
         "_reader",
         "_requests_left",
         "_trusted",
@@ -51,12 +81,11 @@ class HTTPConnection:
         "peer",
         "remote_address",
         "scheme",
-        "stream",
-        "taken",
     )
 
-    def __init__(self, stream: Stream, context: HTTPContext, peer: Address) -> None:
-        self.stream = stream
+    def __init__(self, channel: Channel, context: HTTPContext, peer: Address) -> None:
+        """Become the owner of ``channel``, whose first request head is to come."""
+        super().__init__(channel)
         self.context = context
         self.remote_address = peer
         """The client's address: of a trusted proxy's requests, the one that the request came from."""
@@ -64,85 +93,262 @@ class HTTPConnection:
         """The scheme that a trusted proxy was asked by; ``None`` where it does not say."""
         self.peer = peer
         """Who is connected: the client, or a proxy."""
+        self.extra_environ: dict[str, Any] | None = None
+        """Added to the environ of each request: what TLS says; and how to accept an upgrade."""
         self._trusted = context.proxies.trusts(peer)
-        self.taken = False
-        """Whether ``take`` was called."""
-        self.extra_environ: dict[str, object] = {}
-        """Added to the environ of an upgrade request that the application answers."""
         options = context.options
         self._reader = RequestReader(options.max_head_size, options.max_head_fields, options.max_target_size)
         self._requests_left = options.max_requests or sys.maxsize
+        self._phase = _Phase.HEAD
+        self._head: RequestHead | None = None
+        self._greenlet: Any = None
+        self._idle = False
+        self._lingers = False
+        self.set_deadline(options.head_timeout)
+        channel.owner = self
 
-    def take(self) -> Transport:
-        """Hand the transport over, open, to another protocol: ``run`` returns without closing it."""
-        self.taken = True
-        return self.stream.detach()
+    @property
+    def greenlet(self) -> Any:
+        """The greenlet that answers a request and has blocked, if there is one."""
+        return self._greenlet
 
-    def run(self) -> None:
-        """Serve requests until the connection is closed or taken."""
+    def take(self) -> Channel:
+        """Hand the channel over, open and all answers sent, to another owner."""
+        self._phase = _Phase.TAKEN
+        self.channel.resume()
+        return self.channel
+
+    # What the channel asks (in the hub)
+
+    def _readable(self) -> bool:
+        if self._waiter is not None and self._reads:
+            self.wake()  # the greenlet receives by itself
+            return False
+        if self.ended or self._reader.buffered >= READ_AHEAD:
+            self.channel.pause()
+            return False
+        try:
+            data = self.channel.recv()
+        except OSError as error:
+            self._lost(error)
+            return False
+        if self.channel.pending:
+            self.channel.cork()
+        if data is None:
+            return False
+        if data:
+            self._reader.feed(data)
+        else:
+            self.ended = True
+            self.channel.pause()
+        if self._phase is _Phase.HEAD:
+            self._go_on()
+        return bool(data)
+
+    def _proceed(self) -> None:
+        if self._phase is _Phase.HEAD:
+            self._go_on()
+
+    def _flush(self) -> None:
+        self._offer()
+        if self.channel.awaits_room:
+            return
+        if self._waiter is not None and not self._reads:
+            self.wake()
+        elif self._phase is _Phase.CLOSING:
+            self._close_now()
+        elif self._phase is _Phase.HEAD and self._reader.started:
+            self.channel.queue()  # its next request was held back until the answers had left
+
+    def _crashed(self, error: BaseException) -> None:
+        loop: Any = self.channel.loop
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            loop.report(error)
+        elif not isinstance(error, OSError):
+            loop.guard(partial(logger.error, "internal error; the connection is dropped", exc_info=error))
+        loop.guard(self._lost, error)
+
+    def _check(self, now: float) -> None:
+        stuck = self.channel.awaits_room and self._waiter is None
+        limit = self.context.options.body_timeout
+        if stuck and self._phase is not _Phase.WORK:
+            if limit is not None and now - self._stuck_since >= limit:
+                self._lost(TimeoutError("the peer takes nothing of its answer"))
+        elif self.deadline is not None and now >= self.deadline:
+            self._overdue()
+
+    def _hurry(self) -> None:
+        self.hurried = True
+        if self._phase is _Phase.HEAD and not self._reader.started:
+            self._end(_After.CLOSE)
+
+    def _abandon(self) -> None:
+        if self._greenlet is not None:
+            gevent.kill(self._greenlet)
+        else:
+            self._lost(TimeoutError("the server stops"))
+
+    def _is_busy(self) -> bool:
+        return self._phase in (_Phase.WORK, _Phase.CLOSING) or self._reader.started
+
+    def _blocked(self, worker: Any) -> None:
+        self._greenlet = worker
+
+    # Requests (in the hub)
+
+    def _go_on(self) -> None:
+        """Start the requests that have arrived, one after the other, until the turn is over."""
+        loop = self.channel.loop
+        while self._phase is _Phase.HEAD:
+            if self.output_size >= MAX_OUTPUT:
+                self._offer()
+            if self.channel.awaits_room:
+                break  # what the peer does not read of its answers must not grow
+            head = self._next_head()
+            if head is None:
+                break
+            self._head = head
+            self._phase = _Phase.WORK
+            self.deadline = None
+            if head.upgrade:
+                self.channel.pause()  # what is behind it is not for HTTP
+            self.context.start(self)
+            if self._phase is _Phase.TAKEN:
+                self.channel.owner._proceed()
+                break
+            if loop.turn_is_over() and self._phase is _Phase.HEAD:
+                if self._reader.started or self.ended:
+                    self.channel.queue()
+                break
+        if self._phase is _Phase.HEAD and not self.ended and self._reader.buffered < READ_AHEAD:
+            self.channel.resume()
+
+    def _next_head(self) -> RequestHead | None:
+        """Return the next request's head, if it has all arrived; answer one that must be refused."""
+        reader, head = self._reader, None
+        try:
+            head = reader.head()
+            if head is not None:
+                if self._trusted:
+                    self.remote_address = self.peer
+                    head, self.remote_address, self.scheme = self.context.proxies.resolve(head, self.peer)
+                check_size(head, self.context.options.max_body_size)
+                return head
+        except HTTPError as error:
+            self._end(self._refuse(head, error.status, error.message, error.headers))
+            return None
+        if self.ended:
+            self._end(_After.CLOSE)
+        elif self._idle and reader.started:
+            # One deadline for the whole head, however slowly its bytes trickle in.
+            self._idle = False
+            self.set_deadline(self.context.options.head_timeout)
+        return None
+
+    def _overdue(self) -> None:
+        """End what has lasted too long, unless the peer's bytes are there, or wait for their turn."""
+        if self._waiter is not None:
+            self.wake()
+        elif self._phase is _Phase.HEAD and not self.channel.is_queued:
+            deadline = self.deadline
+            self.channel.loop.begin_turn()
+            self._readable()
+            if self.deadline == deadline:
+                self._end_overdue_head()
+
+    def _end_overdue_head(self) -> None:
+        if self._phase is _Phase.HEAD and self._reader.started:
+            self._end(self._refuse(None, 408, "The request took too long to arrive"))
+        elif self._phase is _Phase.HEAD:
+            self._end(_After.CLOSE)
+
+    # The end of a request, and of the connection (in any greenlet)
+
+    def _end(self, after: _After) -> None:
+        """Go on after a request that was answered, or never will be."""
+        self._greenlet = self._head = None
+        if after is _After.TAKEN:
+            return
+        if not self.channel.is_open:
+            self._over()
+        elif after is _After.ABORT:
+            self._over(reset=True)
+        elif after is _After.NEXT and not self.hurried:
+            self._phase = _Phase.HEAD
+            self._idle = True
+            self.set_deadline(self.context.options.keepalive_timeout)
+        else:
+            self._phase = _Phase.CLOSING
+            self._lingers = after is _After.LINGER
+            self.deadline = None
+            self.channel.cork()
+
+    def _close_now(self) -> None:
+        """Close, now that all output has left; not at once where the peer may still be sending."""
+        if not self._lingers or self.ended:
+            self._over()
+        else:
+            self._phase = _Phase.TAKEN
+            Farewell(self.channel, self.context.options.close_timeout, self.context.on_over)
+
+    def _lost(self, error: BaseException) -> None:
+        """Give up the connection; an application at work learns of it when it reads or writes."""
+        logger.debug("The HTTP connection of %s was lost: %s", self.remote_address, error)
+        if self._phase in (_Phase.OVER, _Phase.TAKEN):
+            return
+        if self._phase is _Phase.WORK:
+            self.ended = True
+            self._output.clear()
+            self.output_size = 0
+            self.channel.release()
+            self.wake()
+        else:
+            self._over()
+
+    def _over(self, reset: bool = False) -> None:
+        self._phase = _Phase.OVER
+        self.channel.release(reset)
+        self.context.on_over(self.channel)
+
+    # A request (in its greenlet)
+
+    def _work(self) -> None:
+        """Answer the request whose head has arrived. Never raises."""
+        head = self._head
+        assert head is not None
         after = _After.CLOSE
         try:
-            after = self._serve(first=True)
-            while after is _After.NEXT:
-                after = self._serve(first=False)
+            after = self._serve(head)
         except OSError as error:
             logger.debug("The HTTP connection of %s was lost: %s", self.remote_address, error)
-        finally:
-            if after is _After.ABORT:
-                self.stream.abort()
-            elif not self.taken:
-                self.stream.close(self.context.options.close_timeout if after is _After.LINGER else None)
+        except gevent.GreenletExit:
+            pass
+        except BaseException as error:
+            loop: Any = self.channel.loop
+            loop.report(error)
+        self._end(after)
+        if is_away():
+            # The hub has gone on without waiting for this greenlet.
+            self.channel.queue(fresh=True)
 
-    def _serve(self, first: bool) -> _After:
-        """Read one request and answer it."""
-        head = None
+    def _serve(self, head: RequestHead) -> _After:
+        if self.extra_environ is None and self.channel.transport.secure:
+            self.extra_environ = self.channel.transport.environ()
         try:
-            head = self._next_head(first)
-            if head is None:
-                return _After.CLOSE
-            if self._trusted:
-                self.remote_address = self.peer
-                head, self.remote_address, self.scheme = self.context.proxies.resolve(head, self.peer)
-            check_size(head, self.context.options.max_body_size)
             if head.upgrade and self.context.on_upgrade(self, head, self._reader.take_rest()):
-                self.taken = True
+                return _After.TAKEN
         except (HTTPError, HandshakeError) as error:
             return self._refuse(head, error.status, error.message, error.headers)
-        return _After.TAKEN if self.taken else self._answer(head)
-
-    def _next_head(self, first: bool) -> RequestHead | None:
-        """Wait for the next request's head; ``None`` if the peer closed, or stayed idle too long."""
-        reader, stream, options = self._reader, self.stream, self.context.options
-        started = reader.started
-        if started and (head := reader.head()):
-            return head
-        # One deadline for the whole head, however slowly its bytes trickle in.
-        stream.set_deadline(options.head_timeout if first or started else options.keepalive_timeout)
-        stream.idle = not started
-        try:
-            if not self._requests_left % TURN:
-                stream.wait_until_readable()
-            while data := stream.recv():
-                stream.idle = False
-                reader.feed(data)
-                if head := reader.head():
-                    return head
-                if not (first or started) and reader.started:
-                    started = True
-                    stream.set_deadline(options.head_timeout)
-        except TimeoutError:
-            if reader.started:
-                raise HTTPError(408, "The request took too long to arrive") from None
-        return None
+        return self._answer(head)
 
     def _answer(self, head: RequestHead) -> _After:
         """Let the application answer, and say how the connection goes on."""
         options = self.context.options
         body = None
         if head.body_length:
-            body = RequestBody(head, self._reader, self.stream, options.body_timeout, options.max_body_size)
+            body = RequestBody(head, self._reader, self, options.body_timeout, options.max_body_size)
         may_persist = body.may_be_discarded if body else None
-        response = Response(head, self.stream, options.body_timeout, may_persist, self.context.server_line)
+        response = Response(head, self, options.body_timeout, may_persist, self.context.server_line)
         self._requests_left -= 1
         if not self._requests_left:
             response.keep_alive = False
@@ -150,7 +356,7 @@ class HTTPConnection:
             self._call(head, body, response)
         except (Exception, Timeout) as error:
             return self._fail(head, response, error)
-        if self.taken:
+        if self._phase is _Phase.TAKEN:
             return _After.TAKEN
         self._log(head, response.status, response.bytes_sent)
         if response.incomplete:
@@ -171,7 +377,7 @@ class HTTPConnection:
         application = server_options if head.target == "*" else context.application
         result = application(environ, response.start_response)
         try:
-            if not self.taken:
+            if self._phase is not _Phase.TAKEN:
                 response.send(result)
         finally:
             close = getattr(result, "close", None)
@@ -186,7 +392,7 @@ class HTTPConnection:
             logger.debug("The request of %s is refused: %s", self.remote_address, error)
         else:
             logger.error("The application failed at %s %r", head.method, head.target, exc_info=error)
-        if self.taken:
+        if self._phase is _Phase.TAKEN:
             return _After.TAKEN
         if response.head_sent:
             self._log(head, response.status, response.bytes_sent)
@@ -208,8 +414,7 @@ class HTTPConnection:
         head_only = head is not None and head.method == "HEAD"
         server = self.context.server_line
         answer = plain_response(status, message, headers, head_only=head_only, server=server)
-        self.stream.set_deadline(self.context.options.body_timeout)
-        self.stream.sendall((answer,))
+        self.send_soon(answer)
         self._log(head, status, len(answer.partition(b"\r\n\r\n")[2]))
         return _After.LINGER
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from geventkws.backend import Channel
 from geventkws.http.environ import Address, EnvironBuilder
 from geventkws.http.fields import server_line
 from geventkws.http.forwarded import TrustedProxies
@@ -48,6 +49,15 @@ def no_services(connection: HTTPConnection, head: RequestHead, leftover: bytes) 
     return False
 
 
+def lend_worker(connection: HTTPConnection) -> None:
+    """Let a connection borrow a worker."""
+    connection.channel.loop.lend(connection)
+
+
+def forget(channel: Channel) -> None:
+    """Do nothing about a connection that is over."""
+
+
 @dataclass(slots=True)
 class HTTPContext:
     """What the HTTP connections of one server share."""
@@ -60,6 +70,10 @@ class HTTPContext:
     transport was taken (``connection.take()``), the connection object is done with it.
     ``False``: the application answers. Refuses by ``HTTPError`` or ``HandshakeError``."""
     log_access: Callable[[AccessEntry], None] | None = None
+    start: Callable[[HTTPConnection], None] = lend_worker
+    """Lets a connection answer the request whose head it has, in a greenlet: calls its ``_work`` there."""
+    on_over: Callable[[Channel], None] = forget
+    """Called when a connection is closed and nobody is at work for it."""
     server_line: bytes = field(init=False)
     """The ``Server`` line of responses."""
     proxies: TrustedProxies = field(init=False)

@@ -13,7 +13,9 @@ from geventkws.version import __version__
 Address = tuple[str, int] | str
 """A peer: host and port, or the path (mostly empty) of a Unix-domain socket."""
 
-_MAX_KNOWN_NAMES = 1024
+MAX_KNOWN_NAMES = 1024
+MAX_KNOWN_NAME = 64
+"""Characters of a name that is worth remembering: clients choose the names, and might fill the memory."""
 
 
 class Head(Protocol):
@@ -93,6 +95,6 @@ class EnvironBuilder:
         key = name.upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = "HTTP_" + key
-        if len(self._keys) < _MAX_KNOWN_NAMES:
+        if len(name) <= MAX_KNOWN_NAME and len(self._keys) < MAX_KNOWN_NAMES:
             self._keys[name] = key
         return key

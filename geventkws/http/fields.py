@@ -9,8 +9,10 @@ from email.utils import formatdate
 from geventkws.http.log import logger
 from geventkws.protocol.headers import is_token
 
-# Applications use few statuses and names over and over; the bound is for those that make them up.
-_MAX_KNOWN = 1024
+# Applications use few statuses and names over and over; the bounds are for those that make them up.
+MAX_KNOWN = 1024
+MAX_KNOWN_LENGTH = 64
+"""Characters of a status or name that is worth remembering."""
 _STATUS = re.compile(r"([2-9][0-9][0-9]) [\t -~\x80-\xff]*")
 
 _PLAIN, _CONTENT_LENGTH, _CONNECTION, _HOP_BY_HOP, _DATE, _SERVER = range(6)
@@ -29,6 +31,8 @@ _MEANINGS = {
 _known_names: dict[str, int] = {}
 _known_statuses: dict[str, tuple[int, bytes]] = {}
 _warnings_given: set[str] = set()
+MAX_WARNING = 256
+"""Characters by which a warning is known again."""
 
 
 class Fields:
@@ -97,7 +101,7 @@ def read_status(status: str) -> tuple[int, bytes]:
         if match is None:
             raise ValueError(f"a status is a number of 200 to 999, a space and a reason, not {status!r}")
         known = int(match[1]), f"HTTP/1.1 {status}\r\n".encode("latin-1")
-        if len(_known_statuses) < _MAX_KNOWN:
+        if len(status) <= MAX_KNOWN_LENGTH and len(_known_statuses) < MAX_KNOWN:
             _known_statuses[status] = known
     return known
 
@@ -112,15 +116,16 @@ def _meaning(name: str) -> int:
     if not is_token(name):
         raise ValueError(f"{name!r} is no name of a header field")
     meaning = _MEANINGS.get(name.lower(), _PLAIN)
-    if len(_known_names) < _MAX_KNOWN:
+    if len(name) <= MAX_KNOWN_LENGTH and len(_known_names) < MAX_KNOWN:
         _known_names[name] = meaning
     return meaning
 
 
 def warn_once(message: str) -> None:
     """Log a warning about the application the first time it deserves it."""
-    if message not in _warnings_given and len(_warnings_given) < _MAX_KNOWN:
-        _warnings_given.add(message)
+    key = message[:MAX_WARNING]
+    if key not in _warnings_given and len(_warnings_given) < MAX_KNOWN:
+        _warnings_given.add(key)
         logger.warning("%s", message)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 from geventkws.http.errors import HTTPError
 from geventkws.http.head import CHUNKED, RequestHead
@@ -64,7 +63,6 @@ def _check_host(hosts: Iterable[str], version: str) -> None:
         raise HTTPError(400, "The Host header is malformed")
 
 
-@lru_cache(maxsize=256)
 def valid_host(host: str) -> bool:
     """Return whether ``host`` is a host with or without a port (RFC 9110, 7.2)."""
     return parse_authority(host) is not None

@@ -7,10 +7,7 @@ and no further, since what follows belongs to another protocol.
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from geventkws.stream import Stream
+from typing import NamedTuple
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 _V1_START = b"PROXY "
@@ -68,20 +65,6 @@ def parse(data: bytes) -> ProxiedAddress | None:
         return _parse_v2(data) if data.startswith(SIGNATURE) else _parse_v1(data)
     except ValueError as error:
         raise ProxyProtocolError(f"the PROXY header is malformed: {error}") from None
-
-
-def receive(stream: Stream) -> ProxiedAddress | None:
-    """Read the header from the stream, by its deadline, and return the client's address as ``parse`` does.
-
-    Raises ``OSError`` if there is none.
-    """
-    data = b""
-    while left := missing(data):
-        received = stream.recv(left)
-        if not received:
-            raise ProxyProtocolError("the connection ended within its PROXY header")
-        data += received
-    return parse(data)
 
 
 def _parse_v1(data: bytes) -> ProxiedAddress | None:

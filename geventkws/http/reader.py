@@ -73,6 +73,11 @@ class RequestReader:
         """Whether bytes have arrived that no head or body returned so far accounts for."""
         return self._position < len(self._buffer)
 
+    @property
+    def buffered(self) -> int:
+        """Bytes that have arrived and were not returned yet."""
+        return len(self._buffer) - self._position
+
     def take_rest(self) -> bytes:
         """Return, and forget, what arrived behind the last head (and its body as far as read)."""
         rest = self._buffer[self._position :]

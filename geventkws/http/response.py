@@ -17,7 +17,7 @@ from geventkws.http.head import RequestHead
 from geventkws.http.log import logger
 
 if TYPE_CHECKING:
-    from geventkws.stream import Stream
+    from geventkws.http.stream import Stream
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
@@ -133,7 +133,7 @@ class Response:
         """Let the kernel send a file; ``False`` if it has to be read, or is better read."""
         if self._length is None and self.status not in (204, 304):
             self._length = file.size
-        if self._stream.transport.secure or file.size <= _JOIN_MAX:
+        if self._stream.channel.transport.secure or file.size <= _JOIN_MAX:
             return False
         head = self._start()
         self._transmit(head)
@@ -156,7 +156,7 @@ class Response:
                 stream.wait_until_writable()
                 count = min(end - offset, MAX_SENT)
                 with suppress(BlockingIOError):
-                    sent = os.sendfile(stream.transport.fileno(), descriptor, offset, count)
+                    sent = os.sendfile(stream.channel.transport.fileno(), descriptor, offset, count)
                     if not sent:  # The file has become shorter.
                         return
                     offset += sent
@@ -174,9 +174,9 @@ class Response:
                 self._length = len(last) if last or self._request.method != "HEAD" else None
             head = self._start()
         if last or head:
-            self._write(head, last)
+            self._write(head, last, is_last=self._framing is not BodyFraming.CHUNKED)
         if self._framing is BodyFraming.CHUNKED:
-            self._transmit(b"0\r\n\r\n")
+            self._stream.send_soon(b"0\r\n\r\n")
         elif self._framing is BodyFraming.LENGTH and self._length != self.bytes_sent:
             self.incomplete = True
             logger.error(
@@ -206,8 +206,11 @@ class Response:
         self.head_sent = True
         return b"".join((self._status_line, fields.common(self._server), fields.encoded, extra, b"\r\n"))
 
-    def _write(self, head: bytes, data: bytes) -> None:
-        """Send ``head`` and, behind it, a part of the body as its framing wants it."""
+    def _write(self, head: bytes, data: bytes, is_last: bool = False) -> None:
+        """Send ``head`` and, behind it, a part of the body as its framing wants it.
+
+        The last part leaves with all else that is sent in this turn; nobody waits for the others.
+        """
         framing = self._framing
         if framing is BodyFraming.NONE:
             data = b""
@@ -216,12 +219,16 @@ class Response:
             if len(data) > left:
                 warn_once("The application sends more than its Content-Length; the rest is cut off")
                 data = data[:left]
+            is_last = is_last or len(data) == left
         size = len(data)
         self.bytes_sent += size
         if framing is BodyFraming.CHUNKED and size:
             self._transmit(b"%b%x\r\n" % (head, size), data, b"\r\n")
         elif len(head) + size <= _JOIN_MAX:
-            self._transmit(head + data)
+            if is_last:
+                self._stream.send_soon(head + data)
+            else:
+                self._transmit(head + data)
         else:
             self._transmit(head, data)
 

@@ -15,6 +15,7 @@ cdef class FrameParser:
     cdef bytes payload
     cdef Py_ssize_t length
     cdef Py_ssize_t have
+    cdef readonly Py_ssize_t taken
     # Small things side by side: an idle connection keeps them all.
     cdef int max_fragments
     cdef uint8_t key[4]
@@ -24,7 +25,7 @@ cdef class FrameParser:
     cdef uint8_t done
     cdef Utf8State utf8
 
-    cdef int feed_in_place(self, uint8_t* data, Py_ssize_t size, list events) except -1
+    cdef Py_ssize_t feed_in_place(self, uint8_t* data, Py_ssize_t size, list events, int max_frames) except -1
     cdef uint8_t* wanted(self, Py_ssize_t* room) except? NULL
     cdef int took(self, Py_ssize_t size, list events) except -1
     cdef int _took(self, const uint8_t* masked, Py_ssize_t size, list events) except -1
@@ -32,8 +33,8 @@ cdef class FrameParser:
     cdef int _control(self, int opcode, bytes payload, list events) except -1
     cdef int _begin_payload(self, Py_ssize_t length, Py_ssize_t here, bint text) except -1
     cdef Py_ssize_t _take_payload(self, uint8_t* data, Py_ssize_t size, list events) except -1
-    cdef Py_ssize_t _take_head(self, uint8_t* data, Py_ssize_t size, list events) except -1
-    cdef int _feed_rare(self, bytes data, list events) except -1
+    cdef Py_ssize_t _take_head(self, uint8_t* data, Py_ssize_t size, list events, int* max_frames) except -1
+    cdef Py_ssize_t _feed_rare(self, const uint8_t* data, Py_ssize_t size, list events, int* max_frames) except -1
 
 
 @cython.final
@@ -48,7 +49,7 @@ cdef class Endpoint(FrameParser):
     cdef readonly long long bytes_received
     cdef readonly long long bytes_sent
 
-    cdef int receive_in_place(self, uint8_t* data, Py_ssize_t size, list events) except -1
+    cdef Py_ssize_t receive_in_place(self, uint8_t* data, Py_ssize_t size, list events, int max_frames) except -1
     cdef int received_wanted(self, Py_ssize_t size, list events) except -1
     cdef int count(self, Py_ssize_t size, list events) except -1
     cdef int put(self, object chunk) except -1

@@ -50,7 +50,10 @@ cdef enum Head:
 cdef Py_ssize_t FIRST_CAPACITY = 256 * 1024  # of a payload that arrives in pieces; grows with what arrives
 cdef Py_ssize_t GROWTH = 4  # bytes of memory for each that has arrived
 cdef Py_ssize_t WORTH_RECEIVING_IN_PLACE = 16 * 1024
+cdef int NO_LIMIT = _frames.NO_LIMIT
 cdef Py_ssize_t MAX_RARE_PIECE = 64 * 1024  # bytes copied for the readable parser at once
+cdef Py_ssize_t RARE_PIECE = 2 * 1024  # the same where there is a limit of frames
+cdef int RARE_FRAMES = 1024  # a limit that is none
 cdef Py_ssize_t JOIN_MAX = 4 * 1024  # bytes of a payload that are copied behind its head
 cdef uint64_t HIGH_BITS = 0x8080808080808080
 cdef object NOT_UTF8 = _utf8.NOT_UTF8
@@ -239,28 +242,34 @@ cdef class FrameParser:
         self.max_message_size = min(max_message_size, PY_SSIZE_T_MAX)
         self.max_fragments = min(max_fragments, INT_MAX)
 
-    def feed(self, data):
-        """Return the events that ``data`` completes, in the order of the wire."""
+    def feed(self, data, int max_frames=NO_LIMIT):
+        """Return the events that ``data`` completes, in the order of the wire; of ``max_frames`` at most."""
         cdef list events = []
         cdef bytearray copy = bytearray(data)
-        self.feed_in_place(<uint8_t*>PyByteArray_AS_STRING(copy), PyByteArray_GET_SIZE(copy), events)
+        self.taken = self.feed_in_place(
+            <uint8_t*>PyByteArray_AS_STRING(copy), PyByteArray_GET_SIZE(copy), events, max_frames
+        )
         return events
 
-    cdef int feed_in_place(self, uint8_t* data, Py_ssize_t size, list events) except -1:
-        """Append to ``events`` what the bytes complete; text is unmasked where it is."""
-        cdef Py_ssize_t position = 0, end
-        while position < size and not self.done:
+    cdef Py_ssize_t feed_in_place(self, uint8_t* data, Py_ssize_t size, list events, int max_frames) except -1:
+        """Append to ``events`` what the bytes complete; text is unmasked where it is.
+
+        Return how many bytes were taken: all, unless ``max_frames`` frames came first.
+        """
+        cdef Py_ssize_t position = 0
+        while position < size and not self.done and max_frames > 0:
             if self.rare is not None:
-                end = min(size, position + MAX_RARE_PIECE)
-                self._feed_rare(data[position:end], events)
-                position = end
+                position += self._feed_rare(data + position, size - position, events, &max_frames)
             elif self.payload is not None:
                 position += self._take_payload(data + position, size - position, events)
+                max_frames -= self.payload is None
             else:
-                position += self._take_head(data + position, size - position, events)
-        return 0
+                position += self._take_head(data + position, size - position, events, &max_frames)
+        return size if self.done else position
 
-    cdef Py_ssize_t _take_head(self, uint8_t* data, Py_ssize_t size, list events) except -1:
+    cdef Py_ssize_t _take_head(
+        self, uint8_t* data, Py_ssize_t size, list events, int* max_frames
+    ) except -1:
         """Take a head, and the whole frame if it is there; return how many bytes that was."""
         cdef Py_ssize_t length = 0, head_size = 0, kept = self.head_size, added
         cdef uint8_t* head = data
@@ -280,11 +289,9 @@ cdef class FrameParser:
         if kind == RARE:
             self.rare = _frames.FrameParser(self.max_message_size, self.max_fragments, self.deflate)
             if kept:
-                self._feed_rare(self.head[:kept], events)
+                self._feed_rare(self.head, kept, events, max_frames)
                 return 0
-            added = min(size, MAX_RARE_PIECE)
-            self._feed_rare(data[:added], events)
-            return added
+            return self._feed_rare(data, size, events, max_frames)
         memcpy(self.key, head + head_size - 4, 4)
         head_size -= kept
         if size - head_size >= length:
@@ -295,6 +302,7 @@ cdef class FrameParser:
                 self._control(head[0] & OPCODE, unmasked(data + head_size, length, self.key, 0), events)
             else:
                 events.append(unmasked(data + head_size, length, self.key, 0))
+            max_frames[0] -= 1
             return head_size + length
         self._begin_payload(length, size - head_size, head[0] == FINAL_TEXT)
         return head_size
@@ -312,7 +320,8 @@ cdef class FrameParser:
             event = control_event(opcode, payload)
         except _ProtocolError as error:
             event = _ProtocolError(error.code, error.message)  # without a traceback that holds on to ``events``
-        events.append(event)
+        if event is not None:
+            events.append(event)
         self.done = isinstance(event, (_Close, _ProtocolError))
         return 0
 
@@ -370,16 +379,27 @@ cdef class FrameParser:
         self._took(data, taken, events)
         return taken
 
-    cdef int _feed_rare(self, bytes data, list events) except -1:
-        """Let the readable parser take ``data``, until it is at rest between two messages."""
-        cdef list more = self.rare.feed(data)
-        if more:
-            events.extend(more)
-            if isinstance(more[len(more) - 1], (_Close, _ProtocolError)):
-                self.done = True
+    cdef Py_ssize_t _feed_rare(
+        self, const uint8_t* data, Py_ssize_t size, list events, int* max_frames
+    ) except -1:
+        """Let the readable parser take bytes, until it is at rest between two messages; return how many."""
+        cdef Py_ssize_t taken = 0, length
+        cdef list more
+        while taken < size and max_frames[0] > 0 and not self.done:
+            # Where frames are small the piece is too: what is copied and not taken is copied again.
+            length = min(size - taken, MAX_RARE_PIECE if max_frames[0] > RARE_FRAMES else RARE_PIECE)
+            more = self.rare.feed(data[taken:taken + length], max_frames[0])
+            max_frames[0] -= self.rare.frames
+            taken += self.rare.taken
+            if more:
+                events.extend(more)
+                if isinstance(more[len(more) - 1], (_Close, _ProtocolError)):
+                    self.done = True
+            if self.rare.at_rest:
+                break
         if self.done or self.rare.at_rest:
             self.rare = None
-        return 0
+        return taken
 
 
 @cython.final
@@ -392,15 +412,18 @@ cdef class Endpoint(FrameParser):
         """The chunks to send."""
         return [] if self.chunks is None else self.chunks
 
-    def receive(self, data):
+    def receive(self, data, int max_frames=NO_LIMIT):
         """Return the events that the peer's ``data`` completes, see ``FrameParser.feed``."""
-        cdef list events = self.feed(data)
-        self.count(len(data), events)
+        cdef list events = self.feed(data, max_frames)
+        self.count(self.taken, events)
         return events
 
-    cdef int receive_in_place(self, uint8_t* data, Py_ssize_t size, list events) except -1:
-        self.feed_in_place(data, size, events)
-        return self.count(size, events)
+    cdef Py_ssize_t receive_in_place(
+        self, uint8_t* data, Py_ssize_t size, list events, int max_frames
+    ) except -1:
+        cdef Py_ssize_t taken = self.feed_in_place(data, size, events, max_frames)
+        self.count(taken, events)
+        return taken
 
     cdef int received_wanted(self, Py_ssize_t size, list events) except -1:
         self.took(size, events)

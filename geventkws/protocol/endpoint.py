@@ -10,7 +10,7 @@ from __future__ import annotations
 from geventkws.protocol import opcodes
 from geventkws.protocol.close import close_payload
 from geventkws.protocol.deflate import Compression, Deflate
-from geventkws.protocol.frames import FrameParser, encode_frame, encode_head
+from geventkws.protocol.frames import NO_LIMIT, FrameParser, encode_frame, encode_head
 from geventkws.protocol.messages import Event
 
 JOIN_MAX = 16 * 1024
@@ -98,10 +98,15 @@ class Endpoint:
         self.bytes_received = 0
         self.bytes_sent = 0
 
-    def receive(self, data: bytes | memoryview) -> list[Event]:
+    @property
+    def taken(self) -> int:
+        """How many bytes of the last ``receive`` were taken."""
+        return self._parser.taken
+
+    def receive(self, data: bytes | memoryview, max_frames: int = NO_LIMIT) -> list[Event]:
         """Return the events that the peer's ``data`` completes, see ``FrameParser.feed``."""
-        self.bytes_received += len(data)
-        events = self._parser.feed(data)
+        events = self._parser.feed(data, max_frames)
+        self.bytes_received += self._parser.taken
         for event in events:
             if isinstance(event, (str, bytes)):
                 self.messages_received += 1

@@ -28,6 +28,9 @@ MASK = 0x80
 LENGTH = 0x7F
 LENGTH_16 = 126
 LENGTH_64 = 127
+NO_LIMIT = (1 << 31) - 1
+"""Frames: more than a read can hold."""
+
 MAX_HEAD_SIZE = 14
 """Two bytes, eight of extended length and four of masking key."""
 
@@ -63,6 +66,8 @@ class FrameParser:
         "_offset",
         "_remaining",
         "_reserved",
+        "frames",
+        "taken",
     )
 
     def __init__(self, max_message_size: int, max_fragments: int, deflate: Deflate | None = None) -> None:
@@ -78,22 +83,31 @@ class FrameParser:
         self._offset = 0
         self._remaining = 0
         self._done = False
+        self.taken = 0
+        """How many bytes of the last ``feed`` were taken."""
+        self.frames = 0
+        """How many frames ended in the last ``feed``."""
 
     @property
     def at_rest(self) -> bool:
         """Whether no frame and no message has begun."""
         return not self._head and not self._in_payload and self._assembler.between_messages
 
-    def feed(self, data: bytes | memoryview) -> list[Event]:
+    def feed(self, data: bytes | memoryview, max_frames: int = NO_LIMIT) -> list[Event]:
         """Return the events that ``data`` completes, in the order of the wire.
 
+        After ``max_frames`` frames the rest is left: ``taken`` says where to go on, when the time has come.
         After a ``Close`` or a ``ProtocolError``, which is the last event, all bytes are discarded
         (RFC 6455, sections 1.4 and 7.1.7).
         """
         events: list[Event] = []
-        position = 0
+        position = self.frames = 0
+        self.taken = len(data)
         try:
             while not self._done:
+                if self.frames == max_frames:
+                    self.taken = position
+                    break
                 if not self._in_payload:
                     position = self._read_head(data, position)
                     if not self._in_payload:
@@ -102,6 +116,7 @@ class FrameParser:
                 if self._remaining:
                     break
                 self._in_payload = False
+                self.frames += 1
                 event = self._assembler.end()
                 if event is not None:
                     events.append(event)

@@ -19,28 +19,22 @@ class Ping:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
-    """A pong frame, asked for or not (RFC 6455, section 5.5.3)."""
-
-    payload: bytes
-
-
-Event = str | bytes | Ping | Pong | Close | ProtocolError
-"""What a peer's bytes amount to.
+Event = str | bytes | Ping | Close | ProtocolError
+"""What a peer's bytes amount to. A pong, which needs no answer (5.5.3), is none.
 
 A ``str`` is a whole text message and ``bytes`` a whole binary one. ``Close`` and ``ProtocolError``
 are the last event of a connection.
 """
 
 
-def control_event(opcode: int, payload: bytes) -> Event:
-    """Return the event that a whole control frame is; raises ``ProtocolError`` as ``parse_close`` does."""
+def control_event(opcode: int, payload: bytes) -> Event | None:
+    """Return the event that a whole control frame is, ``None`` for a pong.
+
+    Raises ``ProtocolError`` as ``parse_close`` does.
+    """
     if opcode == opcodes.PING:
         return Ping(payload)
-    if opcode == opcodes.PONG:
-        return Pong(payload)
-    return parse_close(payload)
+    return None if opcode == opcodes.PONG else parse_close(payload)
 
 
 class MessageAssembler:
@@ -159,7 +153,7 @@ class MessageAssembler:
         self._fragments = 0
         return decode_text(buffer) if opcode == opcodes.TEXT else bytes(buffer)
 
-    def _end_control(self) -> Event:
+    def _end_control(self) -> Event | None:
         opcode, self._control_opcode = self._control_opcode, None
         payload, self._control = self._control, b""
         assert opcode is not None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
 
 from geventkws.http.head import RequestHead
 from geventkws.http.reader import RequestReader
+from geventkws.http.stream import Stream
 from geventkws.transport import Chunk
 
 
@@ -50,6 +54,36 @@ class MemoryTransport:
 
     def abort(self) -> None:
         pass
+
+
+class MemoryChannel:
+    """What a ``Stream`` needs of a channel, over a transport in memory: all that is sent leaves at once."""
+
+    loop: Any = SimpleNamespace(take_turn=lambda: None)
+    awaits_room = False
+    pending = False
+
+    def __init__(self, transport: MemoryTransport) -> None:
+        self.transport = transport
+        self.owner: Any = None
+
+    def recv(self) -> bytes | None:
+        return self.transport.recv(65536)
+
+    def send(self, chunks: Sequence[Chunk]) -> int:
+        return self.transport.send(chunks)
+
+    def cork(self) -> None:
+        with suppress(OSError):
+            self.owner._offer()
+
+
+def stream_on(transport: MemoryTransport) -> Stream:
+    """Return a stream whose bytes come from a transport in memory, and go there."""
+    channel: Any = MemoryChannel(transport)
+    channel.owner = Stream(channel)
+    stream: Stream = channel.owner
+    return stream
 
 
 def head_of(data: bytes) -> RequestHead:

@@ -5,9 +5,8 @@ import pytest
 from geventkws.http.body import MAX_DISCARDED, RequestBody, check_size
 from geventkws.http.errors import HTTPError, RequestBodyError
 from geventkws.http.reader import RequestReader
-from geventkws.stream import Stream
 from tests.helpers import Feed
-from tests.http.memory import MemoryTransport, head_of
+from tests.http.memory import MemoryTransport, head_of, stream_on
 
 TEXT = b"first\nsecond line\n\nlast without end"
 LENGTH = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
@@ -21,7 +20,7 @@ def body_of(head: bytes, reads, max_size: int | None = None) -> tuple[RequestBod
     parsed = reader.head()
     assert parsed is not None
     transport = MemoryTransport(reads)
-    return RequestBody(parsed, reader, Stream(transport), 5.0, max_size), transport
+    return RequestBody(parsed, reader, stream_on(transport), 5.0, max_size), transport
 
 
 @pytest.fixture(params=["length", "chunked"])

@@ -1,26 +1,38 @@
 from __future__ import annotations
 
+import socket
+
+import gevent
+import pytest
+
+from geventkws.backend import Channel
+from geventkws.frameloop import FrameLoop
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.context import HTTPContext
 from geventkws.http.environ import EnvironBuilder
 from geventkws.options import ServerOptions
-from geventkws.stream import Stream
-from tests.http.memory import MemoryTransport
+from geventkws.transport import PlainTransport
 from tests.raw import upgrade_request
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
-def answers(data: bytes, **options) -> bytes:
-    transport = MemoryTransport([data])
-    context = HTTPContext(EnvironBuilder("h", 80), options=ServerOptions(**options))
-    HTTPConnection(Stream(transport), context, ("192.0.2.1", 5000)).run()
-    return transport.written
+def answers(data: bytes) -> bytes:
+    """Return what a connection without a server answers."""
+    ours, peer = socket.socketpair()
+    context = HTTPContext(EnvironBuilder("h", 80), options=ServerOptions())
+    channel = Channel(FrameLoop.current(), PlainTransport(ours.detach()))
+    HTTPConnection(channel, context, ("192.0.2.1", 5000))
+    channel.start_reading()
+    received = b""
+    with peer, gevent.Timeout(5):
+        peer.sendall(data)
+        peer.shutdown(socket.SHUT_WR)
+        while more := peer.recv(65536):
+            received += more
+    return received
 
 
-def test_without_services_and_log_an_upgrade_goes_to_the_application() -> None:
-    assert answers(upgrade_request("/")).startswith(b"HTTP/1.1 404 Not Found")
-
-
-def test_without_an_application_there_is_nothing() -> None:
-    assert answers(GET).startswith(b"HTTP/1.1 404 Not Found")
+@pytest.mark.parametrize("data", [GET, upgrade_request("/")], ids=["a request", "an upgrade"])
+def test_without_application_services_and_log_there_is_nothing(data: bytes) -> None:
+    assert answers(data).startswith(b"HTTP/1.1 404 Not Found")

@@ -7,8 +7,7 @@ import pytest
 from geventkws.http import fields
 from geventkws.http.errors import PeerGoneError
 from geventkws.http.response import MAX_WRITE, Response, plain_response
-from geventkws.stream import Stream
-from tests.http.memory import MemoryTransport, head_of
+from tests.http.memory import MemoryTransport, head_of, stream_on
 
 PLAIN = [("Content-Type", "text/plain")]
 
@@ -17,7 +16,7 @@ def response_to(method: str = "GET", version: str = "1.1", connection: str = "",
     line = f"Connection: {connection}\r\n" if connection else ""
     head = head_of(f"{method} / HTTP/{version}\r\nHost: h\r\n{line}\r\n".encode())
     transport = MemoryTransport(**options)
-    return Response(head, Stream(transport), 5.0), transport
+    return Response(head, stream_on(transport), 5.0), transport
 
 
 def parse(data: bytes) -> tuple[str, dict[str, str], bytes]:
@@ -266,7 +265,7 @@ def test_a_peer_that_is_gone_is_told_from_the_applications_errors() -> None:
     response, _ = response_to(refuses=True)
     response.start_response("200 OK", PLAIN)
     with pytest.raises(PeerGoneError):
-        response.send([b"a"])
+        response.send(iter([b"a", b"b"]))
     assert response.peer_gone
 
 
@@ -280,7 +279,9 @@ def test_a_large_body_is_written_in_parts_with_a_deadline_each(cut: bool) -> Non
 
 def test_a_response_may_be_told_that_the_connection_cannot_persist() -> None:
     transport = MemoryTransport()
-    response = Response(head_of(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), Stream(transport), None, lambda: False)
+    response = Response(
+        head_of(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), stream_on(transport), None, lambda: False
+    )
     response.start_response("200 OK", PLAIN)
     response.send([b"a"])
     assert parse(transport.written)[1]["Connection"] == "close"

@@ -12,6 +12,8 @@ import pytest
 from gevent.queue import Queue
 
 from geventkws import ServiceRegistry, WebSocketConnection, WebSocketServer, WebSocketService
+from geventkws.backend import Channel
+from geventkws.frameloop import FrameLoop
 from geventkws.options import ServerOptions
 from geventkws.protocol.deflate import Deflate
 from geventkws.transport import PlainTransport
@@ -116,10 +118,10 @@ def connection_on(
         options=ServerOptions(**options), websocket_closed=lambda connection, reason: None
     )
     request: Any = SimpleNamespace(path="/")
-    connection = WebSocketConnection(
-        PlainTransport(ours.detach()), host=host, service=service, request=request, deflate=deflate
-    )
-    connection.begin_soon(b"")
+    channel = Channel(FrameLoop.current(), PlainTransport(ours.detach()))
+    connection = WebSocketConnection(channel, host=host, service=service, request=request, deflate=deflate)
+    channel.start_reading()
+    channel.queue()
     gevent.sleep(0.01)
     return connection
 

@@ -291,7 +291,7 @@ class TestOrder:
 
 def segments_sent(connection: WebSocketConnection) -> int:
     """Return how many TCP segments with data have left: without delays, one for each small write."""
-    with socket.socket(fileno=os.dup(connection._transport.fileno())) as ours:
+    with socket.socket(fileno=os.dup(connection._channel.transport.fileno())) as ours:
         information = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
     return int.from_bytes(information[156:160], sys.byteorder)  # tcpi_data_segs_out of Linux's tcp_info
 

@@ -198,7 +198,7 @@ def test_a_close_frame_behind_messages_counts_if_it_came_in_time() -> None:
         gevent.sleep(0.01)
         # What follows happens in one turn of the hub: the peer has answered, and its time is up.
         peer.send(b"".join(masked(BINARY, bytes(1_000)) for _ in range(20)) + close_frame(1000))
-        gevent.get_hub().loop.run_callback(connection.sweep, monotonic() + 5)
+        gevent.get_hub().loop.run_callback(connection._check, monotonic() + 5)
         gevent.sleep(0.01)
         assert connection.traffic.messages_received == 20
         peer.close()

@@ -176,7 +176,7 @@ class TestNothingEscapesAWatcher:
         bystander.send(masked(TEXT, "still here"))
         assert bystander.frame() == Frame(TEXT, b"still here")
 
-    @pytest.mark.parametrize("hook", ["handle", "output_left"])
+    @pytest.mark.parametrize("hook", ["_handle", "_output_left"])
     def test_a_mistake_of_ours_costs_its_own_connection_only(
         self, serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, hook: str
     ) -> None:

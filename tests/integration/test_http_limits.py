@@ -8,7 +8,6 @@ import pytest
 import requests
 
 from geventkws import WebSocketServer
-from geventkws.http.connection import TURN
 from geventkws.reception import MAX_TURNED_AWAY
 from tests.integration.conftest import Recorder, Serve, Site
 from tests.raw import PATIENCE, RawClient
@@ -160,10 +159,10 @@ class TestResponsesThatAreCutOff:
 
 class TestTurns:
     def test_many_requests_in_a_row_are_answered(self, serve: Serve) -> None:
-        site = serve(application=hello, max_requests=10 * TURN)
+        site = serve(application=hello, max_requests=10 * 32)
         with RawClient(site.port) as client:
-            client.send(GET * 10 * TURN)
-            assert client.read_to_end().count(b"HTTP/1.1 200 OK") == 10 * TURN
+            client.send(GET * 10 * 32)
+            assert client.read_to_end().count(b"HTTP/1.1 200 OK") == 10 * 32
 
 
 class TestOptions:

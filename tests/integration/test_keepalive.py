@@ -390,13 +390,13 @@ def test_a_peer_is_not_lost_in_the_moment_when_the_last_output_leaves() -> None:
         connection = connection_on(ours, Service())
         while not connection._endpoint.output_size:
             connection.send(b"x" * 10_000)
-            connection.flush()
+            connection._channel.flush()
         # What follows happens in one turn of the hub: the ping was sent behind the rest of the output, and
         # the peer made room for that a moment ago.
         drain(peer)
         now = monotonic()
         connection._pinged_at, connection._stuck_since = now - 11, now - 5
-        connection.sweep(now)
+        connection._check(now)
         assert connection.active
         connection.drop()
         gevent.sleep(0.01)

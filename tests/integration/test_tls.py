@@ -142,7 +142,7 @@ class TestOnePort:
         options: list[int] = []
 
         def look(connection: WebSocketConnection) -> None:
-            with socket.socket(fileno=socket.dup(connection._transport.fileno())) as sock:
+            with socket.socket(fileno=socket.dup(connection._channel.transport.fileno())) as sock:
                 options.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
         service = Recorder(connected=look)
@@ -453,7 +453,7 @@ class TestKeyUpdates:
         sock.connect((HOST, site.port))
         _, connection = self.connect(site, sock)
         service.expect("connected")
-        with socket.socket(fileno=socket.dup(service.connections[0]._transport.fileno())) as ours:
+        with socket.socket(fileno=socket.dup(service.connections[0]._channel.transport.fileno())) as ours:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
         with gevent.Timeout(40), suppress(OSError):
             while True:

@@ -1,4 +1,4 @@
-"""The clock of a server: one timer that looks after the time limits of all its connections."""
+"""The connections of a server, and the clock that enforces their time limits."""
 
 from __future__ import annotations
 
@@ -7,45 +7,55 @@ from typing import Any
 
 from gevent.hub import Hub
 
+from geventkws.backend import Channel
 from geventkws.connection import WebSocketConnection
 from geventkws.frameloop import FrameLoop
 from geventkws.request import RemoteAddress
-from geventkws.stream import Stream
 
 LONGEST_INTERVAL = 1.0
 STEPS_PER_LIMIT = 8
 
 
-class Sweep:
-    """Visits every connection each second, or more often where a shorter time limit asks for it.
+class Connections:
+    """The table of a server's connections, each looked at once a second, or more often for a shorter limit.
 
     A limit of ``t`` seconds is enforced at most ``min(1, t / 8)`` seconds late. A timer per
     connection would be more exact, and cost each idle connection memory.
     """
 
     def __init__(self, loop: FrameLoop) -> None:
-        self.streams: set[Stream] = set()
-        # A dictionary takes half the memory of a set; the values are the server's.
-        self.websockets: dict[WebSocketConnection, RemoteAddress] = {}
+        # A dictionary takes half the memory of a set; the values are who each is counted as, if it is.
+        self.peers: dict[Channel, RemoteAddress | None] = {}
         self._loop = loop
         self._interval = LONGEST_INTERVAL
         self._timer: Any = None
 
+    @property
+    def websockets(self) -> list[WebSocketConnection]:
+        """The WebSocket connections that are not over yet."""
+        owners = (channel.owner for channel in list(self.peers))
+        return [owner for owner in owners if isinstance(owner, WebSocketConnection)]
+
+    @property
+    def busy(self) -> list[Channel]:
+        """Those of whom an application or a service still has something to hear, or to say."""
+        return [channel for channel in self.peers if channel.owner._is_busy()]
+
     def watch(self, limit: float | None) -> None:
-        """See to it that a time limit of ``limit`` seconds is enforced in time; ``None`` is no limit."""
+        """Enforce a time limit of ``limit`` seconds in time; ``None`` is no limit."""
         if limit and limit / STEPS_PER_LIMIT < self._interval:
             self._interval = limit / STEPS_PER_LIMIT
             if self._timer is not None:
-                self.stop()
-                self.start()
+                self.stop_clock()
+                self.start_clock()
 
-    def start(self) -> None:
+    def start_clock(self) -> None:
         """Start the timer; it does not keep the hub alive by itself."""
         hub: Hub = self._loop.hub
         self._timer = hub.loop.timer(self._interval, self._interval, ref=False)
         self._timer.start(self._tick)
 
-    def stop(self) -> None:
+    def stop_clock(self) -> None:
         """Stop the timer. Idempotent."""
         timer, self._timer = self._timer, None
         if timer is not None:
@@ -54,8 +64,6 @@ class Sweep:
 
     def _tick(self) -> None:
         now = monotonic()
-        for stream in list(self.streams):
-            self._loop.guard(stream.expire, now)
-        for connection in list(self.websockets):
-            self._loop.guard(connection.sweep, now)
+        for channel in list(self.peers):
+            self._loop.guard(channel.owner._check, now)
         self._loop.flush()

@@ -1,0 +1,95 @@
+"""The end of a connection that has nothing more to say: the last bytes leave, then the peer's are read away.
+
+A socket that is closed with input unread is reset, which can destroy an answer on its way to the peer
+(RFC 9112, 9.6). So the connection is half-closed first and what still arrives is discarded, within bounds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from geventkws.backend import Channel
+from geventkws.transport import Chunk
+
+logger = logging.getLogger("geventkws.server")
+
+DRAIN_LIMIT = 1024 * 1024
+"""Bytes that are read away."""
+
+LAST_MOMENT = 1.0
+"""Seconds that are left for it when the server stops."""
+
+
+class Farewell:
+    """The last owner of a channel."""
+
+    __slots__ = ("_answer", "_channel", "_deadline", "_drained", "_half_closed", "_on_over")
+
+    def __init__(
+        self, channel: Channel, timeout: float, on_over: Callable[[Channel], None], answer: bytes = b""
+    ) -> None:
+        """Send ``answer``, half-close, and drain for ``timeout`` seconds; then close and call ``on_over``."""
+        self._channel = channel
+        self._answer: Chunk = answer
+        self._deadline = monotonic() + timeout
+        self._drained = 0
+        self._half_closed = False
+        self._on_over = on_over
+        channel.owner = self
+        channel.resume()
+        channel.cork()
+
+    def _readable(self) -> bool:
+        try:
+            data = self._channel.recv()
+        except OSError:
+            data = b""
+        if data is None:
+            return False
+        self._drained += len(data)
+        if not data or self._drained >= DRAIN_LIMIT:
+            self._over()
+        return bool(data)
+
+    def _proceed(self) -> None:
+        """Have nothing to go on with."""
+
+    def _flush(self) -> None:
+        channel = self._channel
+        while self._answer or channel.pending:
+            sent = channel.send([self._answer] if self._answer else [])
+            self._answer = memoryview(self._answer)[sent:]
+            if channel.pending or (self._answer and not sent):
+                channel.await_room()
+                return
+        channel.has_room()
+        if not self._half_closed:
+            self._half_closed = True
+            channel.transport.shutdown_write()
+
+    def _crashed(self, error: BaseException) -> None:
+        loop: Any = self._channel.loop
+        if not isinstance(error, OSError):
+            loop.report(error)
+        loop.guard(self._over)
+
+    def _check(self, now: float) -> None:
+        if now >= self._deadline:
+            self._over()
+
+    def _hurry(self) -> None:
+        self._deadline = min(self._deadline, monotonic() + LAST_MOMENT)
+
+    def _abandon(self) -> None:
+        self._over()
+
+    def _is_busy(self) -> bool:
+        return False
+
+    def _over(self) -> None:
+        if self._channel.is_open:
+            self._channel.release()
+            self._on_over(self._channel)

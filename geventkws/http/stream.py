@@ -1,0 +1,144 @@
+"""Blocking-style reads and writes of one HTTP connection, for the greenlet that answers its request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+
+from gevent.hub import Waiter
+
+from geventkws.backend import Channel
+from geventkws.transport import Chunk
+
+MAX_OUTPUT = 64 * 1024
+"""Bytes of complete responses that may wait for the peer before the next request is begun."""
+
+
+class Stream:
+    """What a greenlet sees of a channel: it waits where the socket would block, and when its turn is over.
+
+    ``deadline`` (by ``now``, ``None`` = never) bounds every wait. The server's clock enforces it by ``wake``,
+    so that setting it costs nothing. A wait that is ended looks at the socket once more: what arrived
+    while the hub was busy is not too late.
+    """
+
+    __slots__ = (
+        "_output",
+        "_reads",
+        "_stuck_since",
+        "_waiter",
+        "channel",
+        "deadline",
+        "ended",
+        "hurried",
+        "output_size",
+    )
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.deadline: float | None = None
+        self.hurried = False
+        """Whether the connection is to end with the request under way."""
+        self.ended = False
+        """Whether the peer has sent all that it is going to."""
+        self.output_size = 0
+        """Bytes that wait to be sent."""
+        self._output: list[Chunk] = []
+        self._stuck_since = 0.0
+        self._waiter: Any = None
+        self._reads = False
+
+    def now(self) -> float:
+        """Return the clock of ``deadline``, in seconds."""
+        return monotonic()
+
+    def set_deadline(self, seconds: float | None) -> None:
+        """Let waits end ``seconds`` from now with a ``TimeoutError``; ``None`` for never."""
+        self.deadline = None if seconds is None else self.now() + seconds
+
+    def take_turn(self) -> None:
+        """Let other connections have their turn if this one's is over."""
+        self.channel.loop.take_turn()
+
+    def recv(self) -> bytes:
+        """Return some bytes of the peer's; ``b""`` at their end.
+
+        Raises ``TimeoutError`` after the deadline and ``OSError`` when the connection is lost.
+        """
+        while not self.ended:
+            data = self.channel.recv()
+            if data is None:
+                self.channel.resume()
+                self._wait(reads=True)
+                continue
+            if not data:
+                self.ended = True
+            return data
+        return b""
+
+    def send_soon(self, *chunks: Chunk) -> None:
+        """Send ``chunks`` with what else is sent in this turn, without waiting: the end of a response."""
+        for chunk in chunks:
+            if size := len(chunk):
+                self._output.append(chunk)
+                self.output_size += size
+        self.channel.cork()
+
+    def sendall(self, chunks: Sequence[Chunk]) -> None:
+        """Send all of ``chunks``, now and in one ``send`` where the socket takes them.
+
+        Raises ``TimeoutError`` after the deadline and ``OSError`` when the connection is lost.
+        """
+        self.take_turn()
+        self.send_soon(*chunks)
+        self._offer()
+        while self.channel.awaits_room:
+            self._wait(reads=False)
+            self._offer()
+
+    def wait_until_writable(self) -> None:
+        """Wait until the socket has room, as far as ``_offer`` knows; raises as ``sendall`` does."""
+        self.channel.await_room()
+        self._wait(reads=False)
+
+    def _offer(self) -> None:
+        """Offer the output to the socket; ``channel.awaits_room`` then tells whether some of it is left."""
+        channel = self.channel
+        while self._output or channel.pending:
+            sent = channel.send(self._output)
+            self.output_size -= sent
+            self._output = unsent(self._output, sent) if self.output_size else []
+            if channel.pending or (self._output and not sent):
+                if not channel.awaits_room:
+                    self._stuck_since = monotonic()
+                    channel.await_room()
+                return
+        if channel.awaits_room:
+            channel.has_room()
+
+    def _wait(self, reads: bool) -> None:
+        """Wait until the hub has something to read, or room to write."""
+        if self.deadline is not None and self.now() >= self.deadline:
+            raise TimeoutError("the peer took too long")
+        waiter: Waiter[None] = Waiter(self.channel.loop.hub)
+        self._waiter, self._reads = waiter, reads
+        try:
+            waiter.get()
+        finally:
+            self._waiter = None
+
+    def wake(self) -> None:
+        """Let the greenlet that waits, if one does, look again. In the hub."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            self.channel.loop.resume(waiter)
+
+
+def unsent(chunks: Sequence[Chunk], sent: int) -> list[Chunk]:
+    """Return what is left of ``chunks`` after their first ``sent`` bytes have gone."""
+    for index, chunk in enumerate(chunks):
+        if sent < len(chunk):
+            return [memoryview(chunk)[sent:] if sent else chunk, *chunks[index + 1 :]]
+        sent -= len(chunk)
+    return []
