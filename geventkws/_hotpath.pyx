@@ -318,6 +318,7 @@ cdef class Channel:
     # Of one byte each: an idle connection keeps them all.
     cdef uint8_t _corked
     cdef uint8_t _queued
+    cdef uint8_t _is_readable
 
     def __init__(self, HotLoop loop not None, transport):
         self.loop = loop
@@ -360,6 +361,7 @@ cdef class Channel:
         if self._queued or not (loop.begin_turn() or events < 0):
             if events < 0:
                 self._restart_reader()
+            self._is_readable = True
             self.queue(True)
             return
         corking = loop.corking
@@ -427,6 +429,9 @@ cdef class Channel:
         loop.corking = True
         try:
             self.owner._proceed()
+            if self._is_readable and self._reader is not None and self.paused_at is None and not self._queued:
+                self._let_receive()
+            self._is_readable = False
             loop.flush()
         except BaseException as error:
             self.owner._crashed(error)

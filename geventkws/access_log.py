@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 
 from geventkws.connection import WebSocketConnection
 from geventkws.http.context import AccessEntry
 from geventkws.http.head import RequestHead
+from geventkws.http.log import access_logger as logger
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.request import RemoteAddress
 
-logger = logging.getLogger("geventkws.access")
 
 # What could end a line, move the cursor of a terminal, or close the quotes.
 _UNSAFE = re.compile(r'[\x00-\x1f"\\\x7f-\x9f]')
@@ -20,8 +19,6 @@ _UNSAFE = re.compile(r'[\x00-\x1f"\\\x7f-\x9f]')
 
 def log_request(entry: AccessEntry) -> None:
     """Log an answered request in the combined format of Apache and nginx."""
-    if not logger.isEnabledFor(logging.INFO):
-        return
     head = entry.head
     logger.info(
         '%s - - [%s] "%s" %d %s "%s" "%s"',

@@ -64,7 +64,17 @@ class Owner(Protocol):
 class Channel:
     """A transport, its watchers and an owner. The read watcher's callback is the channel itself."""
 
-    __slots__ = ("_corked", "_queued", "_reader", "_writer", "loop", "owner", "paused_at", "transport")
+    __slots__ = (
+        "_corked",
+        "_is_readable",
+        "_queued",
+        "_reader",
+        "_writer",
+        "loop",
+        "owner",
+        "paused_at",
+        "transport",
+    )
 
     def __init__(self, loop: HotLoop, transport: Transport) -> None:
         self.loop = loop
@@ -77,6 +87,7 @@ class Channel:
         self._writer: Any = None
         self._corked = False
         self._queued = False
+        self._is_readable = False  # as it was when it was not this connection's turn
 
     def use(self, transport: Transport) -> None:
         """Move bytes by ``transport`` from now on, which is on the same descriptor."""
@@ -116,6 +127,7 @@ class Channel:
         if self._queued or not (loop.begin_turn() or events < 0):
             if events < 0:
                 self._restart_reader()
+            self._is_readable = True
             self.queue(fresh=True)
             return
         corking, loop.corking = loop.corking, True
@@ -172,6 +184,9 @@ class Channel:
         corking, loop.corking = loop.corking, True
         try:
             self.owner._proceed()
+            if self._is_readable and self.is_reading and not self._queued:
+                self.owner._readable()
+            self._is_readable = False
             loop.flush()
         except BaseException as error:
             self.owner._crashed(error)

@@ -426,8 +426,7 @@ class WebSocketConnection(Conversation):
 
         A socket that is closed with input unread is reset, which can destroy our close frame on its way.
         """
-        if self._rest is not None:
-            return False
+        self._rest = None
         try:
             return not self._channel.transport.recv_into(self._channel.loop.buffer)
         except OSError:

@@ -29,7 +29,7 @@ CROWDED_READ = 16 * 1024
 
 CROWD = 16
 
-TURN = 0.000_5
+TURN = 0.000_2
 """Seconds after which a connection lets others have their turn. The clock is looked at after every call of
 the application and every few dozen frames, requests or chunks."""
 

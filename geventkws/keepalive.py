@@ -66,8 +66,8 @@ def _end_close(connection: WebSocketConnection) -> None:
     if connection._state != state:
         return
     end_of_patience = connection._stuck_since + connection._host.options.close_timeout
-    finishing = state in (closing.FINISHING, closing.ANSWERING)
-    if finishing and connection._channel.awaits_room and end_of_patience > monotonic():
+    sending = state in (closing.CLOSING, closing.FINISHING, closing.ANSWERING)
+    if sending and connection._channel.awaits_room and end_of_patience > monotonic():
         connection._deadline = end_of_patience
     else:
         connection._advance(closing.TIME)

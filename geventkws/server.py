@@ -17,7 +17,6 @@ from gevent.event import Event as Signal
 from gevent.server import StreamServer
 
 from geventkws.access_log import log_request, log_websocket
-from geventkws.access_log import logger as access_logger
 from geventkws.backend import Channel
 from geventkws.connection import WebSocketConnection
 from geventkws.connections import Connections
@@ -25,6 +24,7 @@ from geventkws.frameloop import FrameLoop
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.context import Application, HTTPContext, no_application
 from geventkws.http.environ import EnvironBuilder
+from geventkws.http.log import access_logger
 from geventkws.listeners import SYSTEMD, SocketFile, bind_dual_stack, bind_unix, inherited, shown, unix_path
 from geventkws.options import ServerOptions
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode

@@ -77,6 +77,14 @@ class Program:
         """Send the program a signal."""
         self._process.send_signal(number)
 
+    def ends_within(self, seconds: float) -> bool:
+        """Wait up to so many seconds; return whether the program has ended."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def wait(self) -> int:
         """Wait for the program's end and return its exit status; ``output`` is then complete."""
         status = self._process.wait(PATIENCE)

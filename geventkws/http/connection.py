@@ -11,6 +11,7 @@ import enum
 import sys
 from collections.abc import Iterable
 from functools import partial
+from logging import INFO
 from typing import Any
 
 import gevent
@@ -23,12 +24,11 @@ from geventkws.http.context import AccessEntry, HTTPContext, server_options
 from geventkws.http.environ import Address
 from geventkws.http.errors import HTTPError, RequestBodyError
 from geventkws.http.head import RequestHead
-from geventkws.http.log import logger
+from geventkws.http.log import access_logger, logger
 from geventkws.http.reader import RequestReader
 from geventkws.http.response import Response, plain_response
 from geventkws.http.stream import MAX_OUTPUT, Stream
 from geventkws.protocol.handshake import HandshakeError
-from geventkws.workers import is_away
 
 READ_AHEAD = 64 * 1024
 """Bytes that are read while the application is at work; what is more stays in the kernel."""
@@ -216,9 +216,10 @@ class HTTPConnection(Stream):
             if self._phase is _Phase.TAKEN:
                 self.channel.owner._proceed()
                 break
+            if not (self._reader.started or self.ended):
+                break
             if loop.turn_is_over() and self._phase is _Phase.HEAD:
-                if self._reader.started or self.ended:
-                    self.channel.queue()
+                self.channel.queue()
                 break
         if self._phase is _Phase.HEAD and not self.ended and self._reader.buffered < READ_AHEAD:
             self.channel.resume()
@@ -276,7 +277,8 @@ class HTTPConnection(Stream):
         elif after is _After.NEXT and not self.hurried:
             self._phase = _Phase.HEAD
             self._idle = True
-            self.set_deadline(self.context.options.keepalive_timeout)
+            timeout = self.context.options.keepalive_timeout
+            self.deadline = None if timeout is None else self.channel.loop.now + timeout
         else:
             self._phase = _Phase.CLOSING
             self._lingers = after is _After.LINGER
@@ -314,11 +316,9 @@ class HTTPConnection(Stream):
 
     def _work(self) -> None:
         """Answer the request whose head has arrived. Never raises."""
-        head = self._head
-        assert head is not None
         after = _After.CLOSE
         try:
-            after = self._serve(head)
+            after = self._serve()
         except OSError as error:
             logger.debug("The HTTP connection of %s was lost: %s", self.remote_address, error)
         except gevent.GreenletExit:
@@ -326,12 +326,15 @@ class HTTPConnection(Stream):
         except BaseException as error:
             loop: Any = self.channel.loop
             loop.report(error)
+        is_away = self._greenlet is not None
         self._end(after)
-        if is_away():
+        if is_away:
             # The hub has gone on without waiting for this greenlet.
             self.channel.queue(fresh=True)
 
-    def _serve(self, head: RequestHead) -> _After:
+    def _serve(self) -> _After:
+        head = self._head
+        assert head is not None
         if self.extra_environ is None and self.channel.transport.secure:
             self.extra_environ = self.channel.transport.environ()
         try:
@@ -420,7 +423,7 @@ class HTTPConnection(Stream):
 
     def _log(self, head: RequestHead | None, status: int, bytes_sent: int) -> None:
         log_access = self.context.log_access
-        if log_access is not None:
+        if log_access is not None and access_logger.isEnabledFor(INFO):
             log_access(AccessEntry(self.remote_address, head, status, bytes_sent))
 
 

@@ -83,13 +83,19 @@ class EnvironBuilder:
                 environ["REMOTE_PORT"] = str(remote_address[1])
         else:
             environ["REMOTE_ADDR"] = remote_address
-        keys = self._keys
-        for name, value in head.headers:
-            key = keys.get(name) or self._key(name)
-            if key in environ:
-                value = environ[key] + ("; " if key == "HTTP_COOKIE" else ", ") + value
-            environ[key] = value
+        keys, headers, before = self._keys, head.headers, len(environ)
+        environ.update([(keys.get(name) or self._key(name), value) for name, value in headers])
+        if len(environ) != before + len(headers):
+            self._join_lines(environ, headers)
         return environ
+
+    def _join_lines(self, environ: dict[str, Any], headers: tuple[tuple[str, str], ...]) -> None:
+        """Put the values of fields that have several lines together."""
+        values: dict[str, list[str]] = {}
+        for name, value in headers:
+            values.setdefault(self._key(name), []).append(value)
+        for key, each in values.items():
+            environ[key] = ("; " if key == "HTTP_COOKIE" else ", ").join(each)
 
     def _key(self, name: str) -> str:
         key = name.upper().replace("-", "_")

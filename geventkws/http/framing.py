@@ -19,6 +19,7 @@ from geventkws.protocol.origin import parse_authority
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 _DECISIVE = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"})
+_DECISIVE_LENGTHS = frozenset(map(len, _DECISIVE))
 
 
 def frame_request(
@@ -30,8 +31,7 @@ def frame_request(
     """
     lines: dict[str, list[str]] = {}
     for name, value in headers:
-        lower = name.lower()
-        if lower in _DECISIVE:
+        if len(name) in _DECISIVE_LENGTHS and (lower := name.lower()) in _DECISIVE:
             lines.setdefault(lower, []).append(value)
     _check_host(lines.get("host", ()), version)
     if len(lines) == 1 and "host" in lines and version == "1.1":

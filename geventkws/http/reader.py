@@ -103,6 +103,8 @@ class RequestReader:
         if end - start + self._blank > self._max_size:
             raise self._too_large()
         head = _parse(data[start:end], self._max_fields, self._max_target)
+        if end == len(data):
+            self._buffer, end = b"", 0  # an idle connection keeps nothing of it
         self._position = self._searched = end
         self._blank = 0
         self._left = head.body_length
@@ -185,10 +187,11 @@ def _parse(data: bytes, max_fields: int, max_target: int) -> RequestHead:
     headers = []
     for line in lines[1:-2]:
         name, _, value = line.partition(":")
+        headers.append((name, value.strip(" \t")))
+    if b"_" in data:
         # "_" and "-" are one character in the environ, where such a name would pass for another.
-        if "_" not in name:
-            headers.append((name, value.strip(" \t")))
-    if not target.startswith("/") or "#" in target:
+        headers = [(name, value) for name, value in headers if "_" not in name]
+    if target[:1] != "/" or "#" in target:
         target, headers = normalise(method, target, headers)
     return frame_request(method, target, version, tuple(headers))
 

@@ -6,6 +6,7 @@ Nothing here knows of gevent, sockets, TLS, clocks or threads. RFC 6455 througho
 - ``frames``, ``masking``: the framing of data (section 5);
 - ``messages``, ``utf8``: fragments, control frames in between, text (sections 5.4 to 5.6 and 8.1);
 - ``extensions``, ``deflate``: compressed messages (RFC 7692);
-- ``close``, ``close_codes``: the closing handshake (section 7);
+- ``close``, ``close_codes``: close frames (sections 5.5.1 and 7.4);
+- ``closing``: the closing handshake (section 7.1);
 - ``endpoint``: one side of a connection, made of the parts above.
 """
