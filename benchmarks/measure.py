@@ -52,11 +52,18 @@ class Meter:
         return by_kind[workload.kind](workload, server)
 
     def _by_load(self, workload: Workload, server: Server) -> Values:
+        self._open_once(workload, server)
         command = self._load_command(workload, server, *workload.arguments)
         command += [f"--seconds={self.seconds}", f"--warmup={min(0.5, self.seconds / 2)}"]
         command.append(f"--pid={','.join(map(str, server.processes()))}")
         report = _report(self._run(command))
         return {key: value for key, value in report.items() if isinstance(value, float)}
+
+    def _open_once(self, workload: Workload, server: Server) -> None:
+        """Open a connection: a worker process that serves has started then, and its CPU time will count."""
+        tls = ["--tls"] if workload.tls else []
+        once = [str(self.load_generator), "idle", "--connections=1", f"--port={server.port}", *tls]
+        _report(self._run(once))
 
     def _idle(self, workload: Workload, server: Server) -> Values:
         with self._held(workload, server, f"--connections={IDLE_BEFORE}"):

@@ -54,6 +54,14 @@ def test_idle_connections_are_held_while_the_memory_is_read(load, server):
     assert 0 < values["kib_per_connection"] < 50
 
 
+def test_the_processes_are_counted_when_one_of_them_has_served(load, server, monkeypatch):
+    opened = []
+    monkeypatch.setattr(Meter, "_open_once", lambda *arguments: opened.append(arguments))
+    monkeypatch.setattr(server, "processes", lambda: [os.getpid()] if opened else [])
+    values = Meter(load, CORES, 0.3).measure(Workload("trial", "", "load", ("echo",)), server)
+    assert 0 <= values["server_cpu"] < 1
+
+
 def test_a_refused_upgrade_is_reported(load, server):
     workload = Workload("trial", "", "load", ("echo", "--path=/nobody"))
     with pytest.raises(MeasurementError, match=r"refused the upgrade: HTTP/1\.1 404"):
