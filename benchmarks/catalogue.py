@@ -6,12 +6,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from benchmarks.peers.http_app import FILE_PATH
+from benchmarks.peers.http_app import FILE_PATH, ITEM_TARGET, UPLOAD_PATH, UPLOAD_SIZE
 
 Kind = Literal["load", "idle", "http"]
 """How a workload is measured: by the load generator, by memory, by wrk."""
 
 MIB = 1 << 20
+ITEM_COUNT = 10_000
+"""The targets of ``http-paths``, each of which is asked for in turn."""
+
+BROWSER = (
+    "Connection: keep-alive",
+    "Cache-Control: max-age=0",
+    'sec-ch-ua: "Google Chrome";v="131", "Chromium";v="131", "Not_A Brand";v="24"',
+    "sec-ch-ua-mobile: ?0",
+    'sec-ch-ua-platform: "Linux"',
+    "Upgrade-Insecure-Requests: 1",
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/131.0.0.0 Safari/537.36",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,"
+    "*/*;q=0.8,application/signed-exchange;v=b3;q=0.7",
+    "Sec-Fetch-Site: same-origin",
+    "Sec-Fetch-Mode: navigate",
+    "Sec-Fetch-User: ?1",
+    "Sec-Fetch-Dest: document",
+    "Referer: http://127.0.0.1/items/1024?page=2&sort=name",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Accept-Language: en-GB,en-US;q=0.9,en;q=0.8,de;q=0.7",
+    "Cookie: session=eyJfaWQiOiI2YzJkNGU4YTFiM2Y0ZDVlIiwidXNlciI6IjEwMjQifQ"
+    ".Z0CkVw.9bQm3vJx0yT5h2LrWnUqE8sKdPo; theme=dark; locale=en_GB; consent=necessary+preferences; "
+    "tz=Europe%2FLondon",
+    'If-None-Match: "5f2b-61c0a7d3e4f80"',
+    "If-Modified-Since: Tue, 26 Nov 2024 08:12:31 GMT",
+    "Priority: u=0, i",
+)
+"""The header fields of a browser that loads a page again; with ``Host`` they are 20."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +51,22 @@ class Workload:
     title: str
     kind: Kind
     arguments: tuple[str, ...]
-    """Of the load generator; for ``http``, the path, and then arguments of wrk."""
+    """Of the load generator; for ``http``, the path, and then arguments of ``wrk.lua``."""
     tls: bool = False
     bulk: bool = False
     """Whether the bytes a second are told too; for ``http``."""
     deflate: bool = False
     """Whether servers and load generator compress; for ``load``, and of it only echo."""
+    fields: tuple[str, ...] = ()
+    """Header fields of every request, beside ``Host``; of HTTP."""
+    flask: bool = False
+    """Whether the servers run the Flask application; of HTTP."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a server is told for this workload on its command line."""
+        wanted = {"--deflate": self.deflate, "--flask": self.flask}
+        return tuple(flag for flag, is_wanted in wanted.items() if is_wanted)
 
 
 @dataclass(frozen=True)
@@ -58,6 +97,17 @@ class Peer:
 
 def _echo(name: str, title: str, *arguments: str, tls: bool = False, deflate: bool = False) -> Workload:
     return Workload(name, title, "load", ("echo", *arguments), tls, deflate=deflate)
+
+
+def _http(
+    name: str,
+    title: str,
+    *arguments: str,
+    fields: tuple[str, ...] = (),
+    flask: bool = False,
+    bulk: bool = False,
+) -> Workload:
+    return Workload(name, f"HTTP, {title}", "http", arguments, bulk=bulk, fields=fields, flask=flask)
 
 
 _DEFLATE = (
@@ -99,18 +149,33 @@ WORKLOADS = (
     ),
     Workload("idle", "10,000 idle connections, a browser's headers", "idle", ("--connections=10000",)),
     Workload("idle-tls", "1,000 idle connections over TLS", "idle", ("--connections=1000",), tls=True),
-    Workload("http-hello", "HTTP, 13 B, 50 keep-alive connections", "http", ("/hello",)),
-    Workload(
+    _http("http-hello", "13 B, 50 keep-alive connections", "/hello"),
+    _http(
+        "http-browser",
+        "13 B for a browser's 20 header fields, 50 keep-alive connections",
+        "/hello",
+        fields=BROWSER,
+    ),
+    _http(
+        "http-paths",
+        f"another one of {ITEM_COUNT:,} paths each time, 50 keep-alive connections",
+        ITEM_TARGET,
+        "paths",
+        str(ITEM_COUNT),
+    ),
+    _http("http-flask", "13 B by Flask, 50 keep-alive connections", "/hello", flask=True),
+    _http(
         "http-close",
-        "HTTP, 13 B, 50 at once, a connection for each request",
-        "http",
-        ("/hello", "-H", "Connection: close"),
+        "13 B, 50 at once, a connection for each request",
+        "/hello",
+        fields=("Connection: close",),
     ),
-    Workload("http-json", "HTTP, 10 KiB of JSON, 50 keep-alive connections", "http", ("/json",)),
-    Workload(
-        "http-file", "HTTP, a file of 1 MiB, 50 keep-alive connections", "http", (FILE_PATH,), bulk=True
+    _http("http-json-4k", "4 KiB of JSON, 50 keep-alive connections", "/json-4k"),
+    _http("http-json", "10 KiB of JSON, 50 keep-alive connections", "/json"),
+    _http("http-file", "a file of 1 MiB, 50 keep-alive connections", FILE_PATH, bulk=True),
+    _http(
+        "http-upload", "POST of 10 KiB, 50 keep-alive connections", UPLOAD_PATH, "upload", str(UPLOAD_SIZE)
     ),
-    Workload("http-upload", "HTTP, POST of 10 KiB, 50 keep-alive connections", "http", ("/upload",)),
 )
 
 _GEVENTKWS = ("geventkws", "gevent", "httptools")
@@ -160,6 +225,7 @@ PEERS = (
         "flask_sock",
         ("flask-sock", "gunicorn", "gevent"),
         deflate=True,
+        environment={"GUNICORN_CMD_ARGS": "--worker-class=gevent"},
     ),
     Peer("pywsgi", "gevent pywsgi", "pywsgi", ("gevent",), websocket=False, http=True),
     Peer(
@@ -178,7 +244,7 @@ PEERS = (
         ("gunicorn", "gunicorn_h1c"),
         websocket=False,
         http=True,
-        environment={"GUNICORN_CMD_ARGS": "--worker-class=gthread --threads=8"},
+        environment={"GUNICORN_CMD_ARGS": "--worker-class=gthread --threads=1"},
     ),
     Peer("waitress", "waitress", "waitress", ("waitress",), websocket=False, http=True),
     Peer("granian", "granian (WSGI)", "granian", ("granian",), websocket=False, http=True),
@@ -191,3 +257,10 @@ PEERS = (
         only=("http-file",),
     ),
 )
+
+_TITLES = {peer.name: peer.title for peer in PEERS}
+
+
+def title_of(peer: str) -> str:
+    """Return the title of the peer of this name."""
+    return _TITLES.get(peer, peer)

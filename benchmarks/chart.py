@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from benchmarks.catalogue import PEERS
+from benchmarks.catalogue import title_of
 from benchmarks.report import number
 from benchmarks.summary import Record, summarize
 
@@ -81,14 +81,13 @@ _PANELS = (
 
 def panels(records: Sequence[Record]) -> list[Panel]:
     """Return the panels of the README's chart, for those workloads that were measured."""
-    titles = {peer.name: peer.title for peer in PEERS}
     found = []
     for workload, title, unit, key in _PANELS:
         medians = [
             (row.peer, row.figures[key].median) for row in summarize(records, workload) if key in row.figures
         ]
         medians.sort(key=lambda bar: bar[1], reverse="more" in unit)
-        bars = [Bar(titles.get(peer, peer), value, peer.startswith("geventkws")) for peer, value in medians]
+        bars = [Bar(title_of(peer), value, peer.startswith("geventkws")) for peer, value in medians]
         if bars:
             found.append(Panel(title, unit, bars))
     return found

@@ -73,7 +73,10 @@ def open_and_use(port: int, mode: str) -> socket.socket:
 
 def kib_per_connection(mode: str, connections: int, python: Path = Path(sys.executable)) -> float:
     """Return what the memory of a fresh server grows by for each of so many connections."""
-    with Server(PEERS[0], python, os.sched_getaffinity(0), deflate=True) as server, ExitStack() as opened:
+    with (
+        Server(PEERS[0], python, os.sched_getaffinity(0), flags=["--deflate"]) as server,
+        ExitStack() as opened,
+    ):
         for _ in range(WARM_UP):
             opened.enter_context(open_and_use(server.port, mode))
         before = server.memory_kib()

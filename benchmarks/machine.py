@@ -1,4 +1,4 @@
-"""What the figures depend on: the machine, its load, and the versions."""
+"""What the figures depend on: the machine, its load, the versions, and what each server is started with."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks.catalogue import Peer
+from benchmarks.catalogue import Peer, Workload
 from benchmarks.toolchain import ROOT
 
 _VERSIONS = """\
@@ -26,15 +26,69 @@ if "geventkws" in found:
     found["geventkws"] = geventkws.__version__ + " (" + getattr(geventkws, "BACKEND", "python") + ")"
 print(json.dumps([platform.python_version(), found]))
 """
+FLASK = frozenset({"flask", "werkzeug", "a2wsgi"})
+"""The distributions whose versions matter where Flask is measured."""
 
 
-def facts(peers: Iterable[Peer], python: Path) -> dict[str, str]:
+def facts(peers: Iterable[Peer], workloads: Iterable[Workload], python: Path) -> dict[str, str]:
     """Return facts and their names, in the order to print them."""
-    names = sorted({name for peer in peers for name in peer.distributions})
+    names = {name for peer in peers for name in peer.distributions}
+    if any(workload.flask for workload in workloads):
+        names |= FLASK
+    python_version, versions = _versions(python, ROOT, names)
+    found = _machine(python_version, versions)
+    if "geventkws" in versions:
+        found["geventkws"] = _revision(ROOT, versions["geventkws"])
+    return found
+
+
+def settings(peer: Peer, flags: Iterable[str], python: Path) -> str:
+    """Return what a server is started with, as text; the environment variables first."""
     done = subprocess.run(
-        [python, "-c", _VERSIONS, *names], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+        [python, "-m", f"benchmarks.peers.{peer.module}", "--settings", *flags],
+        cwd=ROOT,
+        env={**os.environ, **peer.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    if done.returncode != 0:
+        return "not known: it does not start"
+    found: Mapping[str, object] = {**peer.environment, **json.loads(done.stdout)}
+    return ", ".join(f"{name}={value}" for name, value in found.items())
+
+
+def all_settings(peers: Iterable[Peer], workloads: Iterable[Workload], python: Path) -> dict[str, str]:
+    """Return what each server is started with, by its name and the flags that make a difference to it."""
+    workloads = list(workloads)
+    found: dict[str, str] = {}
+    for peer in peers:
+        for flags in sorted({workload.flags for workload in workloads if peer.does(workload)}):
+            told = settings(peer, flags, python)
+            if told != found.get(peer.name):
+                found[" ".join([peer.name, *flags])] = told
+    return found
+
+
+def _versions(python: Path, checkout: Path, names: Iterable[str]) -> tuple[str, dict[str, str]]:
+    done = subprocess.run(
+        [python, "-c", _VERSIONS, *sorted(names)], cwd=checkout, stdout=subprocess.PIPE, text=True, check=True
     )
     python_version, versions = json.loads(done.stdout)
+    return python_version, versions
+
+
+def _revision(checkout: Path, version: str) -> str:
+    """Return a version, with the commit where git knows it."""
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty=, changed"]
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    except FileNotFoundError:
+        return version
+    return f"{version}, commit {done.stdout.strip()}" if done.returncode == 0 else version
+
+
+def _machine(python_version: str, versions: Mapping[str, str]) -> dict[str, str]:
     return {
         "CPU": f"{cpu_model()}, {len(os.sched_getaffinity(0))} cores",
         "kernel": platform.release(),

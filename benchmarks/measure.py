@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.catalogue import MIB, Workload
+from benchmarks.catalogue import ITEM_COUNT, MIB, Workload
 from benchmarks.peers import http_app
 from benchmarks.server import ADDRESS, Server, pinned
 from benchmarks.toolchain import HERE, find_wrk
@@ -23,8 +23,6 @@ Values = dict[str, float]
 (the part of its core that the load generator used), with ``mib_per_second`` where the workload is bulk and
 ``wire_bytes_per_message`` where it is compressed; or ``kib_per_connection``."""
 
-UPLOAD_PATH = "/upload"
-UPLOAD_SIZE = 10240
 WRK_CONNECTIONS = 50
 SETTLE = 0.3
 """Seconds for the last connections' greenlets or tasks to come to rest, before the memory is read."""
@@ -84,14 +82,15 @@ class Meter:
             yield report["connections"]
 
     def _by_wrk(self, workload: Workload, server: Server) -> Values:
-        path, *arguments = workload.arguments
-        check_http(server.port, path)
+        target, *arguments = workload.arguments
+        check_http(server.port, workload)
         seconds = max(1, math.ceil(self.seconds))  # wrk knows whole seconds only
         command = [find_wrk(), "--threads=1", f"--connections={WRK_CONNECTIONS}", f"--duration={seconds}s"]
-        command += [f"--script={HERE / 'load' / 'wrk.lua'}", *arguments]
-        command.append(f"http://{ADDRESS}:{server.port}{path}")
-        if path == UPLOAD_PATH:
-            command += ["--", str(UPLOAD_SIZE)]
+        command += [
+            f"--script={HERE / 'load' / 'wrk.lua'}",
+            *(f"--header={line}" for line in workload.fields),
+        ]
+        command += [f"http://{ADDRESS}:{server.port}{target}", "--", *arguments]
         cpu, own_cpu = server.cpu_seconds(), _children_cpu()
         output = self._run(command)
         cpu, own_cpu = server.cpu_seconds() - cpu, _children_cpu() - own_cpu
@@ -128,44 +127,68 @@ class Meter:
         return [str(self.load_generator), *arguments, f"--port={server.port}", *tls, *deflate]
 
 
-def check_http(port: int, path: str) -> None:
-    """Raise ``MeasurementError`` unless the server answers this path of ``http_app`` as it must."""
+def check_http(port: int, workload: Workload) -> None:
+    """Raise ``MeasurementError`` unless the server answers the requests of this workload as it must."""
+    target, *arguments = workload.arguments
+    numbers = [0, 1, ITEM_COUNT - 1] if "paths" in arguments else [0]
+    for number in numbers:
+        _check_answer(port, target.replace(http_app.NUMBER, f"{number:05}"), workload.fields)
+
+
+def _check_answer(port: int, target: str, fields: Iterable[str]) -> None:
     connection = http.client.HTTPConnection(ADDRESS, port, timeout=10)
     try:
-        upload = path == UPLOAD_PATH
-        connection.request("POST" if upload else "GET", path, body=bytes(UPLOAD_SIZE) if upload else None)
+        _send_request(connection, target, fields)
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise MeasurementError(f"{path} was not answered: {error!r}") from error
+        raise MeasurementError(f"{target} was not answered: {error!r}") from error
     finally:
         connection.close()
-    if response.status != 200 or body != answers()[path]:
-        raise MeasurementError(f"{path} was answered with {response.status} and {len(body)} wrong bytes")
+    if response.status != 200 or body != expected(target):
+        raise MeasurementError(f"{target} was answered with {response.status} and {len(body)} wrong bytes")
+    if "Date" not in response.headers:  # it costs time, so that all have to say it
+        raise MeasurementError(f"{target} was answered without a Date")
+
+
+def _send_request(connection: http.client.HTTPConnection, target: str, fields: Iterable[str]) -> None:
+    upload = bytes(http_app.UPLOAD_SIZE) if target == http_app.UPLOAD_PATH else None
+    connection.putrequest("GET" if upload is None else "POST", target, skip_accept_encoding=True)
+    for line in fields:
+        name, _, value = line.partition(": ")
+        connection.putheader(name, value)
+    if upload is not None:
+        connection.putheader("Content-Length", str(len(upload)))
+    connection.endheaders(upload)
+
+
+def expected(target: str) -> bytes:
+    """Return the body that a request of an HTTP workload must be answered with."""
+    return target.encode() if target.startswith(http_app.ITEMS) else answers()[target]
 
 
 def answers() -> dict[str, bytes]:
     """Return the paths of the HTTP workloads, and the body that each must be answered with."""
     return {
         "/hello": http_app.HELLO,
-        "/json": http_app.DOCUMENT,
+        **http_app.DOCUMENTS,
         http_app.FILE_PATH: http_app.FILE.read_bytes(),
-        UPLOAD_PATH: str(UPLOAD_SIZE).encode(),
+        http_app.UPLOAD_PATH: str(http_app.UPLOAD_SIZE).encode(),
     }
 
 
 def check_wrk(report: Mapping[str, float], workload: Workload) -> None:
     """Raise ``MeasurementError`` if wrk met errors, or too few bytes for that many answers."""
-    path, *arguments = workload.arguments
+    target = workload.arguments[0]
     requests = report["messages"]
     errors = report["errors"]
-    if "Connection: close" not in arguments:
+    if "Connection: close" not in workload.fields:
         errors += report["ends"]
     if errors or not requests:
         raise MeasurementError(f"wrk counted {errors:.0f} errors in {requests:.0f} requests")
-    if report["bytes"] < requests * len(answers()[path]):
+    if report["bytes"] < requests * len(expected(target)):
         mean = report["bytes"] / requests
-        raise MeasurementError(f"{path} was answered with {mean:.0f} bytes on average, which is too little")
+        raise MeasurementError(f"{target} was answered with {mean:.0f} bytes on average, which is too little")
 
 
 def _report(output: str) -> dict[str, Any]:

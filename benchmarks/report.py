@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from benchmarks.catalogue import PEERS, Workload
+from benchmarks.catalogue import Workload, title_of
 from benchmarks.summary import Figure, Record, Row, summarize
 
 SHOWN_SPREAD = 0.05
@@ -27,7 +27,6 @@ _COLUMNS = {
 }
 _BULK = (("mib_per_second", "MiB/s"),)
 _DEFLATE = (("wire_bytes_per_message", "bytes/echo"),)
-_TITLES = {peer.name: peer.title for peer in PEERS}
 
 
 def number(value: float) -> str:
@@ -71,12 +70,12 @@ def workload_section(workload: Workload, records: Iterable[Record]) -> str:
     ]
     if any(_load_was_the_limit(row) for row in rows):
         parts.append("\\* The load generator was at its limit: this server can do more.")
-    parts += [f"{_TITLES.get(row.peer, row.peer)} failed: {error}" for row in rows for error in row.errors]
+    parts += [f"{title_of(row.peer)} failed: {error}" for row in rows for error in row.errors]
     return "\n\n".join(parts)
 
 
 def _name(row: Row) -> str:
-    title = _TITLES.get(row.peer, row.peer)
+    title = title_of(row.peer)
     return f"{title} \\*" if _load_was_the_limit(row) else title
 
 
@@ -85,9 +84,19 @@ def _load_was_the_limit(row: Row) -> bool:
     return load is not None and load.median > LOAD_LIMIT
 
 
-def report(workloads: Iterable[Workload], records: Sequence[Record], facts: Mapping[str, str]) -> str:
-    """Return everything: the machine, then a section for each workload that was measured."""
+def report(
+    workloads: Sequence[Workload],
+    records: Sequence[Record],
+    facts: Mapping[str, str],
+    settings: Mapping[str, str],
+) -> str:
+    """Return everything: the machine, the settings, then a section for each workload that was measured."""
     measured = {record.workload for record in records}
-    machine = table(["machine", "what"], facts.items())
-    sections = [workload_section(workload, records) for workload in workloads if workload.name in measured]
-    return "\n\n".join(["## Results", machine, *sections]) + "\n"
+    parts = ["## Results", table(["machine", "what"], facts.items())]
+    parts += [f"### What each server was started with\n\n{_list(settings)}"] if settings else []
+    parts += [workload_section(workload, records) for workload in workloads if workload.name in measured]
+    return "\n\n".join(parts) + "\n"
+
+
+def _list(entries: Mapping[str, str]) -> str:
+    return "\n".join(f"- `{name}`: {text or 'its defaults'}" for name, text in entries.items())

@@ -84,6 +84,8 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         options = parser.parse_args(arguments, namespace=Options())
     if options.seconds <= 0 or options.repeat < 1:
         parser.error("--seconds must be more than 0, and --repeat at least 1")
+    if options.python is not None:
+        options.python = options.python.absolute()  # as it is: that of an environment is a link
     return options
 
 
@@ -121,7 +123,7 @@ class Benchmark:
         """Measure a peer once; what goes wrong is in the record."""
         try:
             certificate = self._get_certificate() if workload.tls else None
-            with Server(peer, self.python, self.server_cores, certificate, workload.deflate) as server:
+            with Server(peer, self.python, self.server_cores, certificate, workload.flags) as server:
                 values = self._measure(workload, server)
         except (MeasurementError, MissingError, ServerError) as error:
             return Record(peer.name, workload.name, repetition, error=str(error))
@@ -167,11 +169,15 @@ def outcome(record: Record) -> str:
     return f"{number(rate):>9}/s {number(cpu):>7} µs"
 
 
-def save(output: Path, options: Options, facts: dict[str, str], records: Sequence[Record], text: str) -> None:
+def save(
+    options: Options, facts: dict[str, str], settings: dict[str, str], records: Sequence[Record], text: str
+) -> None:
     """Write the JSON file, the tables and the chart."""
+    output = options.output
     output.parent.mkdir(parents=True, exist_ok=True)
     document = {
         "machine": facts,
+        "settings": settings,
         "seconds": options.seconds,
         "repeat": options.repeat,
         "records": [asdict(record) for record in records],
@@ -207,15 +213,16 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the servers inherit it
     try:
         python = options.python or install_peers()
-        facts = machine.facts(peers, python)
+        facts = machine.facts(peers, workloads, python)
+        settings = machine.all_settings(peers, workloads, python)
         benchmark = Benchmark(python, options.seconds)
     except MissingError as error:
         print(error, file=sys.stderr)
         return 1
     records = list(measure_all(benchmark, runs))
-    text = report(workloads, records, facts)
+    text = report(workloads, records, facts, settings)
     print(text)
-    save(options.output, options, facts, records, text)
+    save(options, facts, settings, records, text)
     return int(any(record.error is not None for record in records))
 
 

@@ -51,15 +51,14 @@ class Server:
         python: Path,
         cores: Iterable[int],
         certificate: Certificate | None = None,
-        deflate: bool = False,
+        flags: Iterable[str] = (),
     ):
         self.peer = peer
         self.port = free_port()
         command = [str(python), "-m", f"benchmarks.peers.{peer.module}", f"--port={self.port}"]
         if certificate is not None:
             command += [f"--certfile={certificate.certfile}", f"--keyfile={certificate.keyfile}"]
-        if deflate:
-            command.append("--deflate")
+        command += flags
         descriptor, path = tempfile.mkstemp()
         os.unlink(path)
         self._output = os.fdopen(descriptor, "rb")

@@ -1,11 +1,33 @@
--- For wrk: uploads as many bytes as its argument says, if there is one, and reports as one line of JSON.
+-- For wrk: what its arguments say, and a report as one line of JSON.
+--   upload BYTES   every request has a body of so many bytes
+--   paths COUNT    each request asks for another one of so many targets: "00000" in the URL becomes a number
 -- "bytes" are all that came, heads and unfinished answers too.
 -- "ends" are connections that the server closed without a word while they were to be kept.
 
+local function upload(size)
+   wrk.method = "POST"
+   wrk.body = string.rep("x", size)
+end
+
+local function vary(count)
+   local requests, last = {}, 0
+   for number = 1, count do
+      local target = wrk.path:gsub("00000", string.format("%05d", number - 1))
+      requests[number] = wrk.format(nil, target)
+   end
+   -- Only where it is needed: without such a function wrk calls no Lua for a request.
+   function request()
+      last = last % count + 1
+      return requests[last]
+   end
+end
+
 function init(arguments)
-   if arguments[1] then
-      wrk.method = "POST"
-      wrk.body = string.rep("x", tonumber(arguments[1]))
+   local what, number = arguments[1], tonumber(arguments[2])
+   if what == "upload" then
+      upload(number)
+   elseif what == "paths" then
+      vary(number)
    end
 end
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import uvloop
 from aiohttp import WSMsgType, web
 
-from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_options
+from benchmarks.peers.command_line import ADDRESS, BACKLOG, MAX_MESSAGE_SIZE, Options, parse_options
 
 receivers: set[web.WebSocketResponse] = set()
 DEFLATE = web.AppKey("DEFLATE", bool)
@@ -39,9 +40,14 @@ async def broadcast(request: web.Request) -> web.WebSocketResponse:
     return websocket
 
 
+def settings(options: Options) -> dict[str, Any]:
+    """Return the keyword arguments of the server, without certificates."""
+    return {"backlog": BACKLOG, "access_log": None, "print": None}
+
+
 def main() -> None:
     """Serve until the process is ended."""
-    options = parse_options()
+    options = parse_options(settings)
     app = web.Application()
     app[DEFLATE] = options.deflate
     app.add_routes([web.get("/echo", echo), web.get("/broadcast", broadcast)])
@@ -51,10 +57,8 @@ def main() -> None:
         host=ADDRESS,
         port=options.port,
         ssl_context=options.ssl_context,
-        backlog=1024,
-        access_log=None,
-        print=None,
         loop=loop,
+        **settings(options),
     )
 
 

@@ -1,22 +1,41 @@
-"""The command line that all servers have."""
+"""The command line that all servers have, and what they have in common."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import json
 import ssl
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 ADDRESS = "127.0.0.1"
 MAX_MESSAGE_SIZE = 16 << 20
 """Bytes that a message may have, for those servers that have a limit."""
 
+# The same limits for all, as far as a server has them: none is spared a check that another one makes.
+BACKLOG = 1024
+"""Connections that may wait to be accepted."""
+MAX_CONNECTIONS = 20_000
+KEEPALIVE_TIMEOUT = 75
+"""Seconds that an HTTP connection may wait idle for its next request."""
+HEAD_TIMEOUT = 30
+"""Seconds that a request head may take."""
+
 
 class Options(argparse.Namespace):
-    """Where to listen, the certificate if it is to be over TLS, and whether messages may be compressed."""
+    """Where to listen, and how to serve."""
 
     port: int
     certfile: str | None
     keyfile: str | None
     deflate: bool
+    flask: bool
+    settings: bool
 
     @property
     def ssl_context(self) -> ssl.SSLContext | None:
@@ -27,12 +46,34 @@ class Options(argparse.Namespace):
         context.load_cert_chain(self.certfile, self.keyfile)
         return context
 
+    @property
+    def application(self) -> str:
+        """The WSGI application, as ``module:name``."""
+        return "benchmarks.peers.flask_app:app" if self.flask else "benchmarks.peers.http_app:application"
 
-def parse_options() -> Options:
-    """Read the command line of a server."""
+    def load_application(self) -> WSGIApplication:
+        """Return the WSGI application."""
+        module, _, name = self.application.partition(":")
+        application: WSGIApplication = getattr(importlib.import_module(module), name)
+        return application
+
+
+def parse_options(settings: Callable[[Options], dict[str, Any]]) -> Options:
+    """Read the command line of a server that is started with these settings.
+
+    Asked for them by ``--settings``, it prints them as JSON and ends the program: a report tells them.
+    """
     parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--certfile", help="serve over TLS with this certificate")
     parser.add_argument("--keyfile")
     parser.add_argument("--deflate", action="store_true", help="accept permessage-deflate, where it is known")
-    return parser.parse_args(namespace=Options())
+    parser.add_argument("--flask", action="store_true", help="serve the Flask application instead of WSGI's")
+    parser.add_argument("--settings", action="store_true", help="print the settings as JSON and end")
+    options = parser.parse_args(namespace=Options())
+    if options.settings:
+        print(json.dumps(settings(options), default=repr))
+        sys.exit()
+    if not options.port:
+        parser.error("--port is missing")
+    return options

@@ -35,4 +35,4 @@ if __name__ == "__main__":
     # Imported here, for the worker imports this module too, by its name.
     from benchmarks.peers.gunicorn import serve
 
-    serve("benchmarks.peers.flask_sock:app", "--worker-class=gevent", "--worker-connections=20000")
+    serve("benchmarks.peers.flask_sock:app")

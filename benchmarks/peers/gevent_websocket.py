@@ -9,7 +9,7 @@ from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 from geventwebsocket.websocket import WebSocket
 
-from benchmarks.peers.command_line import ADDRESS, parse_options
+from benchmarks.peers.command_line import ADDRESS, BACKLOG, Options, parse_options
 
 receivers: set[WebSocket] = set()
 
@@ -30,13 +30,16 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     return []
 
 
+def settings(options: Options) -> dict[str, Any]:
+    """Return the keyword arguments of the server, without certificates."""
+    return {"handler_class": WebSocketHandler, "backlog": BACKLOG, "log": None}
+
+
 def main() -> None:
     """Serve until the process is ended."""
-    options = parse_options()
+    options = parse_options(settings)
     tls = {"certfile": options.certfile, "keyfile": options.keyfile} if options.certfile else {}
-    WSGIServer(
-        (ADDRESS, options.port), application, handler_class=WebSocketHandler, log=None, backlog=1024, **tls
-    ).serve_forever()
+    WSGIServer((ADDRESS, options.port), application, **settings(options), **tls).serve_forever()
 
 
 if __name__ == "__main__":

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
-from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_options
-from benchmarks.peers.http_app import application
+from benchmarks.peers.command_line import (
+    ADDRESS,
+    BACKLOG,
+    HEAD_TIMEOUT,
+    KEEPALIVE_TIMEOUT,
+    MAX_MESSAGE_SIZE,
+    Options,
+    parse_options,
+)
 from geventkws import (
     PerMessageDeflate,
     ServiceRegistry,
@@ -56,12 +64,22 @@ class Broadcast(WebSocketService):
         broadcast(self.connections, message)
 
 
+def settings(options: Options) -> dict[str, Any]:
+    """Return the keyword arguments of the server, without certificates."""
+    return {
+        "backlog": BACKLOG,
+        "head_timeout": HEAD_TIMEOUT,
+        "keepalive_timeout": KEEPALIVE_TIMEOUT,
+        "max_requests": None,
+    }
+
+
 def main() -> None:
     """Serve until the process is ended."""
     logging.getLogger("geventkws.server").setLevel(
         logging.ERROR
     )  # of sockets that nothing here uses unpatched
-    options = parse_options()
+    options = parse_options(settings)
     services = ServiceRegistry()
     services.register(Echo(options.deflate), on_path="echo")
     for name, compression in DEFLATE_MODES.items() if options.deflate else ():
@@ -69,7 +87,11 @@ def main() -> None:
     services.register(Broadcast(), on_path="broadcast")
     listener = (ADDRESS, options.port)
     WebSocketServer(
-        listener, application, services, ssl_context=options.ssl_context, backlog=1024
+        listener,
+        options.load_application(),
+        services,
+        ssl_context=options.ssl_context,
+        **settings(options),
     ).serve_forever()
 
 

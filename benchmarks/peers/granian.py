@@ -4,25 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 
-from benchmarks.peers.command_line import ADDRESS, parse_options
+from benchmarks.peers.command_line import (
+    ADDRESS,
+    BACKLOG,
+    HEAD_TIMEOUT,
+    MAX_CONNECTIONS,
+    Options,
+    parse_options,
+)
+
+
+def settings(options: Options) -> dict[str, Any]:
+    """Return the keyword arguments of the server, without what it serves."""
+    return {
+        "interface": Interfaces.WSGI,
+        "workers": 1,
+        "runtime_threads": 1,
+        "blocking_threads": 1,
+        "http": HTTPModes.http1,
+        # Its head timeout is also that of a connection that waits for the next request.
+        "http1_settings": HTTP1Settings(header_read_timeout=HEAD_TIMEOUT * 1000),
+        "websockets": False,
+        "backlog": BACKLOG,
+        "backpressure": MAX_CONNECTIONS,
+        "log_enabled": False,
+        "log_access": False,
+    }
 
 
 def serve(static_path_mount: Sequence[Path] | None = None) -> None:
     """Serve until the process is ended; what is in the directories, below ``/static``, without Python."""
+    options = parse_options(settings)
     Granian(
-        "benchmarks.peers.http_app:application",
+        options.application,
         address=ADDRESS,
-        port=parse_options().port,
-        interface=Interfaces.WSGI,
-        workers=1,
-        http=HTTPModes.http1,
-        websockets=False,
-        log_enabled=False,
+        port=options.port,
         static_path_mount=static_path_mount,
+        **settings(options),
     ).serve()
 
 

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from gunicorn.app.wsgiapp import run
 
-from benchmarks.peers.command_line import ADDRESS, parse_options
+from benchmarks.peers.command_line import (
+    ADDRESS,
+    BACKLOG,
+    KEEPALIVE_TIMEOUT,
+    MAX_CONNECTIONS,
+    Options,
+    parse_options,
+)
 
 
-def serve(application: str, *arguments: str) -> None:
-    """Serve ``module:name`` until the process is ended."""
-    options = parse_options()
-    sys.argv = ["gunicorn", f"--bind={ADDRESS}:{options.port}", "--workers=1", "--keep-alive=75"]
-    sys.argv += ["--log-level=error", *arguments]
+def settings(options: Options) -> dict[str, Any]:
+    """Return the options of the command line, without certificates."""
+    return {
+        "--workers": 1,
+        "--backlog": BACKLOG,
+        "--worker-connections": MAX_CONNECTIONS,
+        "--keep-alive": KEEPALIVE_TIMEOUT,
+        "--log-level": "error",
+    }
+
+
+def serve(application: str | None = None) -> None:
+    """Serve ``module:name``, or what the command line says, until the process is ended."""
+    options = parse_options(settings)
+    sys.argv = ["gunicorn", f"--bind={ADDRESS}:{options.port}"]
+    sys.argv += [f"{name}={value}" for name, value in settings(options).items()]
     if options.certfile:
         sys.argv += [f"--certfile={options.certfile}", f"--keyfile={options.keyfile}"]
-    sys.argv.append(application)
+    sys.argv.append(application or options.application)
     run()
 
 
 if __name__ == "__main__":
-    serve("benchmarks.peers.http_app:application")
+    serve()

@@ -1,7 +1,8 @@
 """The HTTP workloads as a WSGI application (PEP 3333).
 
-``/hello`` 13 bytes; ``/json`` a JSON document of 10 KiB; ``FILE_PATH`` 1 MiB from disk
-by the server's ``wsgi.file_wrapper``; ``/upload`` reads a request body and says how long it was.
+``/hello`` 13 bytes; ``DOCUMENTS`` JSON of 4 and of 10 KiB; ``FILE_PATH`` 1 MiB from disk by the server's
+``wsgi.file_wrapper``; ``/upload`` reads a request body and says how long it was; what is below ``ITEMS`` is
+answered with its own path and query.
 """
 
 from __future__ import annotations
@@ -22,7 +23,20 @@ FILE_PATH = "/static/1m.bin"
 FILE_SIZE = 1 << 20
 BLOCK_SIZE = 65536
 DIRECTORY = Path(tempfile.gettempdir(), f"geventkws-benchmark-{os.getuid()}")
-DOCUMENT = json.dumps({"rows": [{"id": number, "name": f"item {number}"} for number in range(317)]}).encode()
+UPLOAD_PATH = "/upload"
+UPLOAD_SIZE = 10240
+ITEMS = "/items/"
+NUMBER = "00000"
+"""What stands for the number of an item in ``ITEM_TARGET``."""
+ITEM_TARGET = f"{ITEMS}{NUMBER}/reviews?after={NUMBER}&sort=newest&q=caf%C3%A9"
+
+
+def make_document(rows: int) -> bytes:
+    """Return a JSON document of so many rows."""
+    return json.dumps({"rows": [{"id": number, "name": f"item {number}"} for number in range(rows)]}).encode()
+
+
+DOCUMENTS = {"/json": make_document(317), "/json-4k": make_document(130)}
 
 
 def make_file() -> Path:
@@ -38,14 +52,16 @@ FILE = make_file()
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Serve the four paths."""
+    """Serve these paths."""
     path = environ["PATH_INFO"]
     content_type = "text/plain"
     if path == "/hello":
         body = HELLO
-    elif path == "/json":
-        body, content_type = DOCUMENT, "application/json"
-    elif path == "/upload":
+    elif path in DOCUMENTS:
+        body, content_type = DOCUMENTS[path], "application/json"
+    elif path.startswith(ITEMS):
+        body = f"{path}?{environ['QUERY_STRING']}".encode("latin-1")
+    elif path == UPLOAD_PATH:
         body = str(len(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))).encode()
     elif path == FILE_PATH:
         start_response(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
-from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_options
+from benchmarks.peers.command_line import ADDRESS, BACKLOG, MAX_MESSAGE_SIZE, Options, parse_options
 
 receivers: set[WSTransport] = set()
 
@@ -45,16 +47,20 @@ def listener(request: WSUpgradeRequest) -> WSListener | None:
     return {b"/echo": Echo, b"/broadcast": Broadcast}[request.path]()
 
 
+def settings(options: Options) -> dict[str, Any]:
+    """Return the keyword arguments of the server, without certificates."""
+    return {"max_frame_size": MAX_MESSAGE_SIZE, "backlog": BACKLOG}
+
+
 async def main() -> None:
     """Serve until the process is ended."""
-    options = parse_options()
+    options = parse_options(settings)
     server = await ws_create_server(
         listener,
         ADDRESS,
         options.port,
         ssl=options.ssl_context,
-        backlog=1024,
-        max_frame_size=MAX_MESSAGE_SIZE,
+        **settings(options),
     )
     await server.serve_forever()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import uvloop
 from picows.websockets.asyncio.server import Request, Response, ServerConnection, serve
 
-from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_options
+from benchmarks.peers.command_line import ADDRESS, BACKLOG, MAX_MESSAGE_SIZE, Options, parse_options
 
 NO_CONTEXT_TAKEOVER = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
@@ -26,18 +28,25 @@ def accept_the_offer(connection: ServerConnection, request: Request, response: R
     return response
 
 
+def settings(options: Options) -> dict[str, Any]:
+    """Return the keyword arguments of the server, without certificates."""
+    return {
+        "compression": "deflate" if options.deflate else None,
+        "max_size": MAX_MESSAGE_SIZE,
+        "backlog": BACKLOG,
+    }
+
+
 async def main() -> None:
     """Serve until the process is ended."""
-    options = parse_options()
+    options = parse_options(settings)
     async with serve(
         echo,
         ADDRESS,
         options.port,
         ssl=options.ssl_context,
-        compression="deflate" if options.deflate else None,
         process_response=accept_the_offer if options.deflate else None,
-        max_size=MAX_MESSAGE_SIZE,
-        backlog=1024,
+        **settings(options),
     ) as server:
         await server.serve_forever()
 

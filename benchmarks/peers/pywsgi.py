@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gevent.pywsgi import WSGIServer
 
-from benchmarks.peers.command_line import ADDRESS, parse_options
-from benchmarks.peers.http_app import application
+from benchmarks.peers.command_line import ADDRESS, BACKLOG, Options, parse_options
+
+
+def settings(options: Options) -> dict[str, Any]:
+    """Return the keyword arguments of the server."""
+    return {"backlog": BACKLOG, "log": None}
+
 
 if __name__ == "__main__":
-    WSGIServer((ADDRESS, parse_options().port), application, log=None, backlog=1024).serve_forever()
+    options = parse_options(settings)
+    listener = (ADDRESS, options.port)
+    WSGIServer(listener, options.load_application(), **settings(options)).serve_forever()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from socketify import App, AppListenOptions, AppOptions, CompressOptions, OpCode, WebSocket
 
-from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_options
+from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, Options, parse_options
 
 TOPIC = "all"
-BEHAVIOR = {
-    "max_payload_length": MAX_MESSAGE_SIZE,
-    "max_backpressure": MAX_MESSAGE_SIZE,
-    "idle_timeout": 120,
-}
 
 
 def echo(websocket: WebSocket, message: str | bytes, opcode: OpCode) -> None:
@@ -34,21 +31,27 @@ def publish(websocket: WebSocket, message: str | bytes, opcode: OpCode) -> None:
     websocket.publish(TOPIC, message, opcode)
 
 
+def settings(options: Options) -> dict[str, Any]:
+    """Return the behaviour of a WebSocket route."""
+    return {
+        "max_payload_length": MAX_MESSAGE_SIZE,
+        "max_backpressure": MAX_MESSAGE_SIZE,
+        "idle_timeout": 120,
+        "compression": CompressOptions.SHARED_COMPRESSOR if options.deflate else CompressOptions.DISABLED,
+    }
+
+
 def main() -> None:
     """Serve until the process is ended."""
-    options = parse_options()
+    options = parse_options(settings)
     app = App(
         AppOptions(key_file_name=options.keyfile, cert_file_name=options.certfile)
         if options.certfile
         else None
     )
-    plain = {**BEHAVIOR, "compression": CompressOptions.DISABLED}
-    compressed = {**BEHAVIOR, "compression": CompressOptions.SHARED_COMPRESSOR}
-    app.ws(
-        "/echo",
-        {**compressed, "message": echo_compressed} if options.deflate else {**plain, "message": echo},
-    )
-    app.ws("/broadcast", {**plain, "open": subscribe, "message": publish})
+    behavior = settings(options)
+    app.ws("/echo", {**behavior, "message": echo_compressed if options.deflate else echo})
+    app.ws("/broadcast", {**behavior, "open": subscribe, "message": publish})
     app.listen(AppListenOptions(port=options.port, host=ADDRESS))
     app.run()
 

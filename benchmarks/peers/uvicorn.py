@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WebSocketScope
 
-from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_options
-from benchmarks.peers.http_app import BLOCK_SIZE, DOCUMENT, FILE, FILE_PATH, FILE_SIZE, HELLO
+from benchmarks.peers.command_line import (
+    ADDRESS,
+    BACKLOG,
+    KEEPALIVE_TIMEOUT,
+    MAX_MESSAGE_SIZE,
+    Options,
+    parse_options,
+)
+from benchmarks.peers.http_app import (
+    BLOCK_SIZE,
+    DOCUMENTS,
+    FILE,
+    FILE_PATH,
+    FILE_SIZE,
+    HELLO,
+    ITEMS,
+    UPLOAD_PATH,
+)
 
 receivers: set[ASGISendCallable] = set()
 
@@ -45,10 +63,12 @@ async def serve_http(scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGIS
         await send_file(send)
         return
     content_type = b"text/plain"
-    if path == "/json":
-        body, content_type = DOCUMENT, b"application/json"
-    elif path == "/upload":
+    if path in DOCUMENTS:
+        body, content_type = DOCUMENTS[path], b"application/json"
+    elif path == UPLOAD_PATH:
         body = str(await body_length(receive)).encode()
+    elif path.startswith(ITEMS):
+        body = b"%b?%b" % (path.encode(), scope["query_string"])
     else:
         body = HELLO
     headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
@@ -76,22 +96,40 @@ async def send_file(send: ASGISendCallable) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+def settings(options: Options) -> dict[str, Any]:
+    """Return the keyword arguments of the server, without certificates."""
+    return {
+        "loop": "uvloop",
+        "http": "httptools",
+        "backlog": BACKLOG,
+        "timeout_keep_alive": KEEPALIVE_TIMEOUT,
+        "ws_max_size": MAX_MESSAGE_SIZE,
+        "ws_per_message_deflate": options.deflate,
+        "log_level": "error",
+        "access_log": False,
+        "lifespan": "off",
+    }
+
+
+def flask() -> Any:
+    """Return the Flask application for ASGI, with one thread to run it."""
+    from a2wsgi import WSGIMiddleware
+
+    from benchmarks.peers.flask_app import app
+
+    return WSGIMiddleware(app, workers=1)
+
+
 def main() -> None:
     """Serve until the process is ended."""
-    options = parse_options()
+    options = parse_options(settings)
     uvicorn.run(
-        app,
+        flask() if options.flask else app,
         host=ADDRESS,
         port=options.port,
         ssl_certfile=options.certfile,
         ssl_keyfile=options.keyfile,
-        loop="uvloop",
-        http="httptools",
-        ws_max_size=MAX_MESSAGE_SIZE,
-        ws_per_message_deflate=options.deflate,
-        log_level="error",
-        access_log=False,
-        lifespan="off",
+        **settings(options),
     )
 
 

@@ -1,14 +1,34 @@
-"""waitress, with the threads it has by default."""
+"""waitress."""
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from waitress import serve
 
-from benchmarks.peers.command_line import ADDRESS, parse_options
-from benchmarks.peers.http_app import application
+from benchmarks.peers.command_line import (
+    ADDRESS,
+    BACKLOG,
+    KEEPALIVE_TIMEOUT,
+    MAX_CONNECTIONS,
+    Options,
+    parse_options,
+)
+
+
+def settings(options: Options) -> dict[str, Any]:
+    """Return the keyword arguments of the server."""
+    return {
+        "threads": 1,
+        "backlog": BACKLOG,
+        "connection_limit": MAX_CONNECTIONS,
+        "asyncore_use_poll": True,  # select() knows no more than 1,024 sockets
+        "channel_timeout": KEEPALIVE_TIMEOUT,
+    }
+
 
 if __name__ == "__main__":
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of every request that waits
-    serve(application, host=ADDRESS, port=parse_options().port, connection_limit=1000)
+    options = parse_options(settings)
+    serve(options.load_application(), host=ADDRESS, port=options.port, **settings(options))

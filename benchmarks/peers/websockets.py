@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from benchmarks.peers.command_line import ADDRESS, MAX_MESSAGE_SIZE, parse_options
+from benchmarks.peers.command_line import ADDRESS, BACKLOG, MAX_MESSAGE_SIZE, Options, parse_options
 
 receivers: set[ServerConnection] = set()
 
@@ -25,17 +27,24 @@ async def handle(connection: ServerConnection) -> None:
         receivers.discard(connection)
 
 
+def settings(options: Options) -> dict[str, Any]:
+    """Return the keyword arguments of the server, without certificates."""
+    return {
+        "compression": "deflate" if options.deflate else None,
+        "max_size": MAX_MESSAGE_SIZE,
+        "backlog": BACKLOG,
+    }
+
+
 async def main() -> None:
     """Serve until the process is ended."""
-    options = parse_options()
+    options = parse_options(settings)
     async with serve(
         handle,
         ADDRESS,
         options.port,
         ssl=options.ssl_context,
-        compression="deflate" if options.deflate else None,
-        max_size=MAX_MESSAGE_SIZE,
-        backlog=1024,
+        **settings(options),
     ) as server:
         await server.serve_forever()
 

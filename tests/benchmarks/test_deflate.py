@@ -47,7 +47,7 @@ def workload(*arguments: str) -> Workload:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with Server(PEERS[0], Path(sys.executable), CORES, deflate=True) as running:
+    with Server(PEERS[0], Path(sys.executable), CORES, flags=["--deflate"]) as running:
         yield running
 
 

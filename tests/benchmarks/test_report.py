@@ -81,7 +81,13 @@ def test_a_failed_peer_has_a_row_without_figures_and_its_error_below():
 
 
 def test_the_report_has_the_machine_and_the_measured_workloads_only():
-    text = report(WORKLOADS, [echo_record()], {"kernel": "6.18"})
+    text = report(WORKLOADS, [echo_record()], {"kernel": "6.18"}, {})
     assert "| kernel  | 6.18 |" in text
     assert ECHO.title in text
     assert IDLE.title not in text
+    assert "started with" not in text
+
+
+def test_the_report_tells_what_each_server_was_started_with():
+    text = report(WORKLOADS, [echo_record()], {}, {"picows": "backlog=1024", "pywsgi --flask": ""})
+    assert "- `picows`: backlog=1024\n- `pywsgi --flask`: its defaults\n" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,11 @@ def test_quick_measures_all_once_for_a_second_and_leaves_the_latest_results_alon
 def test_what_is_given_beside_quick_stands():
     options = parse_options(["--seconds", "2", "--quick", "--workload", "idle"])
     assert (options.seconds, options.repeat, options.workload) == (2, 1, ["idle"])
+
+
+def test_a_python_is_found_from_any_directory_and_the_environment_it_is_of_is_kept():
+    options = parse_options(["--python", "some/bin/python"])
+    assert options.python == Path("some/bin/python").absolute()
 
 
 def test_the_estimate_grows_with_the_runs_and_the_seconds_but_memory_takes_none():
