@@ -8,8 +8,8 @@ from typing import Literal
 
 from benchmarks.peers.http_app import FILE_PATH, ITEM_TARGET, UPLOAD_PATH, UPLOAD_SIZE
 
-Kind = Literal["load", "idle", "http"]
-"""How a workload is measured: by the load generator, by memory, by wrk."""
+Kind = Literal["load", "idle", "http", "http-idle"]
+"""How a workload is measured: by the load generator, by memory, by wrk, by memory of HTTP connections."""
 
 MIB = 1 << 20
 ITEM_COUNT = 10_000
@@ -63,9 +63,14 @@ class Workload:
     """Whether the servers run the Flask application; of HTTP."""
 
     @property
+    def over_http(self) -> bool:
+        """Whether it is for HTTP servers, not for those that speak WebSocket."""
+        return self.kind in ("http", "http-idle")
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """What a server is told for this workload on its command line."""
-        wanted = {"--deflate": self.deflate, "--flask": self.flask}
+        wanted = {"--deflate": self.deflate, "--flask": self.flask, "--patient": self.kind == "http-idle"}
         return tuple(flag for flag, is_wanted in wanted.items() if is_wanted)
 
 
@@ -92,7 +97,7 @@ class Peer:
             return workload.name in self.only
         if workload.deflate:
             return self.deflate
-        return self.http if workload.kind == "http" else self.websocket
+        return self.http if workload.over_http else self.websocket
 
 
 def _echo(name: str, title: str, *arguments: str, tls: bool = False, deflate: bool = False) -> Workload:
@@ -108,6 +113,10 @@ def _http(
     bulk: bool = False,
 ) -> Workload:
     return Workload(name, f"HTTP, {title}", "http", arguments, bulk=bulk, fields=fields, flask=flask)
+
+
+def _http_idle(name: str, title: str) -> Workload:
+    return Workload(name, title, "http-idle", (name, "--connections=5000"), fields=BROWSER)
 
 
 _DEFLATE = (
@@ -147,8 +156,8 @@ WORKLOADS = (
         "load",
         ("handshakes", "--connections=32"),
     ),
-    Workload("idle", "10,000 idle connections, a browser's headers", "idle", ("--connections=10000",)),
-    Workload("idle-tls", "1,000 idle connections over TLS", "idle", ("--connections=1000",), tls=True),
+    Workload("idle", "10,000 idle connections, a browser's headers", "idle", ("idle", "--connections=10000")),
+    Workload("idle-tls", "1,000 idle connections over TLS", "idle", ("idle", "--connections=1000"), tls=True),
     _http("http-hello", "13 B, 50 keep-alive connections", "/hello"),
     _http(
         "http-browser",
@@ -176,6 +185,9 @@ WORKLOADS = (
     _http(
         "http-upload", "POST of 10 KiB, 50 keep-alive connections", UPLOAD_PATH, "upload", str(UPLOAD_SIZE)
     ),
+    _http_idle("idle-http", "5,000 idle HTTP connections, each with a browser's request answered"),
+    _http_idle("idle-http-silent", "5,000 HTTP connections on which nothing was sent"),
+    _http_idle("idle-http-head", "5,000 HTTP connections with half of a browser's request head sent"),
 )
 
 _GEVENTKWS = ("geventkws", "gevent", "httptools")

@@ -24,6 +24,8 @@ Values = dict[str, float]
 ``wire_bytes_per_message`` where it is compressed; or ``kib_per_connection``."""
 
 WRK_CONNECTIONS = 50
+ANSWER_TIMEOUT = 10.0
+"""Seconds that a single request may wait for its answer."""
 SETTLE = 0.3
 """Seconds for the last connections' greenlets or tasks to come to rest, before the memory is read."""
 RUN_TIMEOUT = 60.0
@@ -46,8 +48,8 @@ class Meter:
 
     def measure(self, workload: Workload, server: Server) -> Values:
         """Return what this workload measures on the server; raises ``MeasurementError``."""
-        by_kind = {"load": self._by_load, "idle": self._idle, "http": self._by_wrk}
-        return by_kind[workload.kind](workload, server)
+        by_kind = {"load": self._by_load, "http": self._by_wrk}
+        return by_kind.get(workload.kind, self._idle)(workload, server)
 
     def _by_load(self, workload: Workload, server: Server) -> Values:
         self._open_once(workload, server)
@@ -64,22 +66,32 @@ class Meter:
         _report(self._run(once))
 
     def _idle(self, workload: Workload, server: Server) -> Values:
-        with self._held(workload, server, f"--connections={IDLE_BEFORE}"):
+        name, *arguments = workload.arguments
+        with self._held(workload, server, name, f"--connections={IDLE_BEFORE}"):
             before = server.memory_kib()
-            with self._held(workload, server, *workload.arguments) as count:
+            with self._held(workload, server, name, *arguments) as count:
                 return {"kib_per_connection": (server.memory_kib() - before) / count}
 
     @contextmanager
     def _held(self, workload: Workload, server: Server, *arguments: str) -> Iterator[int]:
-        """Hold idle connections within the ``with`` block; the value is their number."""
-        command = self._load_command(workload, server, "idle", *arguments)
+        """Hold idle connections within the ``with`` block; the value is their number.
+
+        Raises ``MeasurementError`` if the server ended one of them, or does not serve beside them.
+        """
+        command = self._load_command(workload, server, *arguments)
         with pinned(self.cores):
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         with process:  # its end closes the standard input of the load generator, which then ends
             assert process.stdout is not None
-            report = _report(process.stdout.readline())
+            count = _report(process.stdout.readline())["connections"]
+            if workload.over_http:
+                _check_that_it_serves_beside(count, server.port)
             time.sleep(SETTLE)
-            yield report["connections"]
+            yield count
+            assert process.stdin is not None
+            process.stdin.close()
+            if last_words := process.stdout.read():
+                _report(last_words)
 
     def _by_wrk(self, workload: Workload, server: Server) -> Values:
         target, *arguments = workload.arguments
@@ -124,7 +136,8 @@ class Meter:
     def _load_command(self, workload: Workload, server: Server, *arguments: str) -> list[str]:
         tls = ["--tls"] if workload.tls else []
         deflate = ["--deflate"] if workload.deflate else []
-        return [str(self.load_generator), *arguments, f"--port={server.port}", *tls, *deflate]
+        fields = [f"--header={line}" for line in workload.fields]
+        return [str(self.load_generator), *arguments, f"--port={server.port}", *tls, *deflate, *fields]
 
 
 def check_http(port: int, workload: Workload) -> None:
@@ -135,8 +148,8 @@ def check_http(port: int, workload: Workload) -> None:
         _check_answer(port, target.replace(http_app.NUMBER, f"{number:05}"), workload.fields)
 
 
-def _check_answer(port: int, target: str, fields: Iterable[str]) -> None:
-    connection = http.client.HTTPConnection(ADDRESS, port, timeout=10)
+def _check_answer(port: int, target: str, fields: Iterable[str] = ()) -> None:
+    connection = http.client.HTTPConnection(ADDRESS, port, timeout=ANSWER_TIMEOUT)
     try:
         _send_request(connection, target, fields)
         response = connection.getresponse()
@@ -160,6 +173,14 @@ def _send_request(connection: http.client.HTTPConnection, target: str, fields: I
     if upload is not None:
         connection.putheader("Content-Length", str(len(upload)))
     connection.endheaders(upload)
+
+
+def _check_that_it_serves_beside(count: int, port: int) -> None:
+    """Raise ``MeasurementError`` unless a further connection is served: all before it are accepted then."""
+    try:
+        _check_answer(port, "/hello")
+    except MeasurementError as error:
+        raise MeasurementError(f"while {count} connections wait, {error}") from error
 
 
 def expected(target: str) -> bytes:

@@ -24,6 +24,7 @@ _COLUMNS = {
         ("p99_us", "p99 µs"),
     ),
     "idle": (("kib_per_connection", "KiB/connection"),),
+    "http-idle": (("kib_per_connection", "KiB/connection"),),
 }
 _BULK = (("mib_per_second", "MiB/s"),)
 _DEFLATE = (("wire_bytes_per_message", "bytes/echo"),)

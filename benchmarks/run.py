@@ -27,7 +27,7 @@ from benchmarks.toolchain import (
     make_certificate,
 )
 
-BESIDE = {"load": 1.5, "idle": 12.0, "http": 1.0}
+BESIDE = {"load": 1.5, "idle": 12.0, "http": 1.0, "http-idle": 6.0}
 """Seconds that a run of each kind takes beside the measured time, on a usual machine: the server's start
 and end, opening the connections, warming up."""
 
@@ -106,7 +106,7 @@ def schedule(
 def estimated_time(runs: Sequence[tuple[int, Workload, Peer]], seconds: float) -> float:
     """Return about how many seconds these runs take, each measuring for so many; of memory, for none."""
     kinds = [workload.kind for _, workload, _ in runs]
-    return sum(BESIDE[kind] + (0 if kind == "idle" else seconds) for kind in kinds)
+    return sum(BESIDE[kind] + (seconds if kind in ("load", "http") else 0) for kind in kinds)
 
 
 class Benchmark:

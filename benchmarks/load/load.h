@@ -6,7 +6,7 @@
  *   deflate.c document.c    messages of JSON that are compressed (RFC 7692), and the check of those that come back
  *   frames.c      masked frames out, and a parser for what comes back (RFC 6455, section 5)
  *   connection.c  sockets, TLS, the upgrade, buffered writing
- *   echo.c fanout.c handshakes.c idle.c    the workloads
+ *   echo.c fanout.c handshakes.c idle.c idle_http.c    the workloads
  *
  * Whatever is not as it must be ends the program through fail(): a server is measured only while it is right.
  */
@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { MAX_SERVER_PROCESSES = 64 };
+enum { MAX_SERVER_PROCESSES = 64, MAX_FIELDS = 8192 };
 
 struct options {
     const char *host;      /* an IPv4 address */
@@ -28,6 +28,7 @@ struct options {
     bool tls;
     bool text;             /* text messages with non-ASCII characters, instead of binary ones */
     bool deflate;          /* text messages of JSON, compressed */
+    char fields[MAX_FIELDS]; /* header fields of an HTTP request, each with its end of line */
     size_t size;           /* bytes of payload in a message */
     unsigned depth;        /* messages in flight: on each connection, or of the sender of a fan-out */
     unsigned connections;  /* connections, receivers of a fan-out, or connectors at once */
@@ -187,10 +188,21 @@ void deflate_collect(struct connection *connection, const uint8_t *bytes, size_t
 /* Fails unless the message that has arrived is the one to be received next, and compressed. */
 void deflate_check(const struct connection *connection);
 
+/* idle.c, for idle connections of all kinds */
+
+/* Fails if opening the connections takes too long; so many are open. */
+void idle_check_time(const struct options *options, uint64_t start, unsigned open);
+
+/* Says that all are open, and holds them until standard input ends; calls the function when epoll has events. */
+void idle_hold(const struct options *options, uint64_t start, const char *name, void (*poll_connections)(void));
+
 /* the workloads */
 void run_echo(const struct options *options);
 void run_fanout(const struct options *options);
 void run_handshakes(const struct options *options);
 void run_idle(const struct options *options);
+void run_idle_http(const struct options *options);
+void run_idle_http_silent(const struct options *options);
+void run_idle_http_head(const struct options *options);
 
 #endif

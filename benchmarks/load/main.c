@@ -17,6 +17,9 @@ static const char USAGE[] =
     "  fanout      one sender, CONNECTIONS receivers, DEPTH messages in flight         (path /broadcast)\n"
     "  handshakes  CONNECTIONS at once connect, upgrade and close, again and again          (path /echo)\n"
     "  idle        opens CONNECTIONS with a browser's headers and holds them until standard input ends\n"
+    "  idle-http         likewise HTTP connections, each of which had a request answered   (path /hello)\n"
+    "  idle-http-silent  likewise, with nothing sent\n"
+    "  idle-http-head    likewise, with the first half of a request's head sent            (path /hello)\n"
     "\n"
     "options\n"
     "  --host ADDRESS      IPv4 address of the server (127.0.0.1)\n"
@@ -24,6 +27,7 @@ static const char USAGE[] =
     "  --tls               over TLS; the certificate is not verified\n"
     "  --size BYTES        payload of a message (64)\n"
     "  --text              text messages with non-ASCII characters, instead of binary ones\n"
+    "  --header FIELD      'NAME: VALUE', beside Host in the requests of idle-http and idle-http-head (repeatable)\n"
     "  --deflate           echo only: text messages of JSON, compressed (permessage-deflate)\n"
     "  --depth N           messages in flight (1)\n"
     "  --connections N     (100)\n"
@@ -83,6 +87,13 @@ static void read_pids(struct options *options, char *list)
     }
 }
 
+static void add_field(struct options *options, const char *line)
+{
+    size_t used = strlen(options->fields), room = sizeof options->fields - used;
+    if ((size_t)snprintf(options->fields + used, room, "%s\r\n", line) >= room)
+        usage_error("too much in --header");
+}
+
 static struct options read_options(int argc, char **argv)
 {
     static const struct option known[] = {
@@ -92,7 +103,7 @@ static struct options read_options(int argc, char **argv)
         {"depth", required_argument, NULL, 'd'},   {"connections", required_argument, NULL, 'c'},
         {"seconds", required_argument, NULL, 'l'}, {"warmup", required_argument, NULL, 'w'},
         {"pid", required_argument, NULL, 'i'},     {"deflate", no_argument, NULL, 'z'},
-        {"help", no_argument, NULL, 'h'},
+        {"header", required_argument, NULL, 'f'},  {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0}};
     struct options options = {
         .host = "127.0.0.1", .size = 64, .depth = 1, .connections = 100, .seconds = 3, .warmup = 0.5};
@@ -110,6 +121,7 @@ static struct options read_options(int argc, char **argv)
         case 'c': options.connections = (unsigned)number("connections", optarg, 1, 1 << 20); break;
         case 'l': options.seconds = number("seconds", optarg, 0.01, 3600); break;
         case 'w': options.warmup = number("warmup", optarg, 0, 3600); break;
+        case 'f': add_field(&options, optarg); break;
         case 'i': read_pids(&options, optarg); break;
         case 'h': fputs(USAGE, stdout); exit(EXIT_SUCCESS);
         default: usage_error("unknown option, or a value is missing");
@@ -145,7 +157,13 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(const struct options *);
-    } workloads[] = {{"echo", run_echo}, {"fanout", run_fanout}, {"handshakes", run_handshakes}, {"idle", run_idle}};
+    } workloads[] = {{"echo", run_echo},
+                   {"fanout", run_fanout},
+                   {"handshakes", run_handshakes},
+                   {"idle", run_idle},
+                   {"idle-http", run_idle_http},
+                   {"idle-http-silent", run_idle_http_silent},
+                   {"idle-http-head", run_idle_http_head}};
     struct options options = read_options(argc, argv);
     signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     payload_prepare(options.size, options.text);
@@ -155,7 +173,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[optind], workloads[i].name) != 0)
             continue;
         workloads[i].run(&options);
-        if (workloads[i].run != run_idle)
+        if (strncmp(workloads[i].name, "idle", 4) != 0)
             print_report(workloads[i].name);
         return EXIT_SUCCESS;
     }

@@ -25,6 +25,8 @@ KEEPALIVE_TIMEOUT = 75
 """Seconds that an HTTP connection may wait idle for its next request."""
 HEAD_TIMEOUT = 30
 """Seconds that a request head may take."""
+PATIENCE = 600
+"""Both of them, with ``--patient``: no idle connection is ended while the memory is measured."""
 
 
 class Options(argparse.Namespace):
@@ -35,6 +37,7 @@ class Options(argparse.Namespace):
     keyfile: str | None
     deflate: bool
     flask: bool
+    patient: bool
     settings: bool
 
     @property
@@ -45,6 +48,16 @@ class Options(argparse.Namespace):
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.certfile, self.keyfile)
         return context
+
+    @property
+    def keepalive_timeout(self) -> int:
+        """Seconds that an HTTP connection may wait idle for its next request."""
+        return PATIENCE if self.patient else KEEPALIVE_TIMEOUT
+
+    @property
+    def head_timeout(self) -> int:
+        """Seconds that a request head may take."""
+        return PATIENCE if self.patient else HEAD_TIMEOUT
 
     @property
     def application(self) -> str:
@@ -69,6 +82,9 @@ def parse_options(settings: Callable[[Options], dict[str, Any]]) -> Options:
     parser.add_argument("--keyfile")
     parser.add_argument("--deflate", action="store_true", help="accept permessage-deflate, where it is known")
     parser.add_argument("--flask", action="store_true", help="serve the Flask application instead of WSGI's")
+    parser.add_argument(
+        "--patient", action="store_true", help=f"let idle connections wait for {PATIENCE} s, head or none"
+    )
     parser.add_argument("--settings", action="store_true", help="print the settings as JSON and end")
     options = parser.parse_args(namespace=Options())
     if options.settings:

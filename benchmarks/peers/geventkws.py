@@ -5,15 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from benchmarks.peers.command_line import (
-    ADDRESS,
-    BACKLOG,
-    HEAD_TIMEOUT,
-    KEEPALIVE_TIMEOUT,
-    MAX_MESSAGE_SIZE,
-    Options,
-    parse_options,
-)
+from benchmarks.peers.command_line import ADDRESS, BACKLOG, MAX_MESSAGE_SIZE, Options, parse_options
 from geventkws import (
     PerMessageDeflate,
     ServiceRegistry,
@@ -68,8 +60,8 @@ def settings(options: Options) -> dict[str, Any]:
     """Return the keyword arguments of the server, without certificates."""
     return {
         "backlog": BACKLOG,
-        "head_timeout": HEAD_TIMEOUT,
-        "keepalive_timeout": KEEPALIVE_TIMEOUT,
+        "head_timeout": options.head_timeout,
+        "keepalive_timeout": options.keepalive_timeout,
         "max_requests": None,
     }
 

@@ -10,14 +10,7 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
-from benchmarks.peers.command_line import (
-    ADDRESS,
-    BACKLOG,
-    HEAD_TIMEOUT,
-    MAX_CONNECTIONS,
-    Options,
-    parse_options,
-)
+from benchmarks.peers.command_line import ADDRESS, BACKLOG, MAX_CONNECTIONS, Options, parse_options
 
 
 def settings(options: Options) -> dict[str, Any]:
@@ -29,7 +22,7 @@ def settings(options: Options) -> dict[str, Any]:
         "blocking_threads": 1,
         "http": HTTPModes.http1,
         # Its head timeout is also that of a connection that waits for the next request.
-        "http1_settings": HTTP1Settings(header_read_timeout=HEAD_TIMEOUT * 1000),
+        "http1_settings": HTTP1Settings(header_read_timeout=options.head_timeout * 1000),
         "websockets": False,
         "backlog": BACKLOG,
         "backpressure": MAX_CONNECTIONS,

@@ -7,14 +7,7 @@ from typing import Any
 
 from gunicorn.app.wsgiapp import run
 
-from benchmarks.peers.command_line import (
-    ADDRESS,
-    BACKLOG,
-    KEEPALIVE_TIMEOUT,
-    MAX_CONNECTIONS,
-    Options,
-    parse_options,
-)
+from benchmarks.peers.command_line import ADDRESS, BACKLOG, MAX_CONNECTIONS, Options, parse_options
 
 
 def settings(options: Options) -> dict[str, Any]:
@@ -23,7 +16,7 @@ def settings(options: Options) -> dict[str, Any]:
         "--workers": 1,
         "--backlog": BACKLOG,
         "--worker-connections": MAX_CONNECTIONS,
-        "--keep-alive": KEEPALIVE_TIMEOUT,
+        "--keep-alive": options.keepalive_timeout,
         "--log-level": "error",
     }
 

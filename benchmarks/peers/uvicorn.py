@@ -7,14 +7,7 @@ from typing import Any
 import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WebSocketScope
 
-from benchmarks.peers.command_line import (
-    ADDRESS,
-    BACKLOG,
-    KEEPALIVE_TIMEOUT,
-    MAX_MESSAGE_SIZE,
-    Options,
-    parse_options,
-)
+from benchmarks.peers.command_line import ADDRESS, BACKLOG, MAX_MESSAGE_SIZE, Options, parse_options
 from benchmarks.peers.http_app import (
     BLOCK_SIZE,
     DOCUMENTS,
@@ -102,7 +95,7 @@ def settings(options: Options) -> dict[str, Any]:
         "loop": "uvloop",
         "http": "httptools",
         "backlog": BACKLOG,
-        "timeout_keep_alive": KEEPALIVE_TIMEOUT,
+        "timeout_keep_alive": options.keepalive_timeout,
         "ws_max_size": MAX_MESSAGE_SIZE,
         "ws_per_message_deflate": options.deflate,
         "log_level": "error",

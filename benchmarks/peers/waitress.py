@@ -7,14 +7,7 @@ from typing import Any
 
 from waitress import serve
 
-from benchmarks.peers.command_line import (
-    ADDRESS,
-    BACKLOG,
-    KEEPALIVE_TIMEOUT,
-    MAX_CONNECTIONS,
-    Options,
-    parse_options,
-)
+from benchmarks.peers.command_line import ADDRESS, BACKLOG, MAX_CONNECTIONS, Options, parse_options
 
 
 def settings(options: Options) -> dict[str, Any]:
@@ -24,7 +17,7 @@ def settings(options: Options) -> dict[str, Any]:
         "backlog": BACKLOG,
         "connection_limit": MAX_CONNECTIONS,
         "asyncore_use_poll": True,  # select() knows no more than 1,024 sockets
-        "channel_timeout": KEEPALIVE_TIMEOUT,
+        "channel_timeout": options.keepalive_timeout,
     }
 
 
