@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from benchmarks.peers.http_app import FILE_PATH, ITEM_TARGET, UPLOAD_PATH, UPLOAD_SIZE
@@ -270,7 +271,22 @@ PEERS = (
     ),
 )
 
-_TITLES = {peer.name: peer.title for peer in PEERS}
+BEFORE = Peer(
+    "geventkws-before",
+    "geventkws, before",
+    "geventkws_before",
+    ("gevent", "httptools"),
+    http=True,
+    deflate=True,
+)
+"""geventkws of another checkout, to compare with: see ``of_checkout``."""
+
+_TITLES = {peer.name: peer.title for peer in (*PEERS, BEFORE)}
+
+
+def of_checkout(checkout: Path) -> Peer:
+    """Return the peer that is the geventkws of another checkout, with its extensions built in place."""
+    return replace(BEFORE, environment={"PYTHONPATH": str(checkout)})
 
 
 def title_of(peer: str) -> str:

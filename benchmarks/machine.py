@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from benchmarks.catalogue import Peer, Workload
-from benchmarks.toolchain import ROOT
+from benchmarks.toolchain import ROOT, MissingError
 
 _VERSIONS = """\
 import json, platform, sys
@@ -26,12 +26,18 @@ if "geventkws" in found:
     found["geventkws"] = geventkws.__version__ + " (" + getattr(geventkws, "BACKEND", "python") + ")"
 print(json.dumps([platform.python_version(), found]))
 """
+_HOW_TO_BUILD = "run `BUILD_EXTENSION=yes make .venv/dev.installed` there, with the same Python"
 FLASK = frozenset({"flask", "werkzeug", "a2wsgi"})
 """The distributions whose versions matter where Flask is measured."""
 
 
-def facts(peers: Iterable[Peer], workloads: Iterable[Workload], python: Path) -> dict[str, str]:
-    """Return facts and their names, in the order to print them."""
+def facts(
+    peers: Iterable[Peer], workloads: Iterable[Workload], python: Path, against: Path | None = None
+) -> dict[str, str]:
+    """Return facts and their names, in the order to print them.
+
+    Raises ``MissingError`` if the checkout to compare with cannot be compared with.
+    """
     names = {name for peer in peers for name in peer.distributions}
     if any(workload.flask for workload in workloads):
         names |= FLASK
@@ -39,7 +45,25 @@ def facts(peers: Iterable[Peer], workloads: Iterable[Workload], python: Path) ->
     found = _machine(python_version, versions)
     if "geventkws" in versions:
         found["geventkws"] = _revision(ROOT, versions["geventkws"])
+    if against is not None:
+        check_checkout(against)
+        before = _versions(python, against, {"geventkws"})[1]["geventkws"]
+        if _backend(before) != _backend(versions["geventkws"]):
+            raise MissingError(
+                f"{against} has geventkws {before}, which is not what {ROOT} has: {_HOW_TO_BUILD}"
+            )
+        found["geventkws-before"] = _revision(against, before)
     return found
+
+
+def check_checkout(checkout: Path) -> None:
+    """Raise ``MissingError`` unless there is a geventkws whose extensions are those of its sources."""
+    if not (checkout / "geventkws" / "__init__.py").exists():
+        raise MissingError(f"{checkout} is no checkout of geventkws")
+    for source in checkout.glob("geventkws/**/*.pyx"):
+        built = [path.stat().st_mtime for path in source.parent.glob(f"{source.stem}.*.so")]
+        if not built or max(built) < source.stat().st_mtime:
+            raise MissingError(f"{source} is not compiled as it is now: {_HOW_TO_BUILD}")
 
 
 def settings(peer: Peer, flags: Iterable[str], python: Path) -> str:
@@ -76,6 +100,10 @@ def _versions(python: Path, checkout: Path, names: Iterable[str]) -> tuple[str, 
     )
     python_version, versions = json.loads(done.stdout)
     return python_version, versions
+
+
+def _backend(version: str) -> str:
+    return version.partition(" ")[2]
 
 
 def _revision(checkout: Path, version: str) -> str:

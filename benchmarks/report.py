@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from benchmarks.catalogue import Workload, title_of
-from benchmarks.summary import Figure, Record, Row, summarize
+from benchmarks.catalogue import BEFORE, Workload, title_of
+from benchmarks.summary import Figure, Record, Row, change, summarize
 
 SHOWN_SPREAD = 0.05
 LOAD_LIMIT = 0.9
+NOW = "geventkws"
+"""The peer that is compared with ``BEFORE``."""
 
 _COLUMNS = {
     "load": (
@@ -85,6 +87,31 @@ def _load_was_the_limit(row: Row) -> bool:
     return load is not None and load.median > LOAD_LIMIT
 
 
+def comparison(workloads: Iterable[Workload], records: Sequence[Record]) -> str:
+    """Return the heading and the table of what changed since ``BEFORE``."""
+    lines = []
+    for workload in workloads:
+        rows = {row.peer: row.figures for row in summarize(records, workload.name)}
+        for key, heading in _COLUMNS[workload.kind][:2]:
+            by = change(records, workload.name, key, BEFORE.name, NOW)
+            if by is not None:
+                medians = (number(rows[peer][key].median) for peer in (BEFORE.name, NOW))
+                lines.append([f"{workload.name}, {heading}", *medians, changed_by(by)])
+    return "\n\n".join(
+        [
+            "### What changed",
+            table(["", "before", "now", "change"], lines),
+            "The change is the median of the repetitions, in each of which one was measured after the other.",
+        ]
+    )
+
+
+def changed_by(factor: Figure) -> str:
+    """Return a factor as what it adds, in per cent, with its spread in points if there is one."""
+    spread = f" ±{factor.median * factor.spread * 100:.1f}" if factor.spread else ""
+    return f"{(factor.median - 1) * 100:+.1f}%{spread}"
+
+
 def report(
     workloads: Sequence[Workload],
     records: Sequence[Record],
@@ -96,6 +123,8 @@ def report(
     parts = ["## Results", table(["machine", "what"], facts.items())]
     parts += [f"### What each server was started with\n\n{_list(settings)}"] if settings else []
     parts += [workload_section(workload, records) for workload in workloads if workload.name in measured]
+    if any(record.peer == BEFORE.name for record in records):
+        parts.append(comparison(workloads, records))
     return "\n\n".join(parts) + "\n"
 
 

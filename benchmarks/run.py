@@ -13,9 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks import chart, machine
-from benchmarks.catalogue import PEERS, WORKLOADS, Peer, Workload
+from benchmarks.catalogue import BEFORE, PEERS, WORKLOADS, Peer, Workload, of_checkout
 from benchmarks.measure import MeasurementError, Meter
-from benchmarks.report import number, report
+from benchmarks.report import NOW, number, report
 from benchmarks.server import Server, ServerError
 from benchmarks.summary import Record
 from benchmarks.toolchain import (
@@ -40,6 +40,7 @@ class Options(argparse.Namespace):
     seconds: float
     repeat: int
     quick: bool
+    against: Path | None
     python: Path | None
     output: Path
     list: bool
@@ -73,6 +74,12 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         action="store_true",
         help="the same as --seconds 1 --repeat 1 --output benchmarks/results/quick: shows what works",
     )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKOUT",
+        help="measure the geventkws of this directory too, whose extensions must be built in place",
+    )
     parser.add_argument("--python", type=Path, help="run the servers with this Python, and install nothing")
     parser.add_argument(
         "--output", type=Path, default=HERE / "results" / "latest", help="where to save, without the suffix"
@@ -84,9 +91,19 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         options = parser.parse_args(arguments, namespace=Options())
     if options.seconds <= 0 or options.repeat < 1:
         parser.error("--seconds must be more than 0, and --repeat at least 1")
+    if options.against is not None:
+        if options.peer and NOW not in options.peer:
+            parser.error(f"--against compares with the peer {NOW}: name it by --peer too, or name none")
+        options.against = options.against.resolve()
     if options.python is not None:
         options.python = options.python.absolute()  # as it is: that of an environment is a link
     return options
+
+
+def chosen_peers(options: Options) -> list[Peer]:
+    """Return the peers that the command line asks for, another checkout's among them."""
+    peers = [peer for peer in PEERS if peer.name in options.peer or not options.peer]
+    return [*peers, of_checkout(options.against)] if options.against is not None else peers
 
 
 def schedule(
@@ -95,12 +112,22 @@ def schedule(
     """Return what to measure, in order: with each repetition another peer begins."""
     runs = []
     for repetition in range(repeat):
-        start = repetition * len(peers) // repeat
-        order = [*peers[start:], *peers[:start]]
+        order = order_of(peers, repetition, repeat)
         runs += [
             (repetition, workload, peer) for workload in workloads for peer in order if peer.does(workload)
         ]
     return runs
+
+
+def order_of(peers: Sequence[Peer], repetition: int, repeat: int) -> list[Peer]:
+    """Return the peers in the order of this repetition; two checkouts side by side, each first in turn."""
+    others = [peer for peer in peers if peer.name != BEFORE.name]
+    start = repetition * len(others) // repeat
+    order = [*others[start:], *others[:start]]
+    for before in (peer for peer in peers if peer.name == BEFORE.name):
+        ours = next(index for index, peer in enumerate(order) if peer.name == NOW)
+        order.insert(ours + 1 - repetition % 2, before)
+    return order
 
 
 def estimated_time(runs: Sequence[tuple[int, Workload, Peer]], seconds: float) -> float:
@@ -202,7 +229,7 @@ def main() -> int:
     if options.list:
         list_all()
         return 0
-    peers = [peer for peer in PEERS if peer.name in options.peer or not options.peer]
+    peers = chosen_peers(options)
     workloads = [
         workload for workload in WORKLOADS if workload.name in options.workload or not options.workload
     ]
@@ -213,7 +240,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the servers inherit it
     try:
         python = options.python or install_peers()
-        facts = machine.facts(peers, workloads, python)
+        facts = machine.facts(peers, workloads, python, options.against)
         settings = machine.all_settings(peers, workloads, python)
         benchmark = Benchmark(python, options.seconds)
     except MissingError as error:

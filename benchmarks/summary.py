@@ -51,6 +51,25 @@ def summarize(records: Iterable[Record], workload: str) -> list[Row]:
     return sorted((_row(peer, of_peer) for peer, of_peer in by_peer.items()), key=_rank)
 
 
+def change(records: Iterable[Record], workload: str, key: str, of: str, to: str) -> Figure | None:
+    """Return by which factor a value of a workload is another with ``to`` than with ``of``, two peers.
+
+    It is the median over the repetitions, of the two values that were measured one after the other: what
+    makes the machine slow for a while is in both. None if there is no such pair.
+    """
+    values: dict[tuple[str, int], float] = {
+        (record.peer, record.repetition): record.values[key]
+        for record in records
+        if record.workload == workload and key in record.values
+    }
+    factors = [
+        value / values[of, repetition]
+        for (peer, repetition), value in values.items()
+        if peer == to and values.get((of, repetition))
+    ]
+    return figure(factors) if factors else None
+
+
 def _row(peer: str, records: Sequence[Record]) -> Row:
     values: dict[str, list[float]] = {}
     for record in records:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.catalogue import WORKLOADS
-from benchmarks.report import cell, number, report, table, workload_section
+from benchmarks.report import cell, changed_by, comparison, number, report, table, workload_section
 from benchmarks.summary import Figure, Record
 
 ECHO = next(workload for workload in WORKLOADS if workload.name == "echo-64")
@@ -86,8 +86,31 @@ def test_the_report_has_the_machine_and_the_measured_workloads_only():
     assert ECHO.title in text
     assert IDLE.title not in text
     assert "started with" not in text
+    assert "What changed" not in text
 
 
 def test_the_report_tells_what_each_server_was_started_with():
     text = report(WORKLOADS, [echo_record()], {}, {"picows": "backlog=1024", "pywsgi --flask": ""})
     assert "- `picows`: backlog=1024\n- `pywsgi --flask`: its defaults\n" in text
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [(Figure(0.9, 0.1), "-10.0% ±9.0"), (Figure(1.021, 0.0), "+2.1%"), (Figure(1.0, 0.0), "+0.0%")],
+)
+def test_a_change_is_told_in_per_cent_and_its_spread_in_points(factor, text):
+    assert changed_by(factor) == text
+
+
+def test_two_checkouts_are_compared_in_all_that_both_were_measured_with():
+    records = [echo_record("geventkws", rate=110.0), echo_record("geventkws-before", rate=100.0)]
+    records += [Record("geventkws", "idle", 0, {"kib_per_connection": 1.2})]
+    records += [Record("geventkws-before", "idle", 0, {"kib_per_connection": 1.5})]
+    records += [Record("geventkws", DEFLATE.name, 0, {"messages_per_second": 1.0})]
+    records += [Record("geventkws-before", DEFLATE.name, 0, error="refused")]
+    text = comparison(WORKLOADS, records)
+    assert "| echo-64, messages/s     |    100 |  110 | +10.0% |" in text
+    assert "| echo-64, CPU µs/message |   6.50 | 6.50 |  +0.0% |" in text
+    assert "| idle, KiB/connection    |   1.50 | 1.20 | -20.0% |" in text
+    assert DEFLATE.name not in text
+    assert report(WORKLOADS, records, {}, {}).endswith(f"{text}\n")

@@ -63,8 +63,9 @@ def test_what_is_given_beside_quick_stands():
 
 
 def test_a_python_is_found_from_any_directory_and_the_environment_it_is_of_is_kept():
-    options = parse_options(["--python", "some/bin/python"])
+    options = parse_options(["--python", "some/bin/python", "--against", "."])
     assert options.python == Path("some/bin/python").absolute()
+    assert options.against == Path.cwd()
 
 
 def test_the_estimate_grows_with_the_runs_and_the_seconds_but_memory_takes_none():

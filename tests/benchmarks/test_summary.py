@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.summary import Record, figure, summarize
+from benchmarks.summary import Record, change, figure, summarize
 
 
 def rate(peer: str, value: float, repetition: int = 0) -> Record:
@@ -47,3 +47,17 @@ def test_the_repetitions_that_succeeded_count_and_an_error_is_told_once():
     (row,) = summarize(records, "echo")
     assert row.figures["messages_per_second"].median == 4
     assert row.errors == ("no",)
+
+
+def test_a_change_is_the_median_over_the_repetitions_that_both_peers_have():
+    records = [rate("a", 100.0), rate("b", 110.0), rate("a", 10.0, 1), rate("b", 9.0, 1)]
+    records += [rate("a", 50.0, 2), rate("b", 60.0, 2), rate("a", 1.0, 3), rate("b", 99.0, 4)]
+    factor = change(records, "echo", "messages_per_second", of="a", to="b")
+    assert factor is not None
+    assert factor.median == pytest.approx(1.1)
+    assert factor.spread == pytest.approx(0.15 / 1.1)
+
+
+def test_without_a_pair_there_is_no_change():
+    records = [rate("a", 100.0), Record("b", "echo", 0, error="no")]
+    assert change(records, "echo", "messages_per_second", of="a", to="b") is None
