@@ -17,6 +17,23 @@ WISH = os.environ.get("BUILD_EXTENSION", "")
 SANITIZE = os.environ.get("SANITIZE", "")
 
 
+TWINS = ("geventkws.protocol._speedups", "geventkws._tlsrecords", "geventkws._hotpath")
+"""Modules written in Cython, beside the readable ones that do the same."""
+
+HTTP_MODULES = (
+    "body",
+    "chunked",
+    "connection",
+    "environ",
+    "fields",
+    "framing",
+    "reader",
+    "response",
+    "stream",
+)
+"""Modules that are compiled from their Python source; ``backend.use_compiled`` chooses at run time."""
+
+
 def extensions():
     """Return the extension modules that are to be built."""
     if WISH == "no":
@@ -28,16 +45,19 @@ def extensions():
             raise
         return []
     flags = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g", "-O1"] if SANITIZE else ["-O3"]
+    sources = {name: name.replace(".", "/") + ".pyx" for name in TWINS}
+    sources |= {f"geventkws.http._c_{name}": f"geventkws/http/{name}.py" for name in HTTP_MODULES}
     modules = [
-        Extension(
-            name,
-            [name.replace(".", "/") + ".pyx"],
-            extra_compile_args=flags,
-            extra_link_args=flags[:1] if SANITIZE else [],
-        )
-        for name in ("geventkws.protocol._speedups", "geventkws._tlsrecords", "geventkws._hotpath")
+        Extension(name, [source], extra_compile_args=flags, extra_link_args=flags[:1] if SANITIZE else [])
+        for name, source in sources.items()
     ]
-    modules = cythonize(modules, build_dir="build/cython")
+    modules = cythonize(
+        modules,
+        build_dir="build/cython",
+        nthreads=os.cpu_count() or 1,
+        # Annotations are for mypy: as C types they would mean something else.
+        compiler_directives={"annotation_typing": False, "language_level": 3},
+    )
     for module in modules:
         module.optional = WISH != "yes"  # which Cython does not copy
     return modules

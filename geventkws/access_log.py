@@ -12,7 +12,6 @@ from geventkws.http.log import access_logger as logger
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.request import RemoteAddress
 
-
 # What could end a line, move the cursor of a terminal, or close the quotes.
 _UNSAFE = re.compile(r'[\x00-\x1f"\\\x7f-\x9f]')
 

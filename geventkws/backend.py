@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["BACKEND", "Channel", "Conversation", "Endpoint", "HotLoop", "TLSRecords"]
+__all__ = ["BACKEND", "Channel", "Conversation", "Endpoint", "HotLoop", "TLSRecords", "use_compiled"]
 
 BACKEND: str
 """``"compiled"`` or ``"pure"``."""
@@ -38,3 +38,15 @@ else:
         from geventkws.tlsrecords import TLSRecords
 
         BACKEND = "pure"
+
+
+def use_compiled(module: str, names: dict[str, Any]) -> None:
+    """Put the names of a module's compiled form in place of ``names``, its own, where that backend runs.
+
+    The last line of a module that is compiled from its Python source: ``http/fields.py`` is compiled as
+    ``http/_c_fields``, whose own last line this is too.
+    """
+    package, _, name = module.rpartition(".")
+    if BACKEND == "compiled" and not name.startswith("_c_"):
+        compiled = vars(import_module(f"{package}._c_{name}"))
+        names.update({key: value for key, value in compiled.items() if not key.startswith("__")})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from geventkws.backend import use_compiled
 from geventkws.http.errors import HTTPError, RequestBodyError
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.http.reader import RequestReader
@@ -119,3 +120,6 @@ def check_size(head: RequestHead, max_size: int | None) -> None:
     """Refuse, before a byte of it is read, a body whose ``Content-Length`` is over the limit (413)."""
     if max_size is not None and head.body_length != CHUNKED and head.body_length > max_size:
         raise HTTPError(413, f"The request body is larger than {max_size} bytes")
+
+
+use_compiled(__name__, globals())

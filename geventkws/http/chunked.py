@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from geventkws.backend import use_compiled
 from geventkws.http.errors import HTTPError
 
 MAX_OVERHEAD = 16 * 1024
@@ -86,3 +87,6 @@ class ChunkedDecoder:
         self._overhead += overhead
         if self._overhead > MAX_OVERHEAD:
             raise HTTPError(400, "The body has too many chunk extensions or trailer fields")
+
+
+use_compiled(__name__, globals())

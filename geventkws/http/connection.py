@@ -17,7 +17,7 @@ from typing import Any
 import gevent
 from gevent import Timeout
 
-from geventkws.backend import Channel
+from geventkws.backend import Channel, use_compiled
 from geventkws.farewell import Farewell
 from geventkws.http.body import RequestBody, check_size
 from geventkws.http.context import AccessEntry, HTTPContext, server_options
@@ -430,3 +430,6 @@ class HTTPConnection(Stream):
 def _cut_off(response: Response) -> _After:
     """Let the client see that a response is not complete."""
     return _After.ABORT if response.ends_with_connection else _After.CLOSE
+
+
+use_compiled(__name__, globals())

@@ -7,6 +7,7 @@ import sys
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
+from geventkws.backend import use_compiled
 from geventkws.http.files import FileWrapper
 from geventkws.version import __version__
 
@@ -104,3 +105,6 @@ class EnvironBuilder:
         if len(name) <= MAX_KNOWN_NAME and len(self._keys) < MAX_KNOWN_NAMES:
             self._keys[name] = key
         return key
+
+
+use_compiled(__name__, globals())

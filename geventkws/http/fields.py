@@ -6,6 +6,7 @@ import re
 import time
 from email.utils import formatdate
 
+from geventkws.backend import use_compiled
 from geventkws.http.log import logger
 from geventkws.protocol.headers import is_token
 
@@ -146,3 +147,6 @@ def date_line() -> bytes:
 def server_line(value: str | None) -> bytes:
     """Return the ``Server`` line with this value; nothing for ``None``."""
     return b"" if value is None else f"Server: {value}\r\n".encode("latin-1")
+
+
+use_compiled(__name__, globals())

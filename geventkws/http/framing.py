@@ -10,6 +10,7 @@ import enum
 import re
 from collections.abc import Iterable
 
+from geventkws.backend import use_compiled
 from geventkws.http.errors import HTTPError
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.protocol.headers import tokens
@@ -121,3 +122,6 @@ def frame_response(method: str, version: str, status: int, length: int | None) -
     if length is not None:
         return BodyFraming.LENGTH
     return BodyFraming.CHUNKED if version == "1.1" else BodyFraming.CLOSE
+
+
+use_compiled(__name__, globals())

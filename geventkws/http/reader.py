@@ -16,6 +16,7 @@ from httptools import (
     HttpRequestParser,
 )
 
+from geventkws.backend import use_compiled
 from geventkws.http.chunked import ChunkedDecoder
 from geventkws.http.errors import HTTPError
 from geventkws.http.framing import frame_request
@@ -215,3 +216,6 @@ def _check(data: bytes, method: str) -> None:
         raise HTTPError(400, "The request method is malformed") from None
     except HttpParserError as error:
         raise HTTPError(400, f"The request is malformed: {error}") from None
+
+
+use_compiled(__name__, globals())

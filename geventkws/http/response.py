@@ -9,6 +9,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from geventkws.backend import use_compiled
 from geventkws.http.errors import PeerGoneError
 from geventkws.http.fields import Fields, date_line, read_status, server_line, warn_once
 from geventkws.http.files import MAX_SENT, UNSUPPORTED, FilePart, FileWrapper, rest_of
@@ -287,3 +288,6 @@ def plain_response(
     lines = "".join(f"{name}: {value}\r\n" for name, value in pairs)
     head = f"HTTP/1.1 {status} {reason}\r\n".encode("ascii") + date_line() + server
     return head + lines.encode("latin-1", "replace") + b"\r\n" + (b"" if head_only else body)
+
+
+use_compiled(__name__, globals())

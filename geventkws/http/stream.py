@@ -8,7 +8,7 @@ from typing import Any
 
 from gevent.hub import Waiter
 
-from geventkws.backend import Channel
+from geventkws.backend import Channel, use_compiled
 from geventkws.transport import Chunk
 
 MAX_OUTPUT = 64 * 1024
@@ -142,3 +142,6 @@ def unsent(chunks: Sequence[Chunk], sent: int) -> list[Chunk]:
             return [memoryview(chunk)[sent:] if sent else chunk, *chunks[index + 1 :]]
         sent -= len(chunk)
     return []
+
+
+use_compiled(__name__, globals())
