@@ -1,0 +1,10 @@
+cdef class RequestReader:
+    cdef Py_ssize_t _blank
+    cdef bytes _buffer
+    cdef object _chunks
+    cdef object _left
+    cdef Py_ssize_t _max_fields
+    cdef Py_ssize_t _max_size
+    cdef Py_ssize_t _max_target
+    cdef Py_ssize_t _position
+    cdef Py_ssize_t _searched
