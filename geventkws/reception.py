@@ -72,7 +72,9 @@ class Reception:
         """Count the connection; ``False`` if it is one too many."""
         admitted = self._admission.admit(peer)
         if admitted:
-            self._connections.peers[channel] = peer
+            # An address that nobody counts is not kept: it would be a tenth of an idle connection.
+            counted = self.options.max_connections_per_address is not None
+            self._connections.peers[channel] = peer if counted else ""
         return admitted
 
     def begin(self, channel: Channel, peer: Address) -> None:

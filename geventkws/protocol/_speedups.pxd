@@ -15,7 +15,6 @@ cdef class FrameParser:
     cdef bytes payload
     cdef Py_ssize_t length
     cdef Py_ssize_t have
-    cdef readonly Py_ssize_t taken
     # Small things side by side: an idle connection keeps them all.
     cdef int max_fragments
     cdef uint8_t key[4]
@@ -24,17 +23,19 @@ cdef class FrameParser:
     cdef uint8_t text
     cdef uint8_t done
     cdef Utf8State utf8
+    cdef readonly unsigned int taken
 
     cdef Py_ssize_t feed_in_place(self, uint8_t* data, Py_ssize_t size, list events, int max_frames) except -1
+    cdef Py_ssize_t _feed(self, uint8_t* data, Py_ssize_t size, list events, int* left) except -1
     cdef uint8_t* wanted(self, Py_ssize_t* room) except? NULL
     cdef int took(self, Py_ssize_t size, list events) except -1
     cdef int _took(self, const uint8_t* masked, Py_ssize_t size, list events) except -1
     cdef int _text(self, const uint8_t* data, Py_ssize_t size, list events) except -1
     cdef int _control(self, int opcode, bytes payload, list events) except -1
     cdef int _begin_payload(self, Py_ssize_t length, Py_ssize_t here, bint text) except -1
-    cdef Py_ssize_t _take_payload(self, uint8_t* data, Py_ssize_t size, list events) except -1
-    cdef Py_ssize_t _take_head(self, uint8_t* data, Py_ssize_t size, list events, int* max_frames) except -1
-    cdef Py_ssize_t _feed_rare(self, const uint8_t* data, Py_ssize_t size, list events, int* max_frames) except -1
+    cdef Py_ssize_t _take_payload(self, uint8_t* data, Py_ssize_t size, list events, int* left) except -1
+    cdef Py_ssize_t _take_head(self, uint8_t* data, Py_ssize_t size, list events, int* left) except -1
+    cdef Py_ssize_t _feed_rare(self, uint8_t* data, Py_ssize_t size, list events, int* left) except -1
 
 
 @cython.final
@@ -49,9 +50,10 @@ cdef class Endpoint(FrameParser):
     cdef readonly long long bytes_received
     cdef readonly long long bytes_sent
 
-    cdef Py_ssize_t receive_in_place(self, uint8_t* data, Py_ssize_t size, list events, int max_frames) except -1
+    cdef Py_ssize_t receive_in_place(self, uint8_t* data, Py_ssize_t size, list events,
+                                     int max_frames) except -1
     cdef int received_wanted(self, Py_ssize_t size, list events) except -1
-    cdef int count(self, Py_ssize_t size, list events) except -1
+    cdef int count(self, Py_ssize_t size, list events, Py_ssize_t first) except -1
     cdef int put(self, object chunk) except -1
     cdef int join_loose(self) except -1
     cdef int send_text(self, str text) except -1

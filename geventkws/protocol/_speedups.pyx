@@ -10,7 +10,7 @@ cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.limits cimport INT_MAX
+from libc.limits cimport INT_MAX, UINT_MAX
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
@@ -26,6 +26,8 @@ from geventkws.protocol.messages import control_event
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
+    int PyBUF_READ
+    object PyMemoryView_FromMemory(char*, Py_ssize_t, int)
     const char* PyUnicode_AsUTF8AndSize(object, Py_ssize_t*) except NULL
 
 cdef enum:
@@ -50,10 +52,8 @@ cdef enum Head:
 cdef Py_ssize_t FIRST_CAPACITY = 256 * 1024  # of a payload that arrives in pieces; grows with what arrives
 cdef Py_ssize_t GROWTH = 4  # bytes of memory for each that has arrived
 cdef Py_ssize_t WORTH_RECEIVING_IN_PLACE = 16 * 1024
-cdef int NO_LIMIT = _frames.NO_LIMIT
-cdef Py_ssize_t MAX_RARE_PIECE = 64 * 1024  # bytes copied for the readable parser at once
-cdef Py_ssize_t RARE_PIECE = 2 * 1024  # the same where there is a limit of frames
-cdef int RARE_FRAMES = 1024  # a limit that is none
+cdef Py_ssize_t MAX_COPY = 16 * 1024  # bytes copied at once where the frames, not the bytes, are limited
+cdef int MAX_RARE_FRAMES = 16  # for the readable parser at once; then what is frequent is quick again
 cdef Py_ssize_t JOIN_MAX = 4 * 1024  # bytes of a payload that are copied behind its head
 cdef uint64_t HIGH_BITS = 0x8080808080808080
 cdef object NOT_UTF8 = _utf8.NOT_UTF8
@@ -235,41 +235,48 @@ cdef Head read_head(const uint8_t* data, Py_ssize_t size, Py_ssize_t limit,
 
 @cython.no_gc  # its objects are never part of a cycle
 cdef class FrameParser:
-    """Turns a client's bytes, in whatever pieces they arrive, into events."""
+    """Turns a client's bytes, in whatever pieces they arrive, into events; as ``frames.FrameParser`` does."""
 
     def __cinit__(self, max_message_size, max_fragments, deflate=None):
         self.deflate = deflate
         self.max_message_size = min(max_message_size, PY_SSIZE_T_MAX)
         self.max_fragments = min(max_fragments, INT_MAX)
 
-    def feed(self, data, int max_frames=NO_LIMIT):
-        """Return the events that ``data`` completes, in the order of the wire; of ``max_frames`` at most."""
+    def feed(self, data, int max_frames=INT_MAX):
+        """Return the events that ``data`` completes, in the order of the wire; ``taken`` says how far it got."""
         cdef list events = []
-        cdef bytearray copy = bytearray(data)
-        self.taken = self.feed_in_place(
-            <uint8_t*>PyByteArray_AS_STRING(copy), PyByteArray_GET_SIZE(copy), events, max_frames
-        )
+        cdef Py_ssize_t size = len(data), taken = 0
+        cdef Py_ssize_t piece = size if max_frames == INT_MAX else MAX_COPY
+        cdef bytearray copy
+        if size > UINT_MAX:
+            raise OverflowError("at most 4 GiB can be fed at once")
+        while taken < size and max_frames > 0 and not self.done:
+            copy = bytearray(data if size <= piece else data[taken:taken + piece])
+            taken += self._feed(
+                <uint8_t*>PyByteArray_AS_STRING(copy), PyByteArray_GET_SIZE(copy), events, &max_frames
+            )
+        self.taken = <unsigned int>(size if self.done else taken)
         return events
 
     cdef Py_ssize_t feed_in_place(self, uint8_t* data, Py_ssize_t size, list events, int max_frames) except -1:
-        """Append to ``events`` what the bytes complete; text is unmasked where it is.
+        """Append to ``events`` what the bytes complete, as ``feed``; return how many bytes were taken.
 
-        Return how many bytes were taken: all, unless ``max_frames`` frames came first.
+        Text is unmasked where it is, among the bytes taken.
         """
+        return self._feed(data, size, events, &max_frames)
+
+    cdef Py_ssize_t _feed(self, uint8_t* data, Py_ssize_t size, list events, int* left) except -1:
         cdef Py_ssize_t position = 0
-        while position < size and not self.done and max_frames > 0:
+        while position < size and left[0] > 0 and not self.done:
             if self.rare is not None:
-                position += self._feed_rare(data + position, size - position, events, &max_frames)
+                position += self._feed_rare(data + position, size - position, events, left)
             elif self.payload is not None:
-                position += self._take_payload(data + position, size - position, events)
-                max_frames -= self.payload is None
+                position += self._take_payload(data + position, size - position, events, left)
             else:
-                position += self._take_head(data + position, size - position, events, &max_frames)
+                position += self._take_head(data + position, size - position, events, left)
         return size if self.done else position
 
-    cdef Py_ssize_t _take_head(
-        self, uint8_t* data, Py_ssize_t size, list events, int* max_frames
-    ) except -1:
+    cdef Py_ssize_t _take_head(self, uint8_t* data, Py_ssize_t size, list events, int* left) except -1:
         """Take a head, and the whole frame if it is there; return how many bytes that was."""
         cdef Py_ssize_t length = 0, head_size = 0, kept = self.head_size, added
         cdef uint8_t* head = data
@@ -288,21 +295,20 @@ cdef class FrameParser:
         self.head_size = 0
         if kind == RARE:
             self.rare = _frames.FrameParser(self.max_message_size, self.max_fragments, self.deflate)
-            if kept:
-                self._feed_rare(self.head, kept, events, max_frames)
-                return 0
-            return self._feed_rare(data, size, events, max_frames)
+            if kept:  # less than a head: no frame ends there
+                self._feed_rare(self.head, kept, events, left)
+            return 0
         memcpy(self.key, head + head_size - 4, 4)
         head_size -= kept
         if size - head_size >= length:
             if head[0] == FINAL_TEXT:
                 unmask(data + head_size, data + head_size, length, self.key, 0)
                 self._text(data + head_size, length, events)
-            elif head[0] & CONTROL:
-                self._control(head[0] & OPCODE, unmasked(data + head_size, length, self.key, 0), events)
-            else:
+            elif head[0] == FINAL_BINARY:
                 events.append(unmasked(data + head_size, length, self.key, 0))
-            max_frames[0] -= 1
+            elif head[0] != FINAL_PONG:
+                self._control(head[0] & OPCODE, unmasked(data + head_size, length, self.key, 0), events)
+            left[0] -= 1
             return head_size + length
         self._begin_payload(length, size - head_size, head[0] == FINAL_TEXT)
         return head_size
@@ -320,8 +326,7 @@ cdef class FrameParser:
             event = control_event(opcode, payload)
         except _ProtocolError as error:
             event = _ProtocolError(error.code, error.message)  # without a traceback that holds on to ``events``
-        if event is not None:
-            events.append(event)
+        events.append(event)
         self.done = isinstance(event, (_Close, _ProtocolError))
         return 0
 
@@ -367,7 +372,7 @@ cdef class FrameParser:
                 events.append(payload)
         return 0
 
-    cdef Py_ssize_t _take_payload(self, uint8_t* data, Py_ssize_t size, list events) except -1:
+    cdef Py_ssize_t _take_payload(self, uint8_t* data, Py_ssize_t size, list events, int* left) except -1:
         cdef Py_ssize_t taken = min(size, self.length - self.have), capacity
         cdef bytes larger
         capacity = PyBytes_GET_SIZE(self.payload)
@@ -377,26 +382,25 @@ cdef class FrameParser:
             memcpy(PyBytes_AS_STRING(larger), PyBytes_AS_STRING(self.payload), self.have)
             self.payload = larger
         self._took(data, taken, events)
+        if self.payload is None:
+            left[0] -= 1
         return taken
 
-    cdef Py_ssize_t _feed_rare(
-        self, const uint8_t* data, Py_ssize_t size, list events, int* max_frames
-    ) except -1:
-        """Let the readable parser take bytes, until it is at rest between two messages; return how many."""
-        cdef Py_ssize_t taken = 0, length
+    cdef Py_ssize_t _feed_rare(self, uint8_t* data, Py_ssize_t size, list events, int* left) except -1:
+        """Let the readable parser take some frames, and be gone if it is at rest between two messages."""
         cdef list more
-        while taken < size and max_frames[0] > 0 and not self.done:
-            # Where frames are small the piece is too: what is copied and not taken is copied again.
-            length = min(size - taken, MAX_RARE_PIECE if max_frames[0] > RARE_FRAMES else RARE_PIECE)
-            more = self.rare.feed(data[taken:taken + length], max_frames[0])
-            max_frames[0] -= self.rare.frames
-            taken += self.rare.taken
-            if more:
-                events.extend(more)
-                if isinstance(more[len(more) - 1], (_Close, _ProtocolError)):
-                    self.done = True
-            if self.rare.at_rest:
-                break
+        cdef Py_ssize_t taken
+        view = PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ)
+        try:
+            more = self.rare.feed(view, min(left[0], MAX_RARE_FRAMES))
+        finally:
+            view.release()  # a traceback may hold it longer than the bytes are there
+        taken = self.rare.taken
+        left[0] -= self.rare.frames_taken
+        if more:
+            events.extend(more)
+            if isinstance(more[len(more) - 1], (_Close, _ProtocolError)):
+                self.done = True
         if self.done or self.rare.at_rest:
             self.rare = None
         return taken
@@ -412,26 +416,31 @@ cdef class Endpoint(FrameParser):
         """The chunks to send."""
         return [] if self.chunks is None else self.chunks
 
-    def receive(self, data, int max_frames=NO_LIMIT):
+    def receive(self, data, int max_frames=INT_MAX):
         """Return the events that the peer's ``data`` completes, see ``FrameParser.feed``."""
         cdef list events = self.feed(data, max_frames)
-        self.count(self.taken, events)
+        self.count(self.taken, events, 0)
         return events
 
-    cdef Py_ssize_t receive_in_place(
-        self, uint8_t* data, Py_ssize_t size, list events, int max_frames
-    ) except -1:
-        cdef Py_ssize_t taken = self.feed_in_place(data, size, events, max_frames)
-        self.count(taken, events)
+    cdef Py_ssize_t receive_in_place(self, uint8_t* data, Py_ssize_t size, list events,
+                                     int max_frames) except -1:
+        """Append to ``events`` what the bytes complete, and return the bytes taken; see ``feed_in_place``."""
+        cdef Py_ssize_t first = len(events), taken = self.feed_in_place(data, size, events, max_frames)
+        self.count(taken, events, first)
         return taken
 
     cdef int received_wanted(self, Py_ssize_t size, list events) except -1:
+        """Take note of ``size`` bytes received where ``wanted`` said, in which at most one frame ends."""
+        cdef Py_ssize_t first = len(events)
         self.took(size, events)
-        return self.count(size, events)
+        return self.count(size, events, first)
 
-    cdef int count(self, Py_ssize_t size, list events) except -1:
+    cdef int count(self, Py_ssize_t size, list events, Py_ssize_t first) except -1:
+        """Count bytes received, and the messages among ``events`` from the ``first`` on."""
+        cdef Py_ssize_t i
         self.bytes_received += size
-        for event in events:
+        for i in range(first, len(events)):
+            event = events[i]
             if type(event) is str or type(event) is bytes:
                 self.messages_received += 1
         return 0

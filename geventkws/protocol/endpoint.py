@@ -10,7 +10,7 @@ from __future__ import annotations
 from geventkws.protocol import opcodes
 from geventkws.protocol.close import close_payload
 from geventkws.protocol.deflate import Compression, Deflate
-from geventkws.protocol.frames import NO_LIMIT, FrameParser, encode_frame, encode_head
+from geventkws.protocol.frames import UNLIMITED, FrameParser, encode_frame, encode_head
 from geventkws.protocol.messages import Event
 
 JOIN_MAX = 16 * 1024
@@ -100,10 +100,10 @@ class Endpoint:
 
     @property
     def taken(self) -> int:
-        """How many bytes of the last ``receive`` were taken."""
+        """How many bytes the last ``receive`` took."""
         return self._parser.taken
 
-    def receive(self, data: bytes | memoryview, max_frames: int = NO_LIMIT) -> list[Event]:
+    def receive(self, data: bytes | memoryview, max_frames: int = UNLIMITED) -> list[Event]:
         """Return the events that the peer's ``data`` completes, see ``FrameParser.feed``."""
         events = self._parser.feed(data, max_frames)
         self.bytes_received += self._parser.taken

@@ -28,11 +28,11 @@ MASK = 0x80
 LENGTH = 0x7F
 LENGTH_16 = 126
 LENGTH_64 = 127
-NO_LIMIT = (1 << 31) - 1
-"""Frames: more than a read can hold."""
-
 MAX_HEAD_SIZE = 14
 """Two bytes, eight of extended length and four of masking key."""
+
+UNLIMITED = (1 << 31) - 1
+"""The number of frames that means all there are: the compiled twin counts them in a C ``int``."""
 
 
 def encode_head(opcode: int, length: int, *, fin: bool = True) -> bytes:
@@ -55,6 +55,8 @@ class FrameParser:
 
     At most 13 bytes of an unfinished head are kept here; payloads go to the ``MessageAssembler``
     piece by piece, so that its rules are enforced as the bytes arrive.
+
+    ``taken`` is how many bytes the last ``feed`` took, and ``frames_taken`` how many frames ended in them.
     """
 
     __slots__ = (
@@ -66,7 +68,7 @@ class FrameParser:
         "_offset",
         "_remaining",
         "_reserved",
-        "frames",
+        "frames_taken",
         "taken",
     )
 
@@ -84,30 +86,24 @@ class FrameParser:
         self._remaining = 0
         self._done = False
         self.taken = 0
-        """How many bytes of the last ``feed`` were taken."""
-        self.frames = 0
-        """How many frames ended in the last ``feed``."""
+        self.frames_taken = 0
 
     @property
     def at_rest(self) -> bool:
         """Whether no frame and no message has begun."""
         return not self._head and not self._in_payload and self._assembler.between_messages
 
-    def feed(self, data: bytes | memoryview, max_frames: int = NO_LIMIT) -> list[Event]:
+    def feed(self, data: bytes | memoryview, max_frames: int = UNLIMITED) -> list[Event]:
         """Return the events that ``data`` completes, in the order of the wire.
 
-        After ``max_frames`` frames the rest is left: ``taken`` says where to go on, when the time has come.
-        After a ``Close`` or a ``ProtocolError``, which is the last event, all bytes are discarded
-        (RFC 6455, sections 1.4 and 7.1.7).
+        At most ``max_frames`` frames of whatever kind are taken; the caller feeds what comes behind the first
+        ``taken`` bytes again. After a ``Close`` or a ``ProtocolError``, which is the last event, all bytes
+        are taken, and discarded (RFC 6455, sections 1.4 and 7.1.7).
         """
         events: list[Event] = []
-        position = self.frames = 0
-        self.taken = len(data)
+        position = frames = 0
         try:
-            while not self._done:
-                if self.frames == max_frames:
-                    self.taken = position
-                    break
+            while frames < max_frames and not self._done:
                 if not self._in_payload:
                     position = self._read_head(data, position)
                     if not self._in_payload:
@@ -116,7 +112,7 @@ class FrameParser:
                 if self._remaining:
                     break
                 self._in_payload = False
-                self.frames += 1
+                frames += 1
                 event = self._assembler.end()
                 if event is not None:
                     events.append(event)
@@ -125,6 +121,8 @@ class FrameParser:
             self._done = True
             # A new one: the one raised refers to ``data`` and ``events`` by its traceback and its cause.
             events.append(ProtocolError(error.code, error.message))
+        self.taken = len(data) if self._done else position
+        self.frames_taken = frames
         return events
 
     def _read_head(self, data: bytes | memoryview, position: int) -> int:

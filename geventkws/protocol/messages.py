@@ -20,21 +20,19 @@ class Ping:
 
 
 Event = str | bytes | Ping | Close | ProtocolError
-"""What a peer's bytes amount to. A pong, which needs no answer (5.5.3), is none.
+"""What a peer's bytes amount to.
 
 A ``str`` is a whole text message and ``bytes`` a whole binary one. ``Close`` and ``ProtocolError``
-are the last event of a connection.
+are the last event of a connection. A pong, asked for or not, is none: nothing is expected in return
+(RFC 6455, section 5.5.3).
 """
 
 
-def control_event(opcode: int, payload: bytes) -> Event | None:
-    """Return the event that a whole control frame is, ``None`` for a pong.
-
-    Raises ``ProtocolError`` as ``parse_close`` does.
-    """
-    if opcode == opcodes.PING:
-        return Ping(payload)
-    return None if opcode == opcodes.PONG else parse_close(payload)
+def control_event(opcode: int, payload: bytes) -> Ping | Close | None:
+    """Return the event that a whole control frame is; raises ``ProtocolError`` as ``parse_close`` does."""
+    if opcode == opcodes.PONG:
+        return None
+    return Ping(payload) if opcode == opcodes.PING else parse_close(payload)
 
 
 class MessageAssembler:
@@ -138,7 +136,7 @@ class MessageAssembler:
             raise too_large(f"A message must be at most {self._max_message_size} bytes")
 
     def end(self) -> Event | None:
-        """Return the event that the frame's last byte completes, ``None`` for a fragment."""
+        """Return the event that the frame's last byte completes, ``None`` for a fragment or a pong."""
         if self._control_opcode is not None:
             return self._end_control()
         if not self._fin:
@@ -153,7 +151,7 @@ class MessageAssembler:
         self._fragments = 0
         return decode_text(buffer) if opcode == opcodes.TEXT else bytes(buffer)
 
-    def _end_control(self) -> Event | None:
+    def _end_control(self) -> Ping | Close | None:
         opcode, self._control_opcode = self._control_opcode, None
         payload, self._control = self._control, b""
         assert opcode is not None

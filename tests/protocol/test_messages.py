@@ -113,6 +113,13 @@ def test_a_ping_of_125_bytes_is_right(parse):
     assert parse(ping(payload) + pong(payload)) == [Ping(payload)]
 
 
+@pytest.mark.parametrize("payload", [b"", b"Hello", bytes(125)])
+def test_a_pong_that_nobody_asked_for_is_no_event(parse, payload):
+    """Nothing is expected in return (5.5.3)."""
+    assert parse(pong(payload)) == []
+    assert parse(pong(payload) + text("a", fin=False) + pong(payload) * 2 + continuation(b"b")) == ["ab"]
+
+
 # Text (5.6, 8.1)
 
 OFFENCES = [

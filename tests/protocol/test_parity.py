@@ -22,6 +22,10 @@ class Twins:
     def __init__(self, *limits: int) -> None:
         self._endpoints = [backend.Endpoint(*limits) for backend in BACKENDS.values()]
 
+    @property
+    def taken(self) -> int:
+        return int(self._endpoints[0].taken)
+
     def __getattr__(self, name: str):
         def call(*args):
             results = []
@@ -38,7 +42,7 @@ class Twins:
 
 
 def state(endpoint):
-    counters = ("messages_received", "messages_sent", "bytes_received", "bytes_sent")
+    counters = ("messages_received", "messages_sent", "bytes_received", "bytes_sent", "taken")
     return (
         b"".join(endpoint.output),
         endpoint.output_size,
@@ -47,13 +51,25 @@ def state(endpoint):
     )
 
 
-@given(st.data(), streams.ANY_BYTES | streams.conversations().map(lambda pair: pair[1]), LIMITS)
+WIRES = streams.ANY_BYTES | streams.conversations().map(lambda pair: pair[1])
+
+
+@given(st.data(), WIRES, LIMITS)
 def test_the_same_bytes_in_the_same_pieces_give_the_same(data, wire, limits):
     twins = Twins(*limits)
     for piece in data.draw(streams.pieces(wire)):
         for event in twins.receive(piece):
             if isinstance(event, Ping):
                 twins.pong(event.payload)
+
+
+@given(st.data(), WIRES, LIMITS)
+def test_so_do_as_many_frames_at_a_time(data, wire, limits):
+    twins = Twins(*limits)
+    for piece in data.draw(streams.pieces(wire)):
+        while piece:
+            twins.receive(piece, data.draw(st.integers(1, 20)))
+            piece = piece[twins.taken :]
 
 
 @given(streams.ANY_BYTES)
