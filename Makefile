@@ -10,7 +10,7 @@ ARGS ?=
 VENV := .venv
 REAL_CLIENTS := tests/clients tests/compliance tests/benchmarks tests/packaging
 SOCKET_TESTS := tests/test_frameloop.py tests/test_tls.py tests/integration tests/hostile
-COMPILED := $(wildcard geventkws/*.pyx geventkws/*.pxd geventkws/*/*.pyx geventkws/*/*.pxd)
+COMPILED := $(wildcard geventkws/*.pyx geventkws/*.pxd geventkws/*/*.pyx geventkws/*/*.pxd geventkws/http/*.py)
 BIN := $(VENV)/bin
 PACKAGES := $(wildcard examples/*/package.json examples/*/*/package.json tests/clients/package.json)
 NODE_MODULES := $(PACKAGES:package.json=node_modules/.installed)

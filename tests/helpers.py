@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import pytest
 
@@ -53,3 +55,9 @@ def require_program(*names: str) -> str:
         if path := shutil.which(name):
             return path
     pytest.skip(f"{' or '.join(names)} is not installed")
+
+
+def running(module: ModuleType) -> ModuleType:
+    """Return the module whose globals count: the compiled form of ``module``, where that runs."""
+    package, _, name = module.__name__.rpartition(".")
+    return sys.modules.get(f"{package}._c_{name}", module)

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 import pytest
 
-from geventkws.http import environ, fields
+from geventkws.http import environ
+from geventkws.http import fields as readable_fields
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.reader import RequestReader
 from geventkws.protocol import headers, origin
+from tests.helpers import running
 
 LONG = 60_000
 MANY = 3_000
@@ -69,6 +71,7 @@ def test_hosts_of_requests_are_not_remembered_elsewhere() -> None:
 
 
 def test_statuses_names_and_warnings_of_applications_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = running(readable_fields)
     for cache in ("_known_names", "_known_statuses", "_warnings_given"):
         monkeypatch.setattr(fields, cache, type(getattr(fields, cache))())
     for number in range(MANY):

@@ -7,6 +7,7 @@ import pytest
 from geventkws.http import fields
 from geventkws.http.errors import PeerGoneError
 from geventkws.http.response import MAX_WRITE, Response, plain_response
+from tests.helpers import running
 from tests.http.memory import MemoryTransport, head_of, stream_on
 
 PLAIN = [("Content-Type", "text/plain")]
@@ -240,7 +241,7 @@ def test_two_content_lengths_must_agree() -> None:
 
 
 def test_hop_by_hop_headers_are_dropped_with_one_warning(caplog, monkeypatch) -> None:
-    monkeypatch.setattr(fields, "_warnings_given", set())
+    monkeypatch.setattr(running(fields), "_warnings_given", set())
     for _ in range(2):
         _, transport = answer(
             [b"a"], headers=[("Transfer-Encoding", "chunked"), ("Keep-Alive", "x"), ("Upgrade", "y")]
