@@ -118,8 +118,7 @@ class Arrival:
 
     def _crashed(self, error: BaseException) -> None:
         loop: Any = self._channel.loop
-        if not isinstance(error, OSError):
-            loop.report(error)
+        loop.explain(error)
         loop.guard(self._over)
 
     def _check(self, now: float) -> None:

@@ -296,12 +296,7 @@ class WebSocketConnection(Conversation):
 
     def _crashed(self, error: BaseException) -> None:
         self._loop.guard(self._lost)
-        if isinstance(error, (SystemExit, KeyboardInterrupt)):
-            self._loop.report(error)
-        elif not isinstance(error, OSError):
-            self._loop.guard(
-                partial(logger.error, "internal error; the connection is dropped", exc_info=error)
-            )
+        self._loop.explain(error)
         # Not at once: this may be one of many connections that fail in a row, in a flush that is under way.
         self._loop.guard(self._loop.flush_soon)
 

@@ -6,15 +6,12 @@ A socket that is closed with input unread is reset, which can destroy an answer 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
 from geventkws.backend import Channel
 from geventkws.transport import Chunk
-
-logger = logging.getLogger("geventkws.server")
 
 DRAIN_LIMIT = 1024 * 1024
 """Bytes that are read away."""
@@ -72,8 +69,7 @@ class Farewell:
 
     def _crashed(self, error: BaseException) -> None:
         loop: Any = self._channel.loop
-        if not isinstance(error, OSError):
-            loop.report(error)
+        loop.explain(error)
         loop.guard(self._over)
 
     def _check(self, now: float) -> None:

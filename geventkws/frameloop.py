@@ -8,14 +8,18 @@ for every message, in ``hotloop``; here is what is asked for less often.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gevent import get_hub, monkey
 from gevent.hub import Hub
 
 from geventkws.backend import HotLoop
+
+logger = logging.getLogger("geventkws.server")
 
 allocate_lock: Callable[[], Any] = monkey.get_original("_thread", "allocate_lock")
 
@@ -88,6 +92,13 @@ class FrameLoop(HotLoop):
             function(*args)
         except BaseException as error:
             self.report(error)
+
+    def explain(self, error: BaseException) -> None:
+        """Say why a connection is dropped; of what a peer does (``OSError``) nothing need be said."""
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            self.report(error)
+        elif not isinstance(error, OSError):
+            self.guard(partial(logger.error, "internal error; the connection is dropped", exc_info=error))
 
     def report(self, error: BaseException) -> None:
         """Give ``error`` to the hub's error handler; ``SystemExit``, ``KeyboardInterrupt`` end the program.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import sys
 from collections.abc import Iterable
-from functools import partial
 from logging import INFO
 from typing import Any
 
@@ -162,10 +161,7 @@ class HTTPConnection(Stream):
 
     def _crashed(self, error: BaseException) -> None:
         loop: Any = self.channel.loop
-        if isinstance(error, (SystemExit, KeyboardInterrupt)):
-            loop.report(error)
-        elif not isinstance(error, OSError):
-            loop.guard(partial(logger.error, "internal error; the connection is dropped", exc_info=error))
+        loop.explain(error)
         loop.guard(self._lost, error)
 
     def _check(self, now: float) -> None:
