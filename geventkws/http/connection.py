@@ -123,7 +123,7 @@ class HTTPConnection(Stream):
         if self._waiter is not None and self._reads:
             self.wake()  # the greenlet receives by itself
             return False
-        if self.ended or self._reader.buffered >= READ_AHEAD:
+        if self.ended or self._has_read_enough():
             self.channel.pause()
             return False
         try:
@@ -143,6 +143,11 @@ class HTTPConnection(Stream):
         if self._phase is _Phase.HEAD:
             self._go_on()
         return bool(data)
+
+    def _has_read_enough(self) -> bool:
+        """Return whether the rest can wait: more than the largest head is there, so no head waits for it."""
+        buffered = self._reader.buffered
+        return buffered >= READ_AHEAD and buffered > self.context.options.max_head_size
 
     def _proceed(self) -> None:
         if self._phase is _Phase.HEAD:
@@ -217,7 +222,7 @@ class HTTPConnection(Stream):
             if loop.turn_is_over() and self._phase is _Phase.HEAD:
                 self.channel.queue()
                 break
-        if self._phase is _Phase.HEAD and not self.ended and self._reader.buffered < READ_AHEAD:
+        if self._phase is _Phase.HEAD and not self.ended and not self._has_read_enough():
             self.channel.resume()
 
     def _next_head(self) -> RequestHead | None:
