@@ -161,8 +161,8 @@ class HTTPConnection(Stream):
             self.wake()
         elif self._phase is _Phase.CLOSING:
             self._close_now()
-        elif self._phase is _Phase.HEAD and self._reader.started:
-            self.channel.queue()  # its next request was held back until the answers had left
+        elif self._phase is _Phase.HEAD and (self._reader.started or self.ended):
+            self.channel.queue()  # its next request, or its end, was held back until the answers had left
 
     def _crashed(self, error: BaseException) -> None:
         loop: Any = self.channel.loop
