@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
@@ -127,6 +128,8 @@ class Stream:
             waiter.get()
         finally:
             self._waiter = None
+        if not self.channel.is_open:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the connection was lost meanwhile")
 
     def wake(self) -> None:
         """Let the greenlet that waits, if one does, look again. In the hub."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gevent
+from gevent.event import AsyncResult
 
 from tests.integration.conftest import Serve, Site
 from tests.raw import PATIENCE
@@ -57,3 +60,47 @@ def test_a_half_close_behind_answers_that_wait_closes_when_they_have_left(serve:
     client.half_close()
     gevent.sleep(0.02)
     assert client.read_to_end().count(b"HTTP/1.1 200 OK") == wanted
+
+
+class TestResetsWithinAnAnswer:
+    """The application learns of it where it writes, and nothing is logged as its mistake."""
+
+    def test_one_in_a_file_that_the_kernel_sends(self, serve: Serve, tmp_path: Path) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(bytes(30_000_000))
+
+        def send_file(environ, start_response):
+            start_response("200 OK", [])
+            return environ["wsgi.file_wrapper"](path.open("rb"))
+
+        site = serve(application=send_file)
+        client = site.connect(None, receive_buffer=4096)
+        client.send(GET + b"\r\n")
+        client.peek(1)
+        gevent.sleep(0.1)  # till the kernel takes no more of it
+        client.reset()
+        site.wait_until_empty()  # and ``no_tracebacks`` finds no error
+
+    def test_one_in_a_write_raises_there(self, serve: Serve) -> None:
+        raised: AsyncResult[str] = AsyncResult()
+
+        def write(environ, start_response):
+            write = start_response("200 OK", [("Content-Length", "30000000")])
+            try:
+                # One that waits for room is all that is left of it when the peer goes.
+                while True:
+                    write(bytes(100_000))
+                    count.append(1)
+            except OSError:
+                raised.set(len(count))
+                raise
+
+        count: list[int] = []
+        site = serve(application=write)
+        client = site.connect(None, receive_buffer=4096)
+        client.send(GET + b"\r\n")
+        client.peek(1)
+        wait_until_stuck(site)
+        complete = len(count)
+        client.reset()
+        assert raised.get(timeout=PATIENCE) == complete
