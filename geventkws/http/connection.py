@@ -322,16 +322,19 @@ class HTTPConnection(Stream):
             after = self._serve()
         except OSError as error:
             logger.debug("The HTTP connection of %s was lost: %s", self.remote_address, error)
-        except gevent.GreenletExit:
-            pass
         except BaseException as error:
-            loop: Any = self.channel.loop
-            loop.report(error)
+            self._report(error)
         is_away = self._greenlet is not None
         self._end(after)
         if is_away:
             # The hub has gone on without waiting for this greenlet.
             self.channel.queue(fresh=True)
+
+    def _report(self, error: BaseException) -> None:
+        """Tell the hub of what no application should raise; that it was killed is no news."""
+        if not isinstance(error, gevent.GreenletExit):
+            loop: Any = self.channel.loop
+            loop.report(error)
 
     def _serve(self) -> _After:
         head = self._head
@@ -360,6 +363,9 @@ class HTTPConnection(Stream):
             self._call(head, body, response)
         except (Exception, Timeout) as error:
             return self._fail(head, response, error)
+        except BaseException as error:
+            self._report(error)
+            return _After.TAKEN if self._phase is _Phase.TAKEN else _cut_off(response)
         if self._phase is _Phase.TAKEN:
             return _After.TAKEN
         self._log(head, response.status, response.bytes_sent)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import gevent
+import pytest
 from gevent.event import AsyncResult
+from gevent.event import Event as Signal
 
 from tests.integration.conftest import Serve, Site
 from tests.raw import PATIENCE
@@ -104,3 +106,21 @@ class TestResetsWithinAnAnswer:
         complete = len(count)
         client.reset()
         assert raised.get(timeout=PATIENCE) == complete
+
+
+def test_an_http_1_0_response_that_stop_cuts_off_is_reset(serve: Serve) -> None:
+    """Its end is that of the connection: a FIN would say that this was all."""
+
+    def endless(environ, start_response):
+        start_response("200 OK", [])
+        yield b"part"
+        Signal().wait(PATIENCE)
+
+    site = serve(application=endless)
+    client = site.connect(None)
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    client.read_head()
+    assert client.read_body(4) == b"part"
+    site.server.stop(timeout=0.05)
+    with pytest.raises(ConnectionResetError):
+        client.read_to_end()
