@@ -120,8 +120,8 @@ class HTTPConnection(Stream):
     # What the channel asks (in the hub)
 
     def _readable(self) -> bool:
-        if self._waiter is not None and self._reads:
-            self.wake()  # the greenlet receives by itself
+        if self._receiver is not None:
+            self.wake_receiver()  # the greenlet receives by itself
             return False
         if self.ended or self._has_read_enough():
             self.channel.pause()
@@ -157,8 +157,8 @@ class HTTPConnection(Stream):
         self._offer()
         if self.channel.awaits_room:
             return
-        if self._waiter is not None and not self._reads:
-            self.wake()
+        if self._sender is not None:
+            self.wake_sender()
         elif self._phase is _Phase.CLOSING:
             self._close_now()
         elif self._phase is _Phase.HEAD and (self._reader.started or self.ended):
@@ -170,7 +170,7 @@ class HTTPConnection(Stream):
         loop.guard(self._lost, error)
 
     def _check(self, now: float) -> None:
-        stuck = self.channel.awaits_room and self._waiter is None
+        stuck = self.channel.awaits_room and self._sender is None
         limit = self.context.options.body_timeout
         if stuck and self._phase is not _Phase.WORK:
             if limit is not None and now - self._stuck_since >= limit:
@@ -249,7 +249,7 @@ class HTTPConnection(Stream):
 
     def _overdue(self) -> None:
         """End what has lasted too long, unless the peer's bytes are there, or wait for their turn."""
-        if self._waiter is not None:
+        if self._phase is _Phase.WORK:
             self.wake()
         elif self._phase is _Phase.HEAD and not self.channel.is_queued:
             deadline = self.deadline

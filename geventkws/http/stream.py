@@ -26,9 +26,9 @@ class Stream:
 
     __slots__ = (
         "_output",
-        "_reads",
+        "_receiver",
+        "_sender",
         "_stuck_since",
-        "_waiter",
         "channel",
         "deadline",
         "ended",
@@ -47,8 +47,9 @@ class Stream:
         """Bytes that wait to be sent."""
         self._output: list[Chunk] = []
         self._stuck_since = 0.0
-        self._waiter: Any = None
-        self._reads = False
+        # The waiters of those that wait for bytes and for room, which may be two greenlets.
+        self._receiver: Any = None
+        self._sender: Any = None
 
     def now(self) -> float:
         """Return the clock of ``deadline``, in seconds."""
@@ -123,17 +124,34 @@ class Stream:
         if self.deadline is not None and self.now() >= self.deadline:
             raise TimeoutError("the peer took too long")
         waiter: Waiter[None] = Waiter(self.channel.loop.hub)
-        self._waiter, self._reads = waiter, reads
+        if reads:
+            self._receiver = waiter
+        else:
+            self._sender = waiter
         try:
             waiter.get()
         finally:
-            self._waiter = None
+            if self._receiver is waiter:
+                self._receiver = None
+            elif self._sender is waiter:
+                self._sender = None
         if not self.channel.is_open:
             raise ConnectionAbortedError(errno.ECONNABORTED, "the connection was lost meanwhile")
 
     def wake(self) -> None:
-        """Let the greenlet that waits, if one does, look again. In the hub."""
-        waiter, self._waiter = self._waiter, None
+        """Let the greenlets that wait, if any do, look again. In the hub."""
+        self.wake_receiver()
+        self.wake_sender()
+
+    def wake_receiver(self) -> None:
+        """Let the greenlet that waits for bytes, if one does, look again. In the hub."""
+        waiter, self._receiver = self._receiver, None
+        if waiter is not None:
+            self.channel.loop.resume(waiter)
+
+    def wake_sender(self) -> None:
+        """Let the greenlet that waits for room, if one does, look again. In the hub."""
+        waiter, self._sender = self._sender, None
         if waiter is not None:
             self.channel.loop.resume(waiter)
 

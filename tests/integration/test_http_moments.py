@@ -124,3 +124,25 @@ def test_an_http_1_0_response_that_stop_cuts_off_is_reset(serve: Serve) -> None:
     site.server.stop(timeout=0.05)
     with pytest.raises(ConnectionResetError):
         client.read_to_end()
+
+
+def test_one_greenlet_may_read_the_body_while_another_writes(serve: Serve) -> None:
+    body: AsyncResult[bytes] = AsyncResult()
+
+    def both_ways(environ, start_response):
+        reader = gevent.spawn(environ["wsgi.input"].read)
+        gevent.sleep(0.01)
+        write = start_response("200 OK", [("Content-Length", "10000000")])
+        write(bytes(10_000_000))
+        body.set(reader.get(timeout=PATIENCE))
+        return []
+
+    site = serve(application=both_ways)
+    client = site.connect(None, receive_buffer=4096)
+    client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
+    client.peek(1)
+    wait_until_stuck(site)
+    client.send(b"0123456789")
+    client.read_head()
+    client.read_body(10_000_000)
+    assert body.get(timeout=PATIENCE) == b"0123456789"
