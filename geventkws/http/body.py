@@ -106,6 +106,7 @@ class RequestBody(io.RawIOBase):
         if self._continue_due:
             self._continue_due = False
             self._stream.sendall((CONTINUE,))
+            return  # the client may not have waited for it, and what it sent be read already
         data = self._stream.recv()
         if not data:
             raise HTTPError(400, "The request body ends early")

@@ -9,6 +9,7 @@ import pytest
 from gevent.event import AsyncResult
 from gevent.event import Event as Signal
 
+from geventkws.http.connection import HTTPConnection
 from tests.integration.conftest import Serve, Site
 from tests.raw import PATIENCE
 
@@ -146,3 +147,29 @@ def test_one_greenlet_may_read_the_body_while_another_writes(serve: Serve) -> No
     client.read_head()
     client.read_body(10_000_000)
     assert body.get(timeout=PATIENCE) == b"0123456789"
+
+
+def test_a_body_that_comes_while_100_continue_is_sent_is_not_waited_for_again(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def echo(environ, start_response):
+        body = environ["wsgi.input"].read()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    class LateStream(HTTPConnection):
+        """Waits for its turn for a while, as with many others, before it sends what the client waits for."""
+
+        __slots__ = ()
+
+        def take_turn(self) -> None:
+            gevent.sleep(0.05)
+
+    monkeypatch.setattr("geventkws.reception.HTTPConnection", LateStream)
+    client = serve(application=echo, body_timeout=1.0).connect(None)
+    client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+    gevent.sleep(0.075)
+    client.send(b"body")
+    assert client.read_head().startswith("HTTP/1.1 100 ")
+    assert client.read_head().startswith("HTTP/1.1 200 ")
+    assert client.read_body(4) == b"body"
