@@ -22,7 +22,7 @@ from geventkws.connection import WebSocketConnection
 from geventkws.connections import Connections
 from geventkws.frameloop import FrameLoop
 from geventkws.http.connection import HTTPConnection
-from geventkws.http.context import Application, HTTPContext, no_application
+from geventkws.http.context import AccessEntry, Application, HTTPContext, no_application
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.log import access_logger
 from geventkws.listeners import SYSTEMD, SocketFile, bind_dual_stack, bind_unix, inherited, shown, unix_path
@@ -193,12 +193,12 @@ class WebSocketServer(StreamServer):
             application=self.application or no_application,
             options=self.options,
             on_upgrade=partial(upgrade, self),
-            log_access=log_request,
+            log_access=_log_request,
         )
         if not self._borrows:
             http.start = self._start_request
         self._reception = Reception(
-            self.options, self.ssl_context, self._connections, http, log_request, self._connection_gone
+            self.options, self.ssl_context, self._connections, http, _log_request, self._connection_gone
         )
         http.on_over = self._reception.forget
         super().start()
@@ -357,11 +357,7 @@ class WebSocketServer(StreamServer):
         self._reception.forget(connection._channel)
         if not access_logger.isEnabledFor(logging.INFO):
             return
-        if getcurrent() is get_hub():
-            # A handler of the log may wait, which the hub cannot.
-            FrameLoop.current().lend(_Call(log_websocket, connection, reason))
-        else:
-            log_websocket(connection, reason)
+        _log(log_websocket, connection, reason)
 
 
 class _Call:
@@ -376,6 +372,18 @@ class _Call:
 
     def _blocked(self, worker: object) -> None:
         """Do nothing: nobody waits for the call."""
+
+
+def _log(function: Callable[..., object], *args: Any) -> None:
+    """Call ``function``, which logs: a handler of the log may wait, which the hub cannot."""
+    if getcurrent() is get_hub():
+        FrameLoop.current().lend(_Call(function, *args))
+    else:
+        function(*args)
+
+
+def _log_request(entry: AccessEntry) -> None:
+    _log(log_request, entry)
 
 
 def _where(listener: socket.socket) -> str:

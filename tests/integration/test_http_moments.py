@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import gevent
@@ -10,6 +12,7 @@ from gevent.event import AsyncResult
 from gevent.event import Event as Signal
 
 from geventkws.http.connection import HTTPConnection
+from geventkws.reception import MAX_TURNED_AWAY
 from tests.integration.conftest import Serve, Site
 from tests.raw import PATIENCE
 
@@ -173,3 +176,43 @@ def test_a_body_that_comes_while_100_continue_is_sent_is_not_waited_for_again(
     assert client.read_head().startswith("HTTP/1.1 100 ")
     assert client.read_head().startswith("HTTP/1.1 200 ")
     assert client.read_body(4) == b"body"
+
+
+class WaitingHandler(logging.Handler):
+    """A handler of the log that waits, as one that sends it somewhere."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        gevent.sleep(0.01)
+
+
+@pytest.fixture
+def waiting_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    handler = WaitingHandler()
+    caplog.set_level(logging.INFO, "geventkws.access")
+    logger = logging.getLogger("geventkws.access")
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+
+
+@pytest.mark.usefixtures("waiting_log")
+class TestALogThatWaits:
+    """What the server itself answers, it answers in the hub, where nobody can wait."""
+
+    def test_a_malformed_request_gets_its_answer(self, serve: Serve) -> None:
+        clients = [serve(application=hello).connect(None) for _ in range(2)]
+        for client in clients:
+            client.send(b"malformed\r\n\r\n")
+        for client in clients:
+            assert client.read_head().startswith("HTTP/1.1 400 ")
+
+    def test_those_turned_away_get_theirs_and_are_counted_out(self, serve: Serve) -> None:
+        site = serve(application=hello, max_connections=1)
+        first = site.connect(None)
+        clients = [site.connect(None) for _ in range(MAX_TURNED_AWAY)]
+        for client in clients:
+            assert client.read_head().startswith("HTTP/1.1 503 ")
+            client.close()
+        first.close()
+        site.wait_until_empty()
+        assert not site.server._reception.is_overrun
