@@ -310,7 +310,7 @@ class WebSocketServer(StreamServer):
             self._reception.take_in(channel, address)
         except BaseException:
             channel.release()
-            self._connections.peers.pop(channel, None)
+            self._reception.forget(channel)
             raise
 
     def set_spawn(self, spawn: Any) -> None:

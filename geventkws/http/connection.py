@@ -299,7 +299,7 @@ class HTTPConnection(Stream):
         logger.debug("The HTTP connection of %s was lost: %s", self.remote_address, error)
         if self._phase in (_Phase.OVER, _Phase.TAKEN):
             return
-        if self._phase is _Phase.WORK:
+        if self._greenlet is not None:
             self.ended = True
             self._output.clear()
             self.output_size = 0
@@ -317,6 +317,8 @@ class HTTPConnection(Stream):
 
     def _work(self) -> None:
         """Answer the request whose head has arrived. Never raises."""
+        if self._phase is not _Phase.WORK:
+            return  # it was lost before its turn came
         after = _After.CLOSE
         try:
             after = self._serve()

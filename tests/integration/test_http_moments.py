@@ -10,6 +10,7 @@ import gevent
 import pytest
 from gevent.event import AsyncResult
 from gevent.event import Event as Signal
+from gevent.pool import Pool
 
 from geventkws.http.connection import HTTPConnection
 from geventkws.reception import MAX_TURNED_AWAY
@@ -216,3 +217,20 @@ class TestALogThatWaits:
         first.close()
         site.wait_until_empty()
         assert not site.server._reception.is_overrun
+
+
+def test_a_request_that_waits_for_the_pool_when_the_server_has_stopped_is_not_begun(serve: Serve) -> None:
+    seen = []
+
+    def note(environ, start_response):
+        seen.append(environ["PATH_INFO"])
+        Signal().wait(PATIENCE)
+
+    site = serve(application=note, spawn=Pool(1))
+    for path in (b"/1", b"/2"):
+        site.connect(None).send(b"GET %b HTTP/1.1\r\nHost: h\r\n\r\n" % path)
+        gevent.sleep(0.05)
+    site.server.stop(timeout=0.05)
+    gevent.sleep(0.05)
+    assert seen == ["/1"]
+    assert not site.server.http_connections
