@@ -367,12 +367,12 @@ class HTTPConnection(Stream):
             return self._fail(head, response, error)
         except BaseException as error:
             self._report(error)
-            return _After.TAKEN if self._phase is _Phase.TAKEN else _cut_off(response)
+            return _After.TAKEN if self._phase is _Phase.TAKEN else self._cut_off(response)
         if self._phase is _Phase.TAKEN:
             return _After.TAKEN
         self._log(head, response.status, response.bytes_sent)
         if response.incomplete:
-            return _cut_off(response)
+            return self._cut_off(response)
         if response.keep_alive and (body is None or body.discard()):
             return _After.NEXT
         unread = self._reader.started or self._reader.body_left
@@ -408,12 +408,20 @@ class HTTPConnection(Stream):
             return _After.TAKEN
         if response.head_sent:
             self._log(head, response.status, response.bytes_sent)
-            return _cut_off(response)
+            return self._cut_off(response)
         if isinstance(error, RequestBodyError):
             return self._refuse(head, error.status, error.message)
         if isinstance(error, HandshakeError):
             return self._refuse(head, error.status, error.message, error.headers)
         return self._refuse(head, 500, "The server failed to answer this request")
+
+    def _cut_off(self, response: Response) -> _After:
+        """Let the client see that a response is not complete."""
+        if response.ends_with_connection:
+            return _After.ABORT
+        if self.channel.awaits_room:
+            self.channel.release()  # what has not left will not: nobody waits for the peer any more
+        return _After.CLOSE
 
     def _refuse(
         self,
@@ -434,11 +442,6 @@ class HTTPConnection(Stream):
         log_access = self.context.log_access
         if log_access is not None and access_logger.isEnabledFor(INFO):
             log_access(AccessEntry(self.remote_address, head, status, bytes_sent))
-
-
-def _cut_off(response: Response) -> _After:
-    """Let the client see that a response is not complete."""
-    return _After.ABORT if response.ends_with_connection else _After.CLOSE
 
 
 use_compiled(__name__, globals())

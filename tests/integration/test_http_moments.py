@@ -89,7 +89,7 @@ class TestResetsWithinAnAnswer:
         site.wait_until_empty()  # and ``no_tracebacks`` finds no error
 
     def test_one_in_a_write_raises_there(self, serve: Serve) -> None:
-        raised: AsyncResult[str] = AsyncResult()
+        raised: AsyncResult[int] = AsyncResult()
 
         def write(environ, start_response):
             write = start_response("200 OK", [("Content-Length", "30000000")])
@@ -234,3 +234,22 @@ def test_a_request_that_waits_for_the_pool_when_the_server_has_stopped_is_not_be
     gevent.sleep(0.05)
     assert seen == ["/1"]
     assert not site.server.http_connections
+
+
+@pytest.mark.parametrize("half_closes", [False, True])
+def test_stop_does_not_wait_for_the_rest_of_a_write_that_it_has_ended(
+    serve: Serve, caplog: pytest.LogCaptureFixture, half_closes: bool
+) -> None:
+    def write(environ, start_response):
+        start_response("200 OK", [])
+        return [bytes(30_000_000)]
+
+    site = serve(application=write)
+    client = site.connect(None, receive_buffer=4096)
+    client.send(GET + b"\r\n")
+    client.peek(1)
+    wait_until_stuck(site)
+    if half_closes:
+        client.half_close()
+    site.server.stop(timeout=0.05)
+    assert "Some callbacks did not end in time" not in caplog.text
