@@ -55,6 +55,10 @@ class Reception:
 
     def take_in(self, channel: Channel, peer: Address) -> None:
         """Begin with a new connection. In the hub."""
+        limit = self.options.max_connections
+        if limit is not None and len(self._connections.peers) >= limit + MAX_TURNED_AWAY:
+            channel.release()  # among them are those that have not said yet who they are
+            return
         self._connections.peers[channel] = None
         if self.options.proxy_protocol or self.ssl_context is not None:
             Arrival(self, channel, peer)

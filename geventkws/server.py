@@ -90,6 +90,8 @@ class WebSocketServer(StreamServer):
         ssl_context: ssl.SSLContext | None = None,
         **options: Any,
     ) -> None:
+        if spawn is None:
+            raise TypeError("spawn must be a callable, a pool or a number of greenlets, not None")
         if application is not None and not callable(application):
             raise TypeError(f"application must be a WSGI application or None, not {application!r}")
         if certfile is not None and ssl_context is not None:

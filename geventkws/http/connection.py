@@ -180,6 +180,9 @@ class HTTPConnection(Stream):
 
     def _hurry(self) -> None:
         self.hurried = True
+        if self._phase is _Phase.HEAD and not self._reader.started and not self.channel.is_queued:
+            self.channel.loop.begin_turn()
+            self._readable()  # a request that is here is answered
         if self._phase is _Phase.HEAD and not self._reader.started:
             self._end(_After.CLOSE)
 

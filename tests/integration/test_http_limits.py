@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import gevent
 import pytest
 import requests
 
 from geventkws import WebSocketServer
 from geventkws.reception import MAX_TURNED_AWAY
+from tests.certificates import Certificates
 from tests.integration.conftest import Recorder, Serve, Site
 from tests.raw import PATIENCE, RawClient
 
@@ -181,3 +183,21 @@ class TestOptions:
         options: dict[str, Any] = {name: 1.5}
         with pytest.raises(TypeError, match=name):
             WebSocketServer(("127.0.0.1", 0), **options)
+
+
+def test_of_those_that_do_not_say_who_they_are_only_so_many_are_kept(
+    serve: Serve, certificates: Certificates
+) -> None:
+    site = serve(application=hello, max_connections=2, certfile=certificates.bothfile)
+    clients = [site.connect(None) for _ in range(MAX_TURNED_AWAY + 20)]
+    with gevent.Timeout(PATIENCE):
+        while site.server.http_connections < MAX_TURNED_AWAY + 2:
+            gevent.sleep(0.005)
+    for client in clients[MAX_TURNED_AWAY + 2 :]:
+        assert client.read_to_end() == b""
+    assert site.server.http_connections == MAX_TURNED_AWAY + 2
+
+
+def test_a_server_needs_something_that_makes_greenlets() -> None:
+    with pytest.raises(TypeError, match="spawn"):
+        WebSocketServer(("127.0.0.1", 0), hello, spawn=None)
