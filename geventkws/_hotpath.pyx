@@ -80,7 +80,7 @@ cdef double monotonic() noexcept:
 
 
 cdef Py_ssize_t storage(object message) except -1:
-    """Return the bytes that a message takes at most: a ``str`` has up to four for a character."""
+    """Return the bytes that a message takes at most: for each character of a ``str``, up to four."""
     if type(message) is bytes or PyUnicode_IS_ASCII(message):
         return len(message)
     return 4 * len(message)
@@ -156,7 +156,7 @@ cdef class HotLoop:
     # Turns
 
     cpdef bint begin_turn(self):
-        """Begin the turn of a connection that has news; ``False`` if it has to queue for it. In the hub."""
+        """Begin the turn of a connection that has news; ``False`` means that it must queue. In the hub."""
         self.now = monotonic()
         if self._spent >= SLICE:
             return False
@@ -168,7 +168,7 @@ cdef class HotLoop:
         self._spent += monotonic() - self.now
 
     cpdef bint turn_is_over(self):
-        """Return whether whoever runs has to let others have their turn."""
+        """Return whether the running turn is over, and others are to have theirs."""
         return monotonic() >= self._turn_ends
 
     cpdef queue(self, queued, bint fresh=False):
@@ -383,7 +383,7 @@ cdef class Channel:
         return self.owner._readable()
 
     def _receive_before_error(self, bint received):
-        """Receive on, until the error itself is received; if there is none, watch again."""
+        """Go on receiving until the error itself arrives. If there is none, watch again."""
         while received and self.is_reading and not self._queued:
             received = self._let_receive()
         self._restart_reader()

@@ -68,7 +68,7 @@ class Arrival:
         return True
 
     def _enter(self) -> None:
-        """Count the connection in; it is told that it is one too many in its own language."""
+        """Count the connection in. If it is one too many, it is told so, over TLS where that is expected."""
         self._is_admitted = self._reception.admit(self._channel, self._peer)
         if not self._is_admitted and self._reception.is_overrun:
             self._over()

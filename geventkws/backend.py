@@ -41,10 +41,10 @@ else:
 
 
 def use_compiled(module: str, names: dict[str, Any]) -> None:
-    """Put the names of a module's compiled form in place of ``names``, its own, where that backend runs.
+    """Replace ``names``, the globals of a module, by those of its compiled form, where that backend runs.
 
-    The last line of a module that is compiled from its Python source: ``http/fields.py`` is compiled as
-    ``http/_c_fields``, whose own last line this is too.
+    This is the last line of each module that is compiled from its Python source. ``http/fields.py`` is
+    compiled as ``http/_c_fields``, where the same line does nothing.
     """
     package, _, name = module.rpartition(".")
     if BACKEND == "compiled" and not name.startswith("_c_"):

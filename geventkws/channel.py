@@ -33,7 +33,8 @@ BYTES_READ = 64 * 1024
 class Owner(Protocol):
     """What a channel asks of the object that it moves bytes for. All of it is called in the hub.
 
-    The names have underscores since the other names of a ``WebSocketConnection`` are for services.
+    The names begin with an underscore because a ``WebSocketConnection`` is an owner, and its other names are
+    for services.
     """
 
     def _readable(self) -> bool:
@@ -46,19 +47,19 @@ class Owner(Protocol):
         """Offer to the socket what waits to be sent."""
 
     def _crashed(self, error: BaseException) -> None:
-        """Drop the connection for an error of the socket, or of our own. Never raises."""
+        """Drop the connection because of an error, of the socket or in our own code. Never raises."""
 
     def _check(self, now: float) -> None:
         """Enforce the time limits; ``now`` is of ``time.monotonic``."""
 
     def _hurry(self) -> None:
-        """End as soon as it can be done in order: the server stops."""
+        """End as soon as that can be done in good order: the server stops."""
 
     def _abandon(self) -> None:
         """End now: the server has waited long enough."""
 
     def _is_busy(self) -> bool:
-        """Return whether an application or a service still has something to hear, or to say."""
+        """Return whether an application or a service is not done with the connection yet."""
 
 
 class Channel:
@@ -87,7 +88,7 @@ class Channel:
         self._writer: Any = None
         self._corked = False
         self._queued = False
-        self._is_readable = False  # as it was when it was not this connection's turn
+        self._is_readable = False  # whether it became readable when it was not its turn
 
     def use(self, transport: Transport) -> None:
         """Move bytes by ``transport`` from now on, which is on the same descriptor."""
@@ -121,7 +122,7 @@ class Channel:
     def __call__(self, events: int = READ) -> None:
         """Let the owner receive what has arrived: the read watcher's callback. Nothing is raised out of it.
 
-        ``events`` is negative where libuv has seen an error, and watches no more.
+        ``events`` is negative if libuv has seen an error, after which it no longer watches.
         """
         loop = self.loop
         if self._queued or not (loop.begin_turn() or events < 0):
@@ -144,7 +145,7 @@ class Channel:
             loop.end_turn()
 
     def _receive_before_error(self, received: bool) -> None:
-        """Receive on, until the error itself is received; if there is none, watch again."""
+        """Go on receiving until the error itself arrives. If there is none, watch again."""
         while received and self.is_reading and not self._queued:
             received = self.owner._readable()
         self._restart_reader()
@@ -262,7 +263,7 @@ class Channel:
     def release(self, reset: bool = False) -> None:
         """Give up the watchers and close the descriptor, in this order. Idempotent.
 
-        With ``reset`` the peer sees that what it got is not all.
+        With ``reset`` the peer sees that something is missing.
         """
         self.has_room()
         reader, self._reader = self._reader, None

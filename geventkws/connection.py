@@ -280,7 +280,7 @@ class WebSocketConnection(Conversation):
                 self._take_last(event, closing.PEER_ERROR)
 
     def _take_last(self, last: Close | ProtocolError, event: int) -> None:
-        """Keep the peer's last event until the messages before it are handled, or end our own close."""
+        """Keep the peer's last event until the messages before are handled; it may answer our own close."""
         if self._final is None:
             self._final = last
             if self._state == closing.CLOSING and isinstance(last, Close):
@@ -315,7 +315,7 @@ class WebSocketConnection(Conversation):
     # How it ends (in any greenlet of the hub's thread)
 
     def _advance(self, event: int, code: Code | None = None, description: str = "") -> None:
-        """Do what the table of the closing handshake says of ``event``; ``code`` is ours, if it has one."""
+        """Do what the table of the closing handshake says about ``event``; ``code`` is our own, if any."""
         before = self._state
         state, outcome, actions = closing.TRANSITIONS[before][event]
         if state == before and not actions:
@@ -487,7 +487,7 @@ class WebSocketConnection(Conversation):
         return self._endpoint.output_size >= self._max_send_buffer
 
     def _has_room_now(self) -> bool:
-        """Tell whether a frame may be sent at once; over the limit, end the connection with 1013."""
+        """Return whether a frame may be sent at once; over the limit, end the connection with 1013."""
         if self._is_over_limit():
             self._channel.flush()
             if self._is_over_limit():

@@ -24,7 +24,7 @@ class Connections:
     """
 
     def __init__(self, loop: FrameLoop) -> None:
-        # A dictionary takes half the memory of a set; the values are who each is counted as, if it is.
+        # A dictionary takes half the memory of a set. The values are what ``Admission`` has counted.
         self.peers: dict[Channel, RemoteAddress | None] = {}
         self._loop = loop
         self._interval = LONGEST_INTERVAL
@@ -38,7 +38,7 @@ class Connections:
 
     @property
     def busy(self) -> list[Channel]:
-        """Those of whom an application or a service still has something to hear, or to say."""
+        """The connections that an application or a service is not done with yet."""
         return [channel for channel in self.peers if channel.owner._is_busy()]
 
     def watch(self, limit: float | None) -> None:

@@ -6,7 +6,7 @@
              -> send -> encode_frame -> transport.send
 
 What is rare (control frames, the first and the last callback, endings, waiting, other threads) is done by
-``WebSocketConnection``, which is a conversation. Everything here runs in the hub or in a greenlet of the
+``WebSocketConnection``, its subclass. Everything here runs in the hub or in a greenlet of the
 hub's thread, and nothing here waits.
 
 ``_hotpath.pyx`` is the compiled twin of this module, ``hotloop`` and ``channel``.
@@ -40,7 +40,7 @@ Over TLS a record is decrypted whole, so that it may be 16 KiB more.
 
 
 def storage(message: str | bytes) -> int:
-    """Return the bytes that a message takes at most: a ``str`` has up to four for a character."""
+    """Return the bytes that a message takes at most: for each character of a ``str``, up to four."""
     if isinstance(message, bytes) or message.isascii():
         return len(message)
     return 4 * len(message)

@@ -17,7 +17,7 @@ DRAIN_LIMIT = 1024 * 1024
 """Bytes that are read away."""
 
 LAST_MOMENT = 1.0
-"""Seconds that are left for it when the server stops."""
+"""Seconds that are left for this when the server stops."""
 
 
 class Farewell:
@@ -52,7 +52,7 @@ class Farewell:
         return bool(data)
 
     def _proceed(self) -> None:
-        """Have nothing to go on with."""
+        """Do nothing: no input is kept for another turn."""
 
     def _flush(self) -> None:
         channel = self._channel

@@ -1,9 +1,9 @@
-"""The part of the frame loop that the connections of one hub share.
+"""The loop of one hub, which all its connections share, HTTP and WebSocket alike.
 
-A connection holds a greenlet only while its service has something to do: the hub lends it one
-(``lend``), the idle worker or a new one, and takes it back. Frames that are sent meanwhile, to
-whatever connection, wait (``cork``) and leave in one ``send`` per connection (``flush``). This is done
-for every message, in ``hotloop``; here is what is asked for less often.
+A connection holds a greenlet only while its application or service has something to do: the hub lends it
+one (``lend``), the idle worker or a new one, and takes it back. What is sent meanwhile, to whatever
+connection, waits (``cork``) and leaves in one ``send`` per connection (``flush``). All that is done for every
+message is in ``hotloop``; here is what is needed less often.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ allocate_lock: Callable[[], Any] = monkey.get_original("_thread", "allocate_lock
 KEPT_MEMORY = 16 * 1024 * 1024
 """Bytes of free memory that glibc shall keep for the messages to come.
 
-To give back what each long message took, and to have it mapped anew for the next, costs a fifth of its time.
+Giving back what each long message took, and mapping it anew for the next, costs a fifth of its time.
 """
 
 

@@ -1,9 +1,9 @@
 """What the connections of a hub share, in readable Python: a worker, a buffer, corking, and whose turn it is.
 
 No connection may hold up another. What a connection does in the hub is a *turn*, which ends after ``TURN``
-seconds: whatever is left of its input waits in memory, and the connection in the ready queue. Between two
-polls of the event loop, the turns of all connections together take one ``SLICE``. So the wait of everybody
-else is bounded, however many connections have more to do than that.
+seconds: what is left of its input waits in memory, and the connection in the ready queue. Between two polls
+of the event loop, the turns of all connections together take one ``SLICE``. So the wait of everybody else is
+bounded, however many connections have more to do.
 
 ``_hotpath.pyx`` is the compiled twin of this module, ``channel`` and ``conversation``.
 """
@@ -28,26 +28,27 @@ CROWDED_READ = 16 * 1024
 """Bytes that one connection receives at once while ``CROWD`` others wait: what it does not get to is kept."""
 
 CROWD = 16
+"""Connections that wait for another turn, from which number on each receives less at once."""
 
 TURN = 0.000_2
-"""Seconds after which a connection lets others have their turn. The clock is looked at after every call of
-the application and every few dozen frames, requests or chunks."""
+"""Seconds after which a connection lets others have their turn. It looks at the clock after every call of the
+application, and after every few dozen frames."""
 
 SLICE = 0.005
-"""Seconds that all turns between two polls take together."""
+"""Seconds that the turns of all connections may take together between two polls of the event loop."""
 
 get_thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
 
 
 class Corked(Protocol):
-    """Who has bytes that wait."""
+    """Something that has bytes to send."""
 
     def flush(self) -> None:
-        """Offer what waits to be sent to the socket. Never raises."""
+        """Offer to the socket what waits to be sent. Never raises."""
 
 
 class Queued(Protocol):
-    """Who waits for its turn."""
+    """Something that waits for its turn."""
 
     def proceed(self) -> None:
         """Go on, until ``turn_is_over``. Never raises."""
@@ -66,7 +67,7 @@ class HotLoop:
         """Whether somebody will flush when the running batch ends or blocks."""
         self.now = monotonic()
         """When the running turn began."""
-        # One is enough: only a worker that never left the hub waiting for it comes back.
+        # One is enough: a worker comes back only if it never blocked.
         self._idle: Worker | None = None
         self._corked: deque[Corked] = deque()
         self._flush_is_due = False
@@ -76,7 +77,7 @@ class HotLoop:
         self._waiting: deque[Queued] = deque()
         self._turn_ends = 0.0
         self._spent = 0.0
-        # An ``async`` watcher is called once a poll, which a callback of the loop is not.
+        # An ``async`` watcher is called once per poll, unlike a callback of the loop.
         self._poll: Any = hub.loop.async_(ref=False)
         self._poll.start(self._grant)
 
@@ -87,7 +88,7 @@ class HotLoop:
     # Turns
 
     def begin_turn(self) -> bool:
-        """Begin the turn of a connection that has news; ``False`` if it has to queue for it. In the hub."""
+        """Begin the turn of a connection that has news; ``False`` means that it must queue. In the hub."""
         self.now = now = monotonic()
         if self._spent >= SLICE:
             return False
@@ -99,7 +100,7 @@ class HotLoop:
         self._spent += monotonic() - self.now
 
     def turn_is_over(self) -> bool:
-        """Return whether whoever runs has to let others have their turn."""
+        """Return whether the running turn is over, and others are to have theirs."""
         return monotonic() >= self._turn_ends
 
     def queue(self, queued: Queued, fresh: bool = False) -> None:
@@ -129,7 +130,7 @@ class HotLoop:
         self._spent = 0.0
         self.now = now = monotonic()
         end = now + SLICE
-        # One of those that have long waited has its turn in any case.
+        # Of those that have waited for another turn, one gets it in any case.
         self._grant_one(self._waiting)
         while (self._fresh or self._waiting) and monotonic() < end:
             self._grant_one(self._fresh or self._waiting)

@@ -39,7 +39,7 @@ from geventkws.upgrade import build_environ, upgrade
 logger = logging.getLogger("geventkws.server")
 
 LAST_MOMENT = 1.0
-"""Seconds that ``stop`` gives the callbacks of those that it has dropped."""
+"""Seconds that ``stop`` gives the callbacks of connections that it has dropped."""
 
 FAREWELL_LIMIT = 1.0
 """Seconds that ``stop`` then gives the peers to take the last bytes and to close."""
@@ -62,10 +62,10 @@ class WebSocketServer(StreamServer):
     it, ``"unix:/run/app.sock"``, or ``"systemd"`` for the socket that systemd passes on (``"systemd:web"``
     for one of several). ``application`` is a WSGI application (PEP 3333), without which plain HTTP gets
     404; ``services`` a ``ServiceRegistry``, by default the process-wide one of ``WebSocket.register``;
-    ``backlog`` and ``spawn`` are gevent's. ``certfile`` (with ``keyfile``, if the key is in a file of its
-    own) or an ``ssl_context`` make it https and wss; ``certificates`` maps further names of the server,
-    ``"www.example.org"`` or ``"*.example.org"``, to their (certfile, keyfile). ``options`` are the fields
-    of ``ServerOptions``.
+    ``backlog`` and ``spawn`` are gevent's, except that ``spawn`` makes a greenlet for each request, not for
+    each connection. ``certfile`` (with ``keyfile``, if the key is in a file of its own) or an ``ssl_context``
+    make it https and wss; ``certificates`` maps further names of the server, ``"www.example.org"`` or
+    ``"*.example.org"``, to their (certfile, keyfile). ``options`` are the fields of ``ServerOptions``.
 
     Raises ``TypeError`` or ``ValueError`` for an option that does not exist or makes no sense.
     """
@@ -220,9 +220,10 @@ class WebSocketServer(StreamServer):
 
         Waits up to ``timeout`` seconds (``stop_timeout`` by default) until all requests are answered and
         all services have been told ``disconnected``. What is left then is dropped, and has a second to
-        notice; a callback that blocks even longer does not hold ``stop`` up. Idempotent: a call during
-        another waits with it, and can shorten its time but not extend it. In the hub itself (a signal
-        handler of the standard library), where nobody can wait, it returns at once.
+        notice; a callback that blocks even longer does not hold ``stop`` up. Last, clients have a second to
+        take what was sent and to close. Idempotent: a call during another waits with it, and can shorten
+        its time but not extend it. In the hub itself (a signal handler of the standard library), where
+        nobody can wait, it returns at once.
         """
         if getcurrent() is get_hub():
             Greenlet.spawn(self.stop, timeout)
@@ -241,7 +242,7 @@ class WebSocketServer(StreamServer):
         logger.info("Stopped")
 
     def _set_end(self, timeout: float | None) -> None:
-        """Say good-bye to all, if that is still to do, and set until when they may take leave."""
+        """Say good-bye to all connections, unless that is done, and set when they must be gone."""
         if not self.stopping:
             self.stopping = True
             self._end = monotonic() + (self.stop_timeout if timeout is None else timeout)
@@ -288,7 +289,7 @@ class WebSocketServer(StreamServer):
 
     # Connections
 
-    # gevent passes from one to the next of these what ``do_read`` returns: here no socket but a transport.
+    # What ``do_read`` returns, gevent passes on to the two below: here a transport, not a socket.
 
     def do_read(self) -> Any:
         listener: Any = self.socket

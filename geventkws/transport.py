@@ -1,7 +1,6 @@
 """A connected, non-blocking stream socket: bytes in, bytes out, and how it ends.
 
-A transport never waits. Whoever holds it waits for its file descriptor: a greenlet by a
-``Stream`` (HTTP), or the hub by a watcher (WebSocket).
+A transport never waits. The ``Channel`` that has it lets the hub watch its file descriptor.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _socket: Any = monkey.get_original("socket", "SocketType")
 
 
 class Transport(Protocol):
-    """What HTTP connections and WebSocket connections need of a socket, plain or TLS."""
+    """What a ``Channel`` and its owners need of a socket, plain or TLS."""
 
     secure: bool
 

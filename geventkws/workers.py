@@ -16,13 +16,13 @@ switch = greenlet.switch
 
 
 class Borrower(Protocol):
-    """Who borrows a worker."""
+    """Something that borrows a worker."""
 
     def _work(self) -> None:
         """Do all there is to do. Never raises."""
 
     def _blocked(self, worker: greenlet) -> None:
-        """Know who works: ``worker`` has blocked, and will go on in its own time. In the hub."""
+        """Take note that ``worker`` has blocked, and will go on in its own time. In the hub."""
 
 
 class Worker(greenlet):

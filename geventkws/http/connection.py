@@ -1,4 +1,4 @@
-"""The way of an HTTP connection: heads in, the application's responses out, until it closes.
+"""An HTTP connection: request heads in, the application's responses out, until it closes.
 
 Idle, it is a watcher and a few fields. Its heads are read in the hub; each request then borrows a greenlet,
 which reads the body and writes the response in the blocking style, by ``Stream``. What arrives meanwhile is
@@ -30,7 +30,7 @@ from geventkws.http.stream import MAX_OUTPUT, Stream
 from geventkws.protocol.handshake import HandshakeError
 
 READ_AHEAD = 64 * 1024
-"""Bytes that are read while the application is at work; what is more stays in the kernel."""
+"""Bytes that are read while the application is at work; the rest stays in the kernel."""
 
 
 class _Phase(enum.Enum):
@@ -54,9 +54,9 @@ class _After(enum.Enum):
     NEXT = enum.auto()
     """It persists."""
     CLOSE = enum.auto()
-    """It closes at once; a response that is not complete is thereby seen to be cut off."""
+    """It closes at once. Where a response is not complete, the client sees by that that it was cut off."""
     ABORT = enum.auto()
-    """It is reset: only so is a response cut off whose end is that of the connection."""
+    """It is reset: where a response ends with the connection, only that shows that it was cut off."""
     LINGER = enum.auto()
     """It closes, but what the peer still sends is read away first: a reset could destroy the answer."""
     TAKEN = enum.auto()
@@ -89,7 +89,7 @@ class HTTPConnection(Stream):
         self.remote_address = peer
         """The client's address: of a trusted proxy's requests, the one that the request came from."""
         self.scheme: str | None = None
-        """The scheme that a trusted proxy was asked by; ``None`` where it does not say."""
+        """The scheme by which the client asked a trusted proxy; ``None`` if the proxy does not say."""
         self.peer = peer
         """Who is connected: the client, or a proxy."""
         self.extra_environ: dict[str, Any] | None = None
@@ -251,7 +251,7 @@ class HTTPConnection(Stream):
         return None
 
     def _overdue(self) -> None:
-        """End what has lasted too long, unless the peer's bytes are there, or wait for their turn."""
+        """End a wait that is too long, unless the peer's bytes are there by now, or wait for their turn."""
         if self._phase is _Phase.WORK:
             self.wake()
         elif self._phase is _Phase.HEAD and not self.channel.is_queued:

@@ -13,7 +13,7 @@ from geventkws.backend import Channel, use_compiled
 from geventkws.transport import Chunk
 
 MAX_OUTPUT = 64 * 1024
-"""Bytes of complete responses that may wait for the peer before the next request is begun."""
+"""Bytes of complete responses that are gathered before the socket is offered them."""
 
 
 class Stream:
@@ -42,7 +42,7 @@ class Stream:
         self.hurried = False
         """Whether the connection is to end with the request under way."""
         self.ended = False
-        """Whether the peer has sent all that it is going to."""
+        """Whether the peer has ended its stream."""
         self.output_size = 0
         """Bytes that wait to be sent."""
         self._output: list[Chunk] = []
@@ -100,7 +100,7 @@ class Stream:
             self._offer()
 
     def wait_until_writable(self) -> None:
-        """Wait until the socket has room, as far as ``_offer`` knows; raises as ``sendall`` does."""
+        """Wait until the socket reports room. Raises what ``sendall`` raises."""
         self.channel.await_room()
         self._wait(reads=False)
 

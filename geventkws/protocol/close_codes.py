@@ -57,10 +57,10 @@ SENDABLE = frozenset(WebSocketCloseReasonCode) - NEVER_ON_THE_WIRE
 
 
 def is_user_defined(code: int) -> bool:
-    """Tell whether applications may give ``code`` a meaning (RFC 6455, section 7.4.2)."""
+    """Return whether applications may give ``code`` a meaning (RFC 6455, section 7.4.2)."""
     return 3000 <= code <= 4999
 
 
 def is_sendable(code: int) -> bool:
-    """Tell whether ``code`` may stand in a close frame (RFC 6455, section 7.4)."""
+    """Return whether ``code`` may stand in a close frame (RFC 6455, section 7.4)."""
     return code in SENDABLE or is_user_defined(code)

@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 def is_token(text: str) -> bool:
-    """Tell whether ``text`` is a token: a method, a field name, a subprotocol (RFC 9110, 5.6.2)."""
+    """Return whether ``text`` is a token: a method, a field name, a subprotocol (RFC 9110, 5.6.2)."""
     return _TOKEN.fullmatch(text) is not None
 
 

@@ -85,7 +85,7 @@ _known_origin = lru_cache(maxsize=512)(_parse_origin)
 
 
 def origin_allowed(origin: str, host: str, allowed: Sequence[str] | str | None = None) -> bool:
-    """Tell whether a page of ``origin`` may open a connection to ``host``.
+    """Return whether a page of ``origin`` may open a connection to ``host``.
 
     ``origin`` and ``host`` are the values of the request's header fields. ``allowed`` is one of these:
 
