@@ -1,4 +1,4 @@
-"""The limits of a server, most of them on by default: one field an option of ``WebSocketServer``."""
+"""The limits of a server, most of them on by default: one field for each option of ``WebSocketServer``."""
 
 from __future__ import annotations
 
