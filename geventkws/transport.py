@@ -61,7 +61,7 @@ class Transport(Protocol):
         """Close the socket; what the kernel holds is still delivered. Idempotent."""
 
     def abort(self) -> None:
-        """Close the socket with a reset; what the kernel holds is lost."""
+        """Close the socket with a reset; what the kernel holds is lost. Idempotent."""
 
 
 class PlainTransport:
@@ -117,6 +117,8 @@ class PlainTransport:
         self._shutdown(socket.SHUT_RD)
 
     def abort(self) -> None:
+        if self._fd < 0:
+            return
         with suppress(OSError):
             self._borrow(lambda sock: sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER))
         self.close()
