@@ -23,7 +23,7 @@ LAST_MOMENT = 1.0
 class Farewell:
     """The last owner of a channel."""
 
-    __slots__ = ("_answer", "_channel", "_deadline", "_drained", "_half_closed", "_on_over")
+    __slots__ = ("_answer", "_channel", "_deadline", "_drained", "_ended", "_half_closed", "_on_over")
 
     def __init__(
         self, channel: Channel, timeout: float, on_over: Callable[[Channel], None], answer: bytes = b""
@@ -33,6 +33,8 @@ class Farewell:
         self._answer: Chunk = answer
         self._deadline = monotonic() + timeout
         self._drained = 0
+        self._ended = False
+        """Whether the peer has sent all that it is going to."""
         self._half_closed = False
         self._on_over = on_over
         channel.owner = self
@@ -43,11 +45,16 @@ class Farewell:
         try:
             data = self._channel.recv()
         except OSError:
-            data = b""
+            self._over()
+            return False
         if data is None:
             return False
         self._drained += len(data)
-        if not data or self._drained >= DRAIN_LIMIT:
+        if not data and not self._half_closed:
+            # Who has said all may still be listening.
+            self._ended = True
+            self._channel.pause()
+        elif not data or self._drained >= DRAIN_LIMIT:
             self._over()
         return bool(data)
 
@@ -66,6 +73,8 @@ class Farewell:
         if not self._half_closed:
             self._half_closed = True
             channel.transport.shutdown_write()
+        if self._ended:
+            self._over()
 
     def _crashed(self, error: BaseException) -> None:
         loop: Any = self._channel.loop
