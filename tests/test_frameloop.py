@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import socket
 import weakref
 from collections.abc import Callable
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -15,11 +17,11 @@ from gevent import getcurrent
 from gevent.event import AsyncResult, Event
 from gevent.hub import Waiter
 from gevent.local import local
-from greenlet import greenlet
+from greenlet import GreenletExit, greenlet
 
 from geventkws.backend import Channel, HotLoop
 from geventkws.frameloop import FrameLoop
-from geventkws.hotloop import get_thread_id
+from geventkws.hotloop import CROWD, SLICE, TURN, get_thread_id
 
 Result = TypeVar("Result")
 
@@ -46,9 +48,11 @@ class Job:
         self.function = function
         self.worker: Callable[[], greenlet | None] = lambda: None
         self.result: AsyncResult[object] = AsyncResult()
+        self.left: list[object] = []
+        """What was said to have left."""
 
     def _blocked(self, worker: greenlet) -> None:
-        self.blocked = True
+        self.left.append(weakref.ref(worker))
 
     def _work(self) -> None:
         self.worker = weakref.ref(getcurrent())
@@ -66,6 +70,28 @@ class Output:
 
     def flush(self) -> None:
         self.flushes += 1
+
+
+class Guest:
+    """Somebody who queues for a turn, writes its name into ``log`` and does something."""
+
+    def __init__(self, log: list[str], name: str, act: Callable[[], object] = lambda: None) -> None:
+        self.log = log
+        self.name = name
+        self.act = act
+        self.served = Event()
+
+    def proceed(self) -> None:
+        self.log.append(self.name)
+        self.act()
+        self.served.set()
+
+
+def burn(seconds: float) -> None:
+    """Let time pass without letting anybody else run, as a long computation does."""
+    end = monotonic() + seconds
+    while monotonic() < end:
+        pass
 
 
 @pytest.fixture
@@ -166,6 +192,250 @@ class TestReuse:
         worker = lend(loop, getcurrent).result.get()
         assert isinstance(worker, greenlet)
         assert in_hub(worker.throw, gevent.Timeout()) is None
+
+
+class TestLending:
+    def test_a_borrower_whose_work_is_done_is_told_nothing(self, loop: FrameLoop) -> None:
+        assert lend(loop).left == []
+
+    def test_a_borrower_whose_worker_has_left_is_told_which_it_is(self, loop: FrameLoop) -> None:
+        release = Event()
+        job = lend(loop, lambda: release.wait(5))
+        assert job.left == [job.worker]
+        release.set()
+        assert job.result.get(timeout=5) is True
+        assert len(job.left) == 1
+
+    def test_a_worker_that_has_ended_has_not_left(self, loop: FrameLoop) -> None:
+        class Killed(Job):
+            def _work(self) -> None:
+                raise GreenletExit
+
+        job = Killed()
+        in_hub(loop.lend, job)
+        assert job.left == []
+
+
+class TestTurns:
+    """Who proceeds when; all that is queued in one turn of the hub is queued before the first is served."""
+
+    def serve(self, loop: FrameLoop, *guests: tuple[Guest, bool]) -> None:
+        """Queue ``guests`` (and whether they have news) and wait until the last of them was served."""
+
+        def queue() -> None:
+            for guest, fresh in guests:
+                loop.queue(guest, fresh)
+
+        in_hub(queue)
+        for guest, _ in guests:
+            assert guest.served.wait(5)
+
+    def test_who_waits_longest_is_served_first(self, loop: FrameLoop) -> None:
+        log: list[str] = []
+        self.serve(loop, *((Guest(log, name), False) for name in "abcde"))
+        assert log == list("abcde")
+
+    def test_those_with_news_go_before_all_but_one_of_those_who_wait(self, loop: FrameLoop) -> None:
+        log: list[str] = []
+        self.serve(loop, *((Guest(log, name), name.startswith("new")) for name in ("a", "b", "new", "newer")))
+        assert log == ["a", "new", "newer", "b"]
+
+    def test_one_of_those_who_wait_is_served_in_each_slice_though_news_never_end(
+        self, loop: FrameLoop
+    ) -> None:
+        log: list[str] = []
+        waiting = [Guest(log, name) for name in "abc"]
+
+        def come_again() -> None:
+            burn(TURN)
+            if not waiting[-1].served.is_set():
+                loop.queue(flood, fresh=True)
+
+        flood = Guest(log, "-", come_again)
+        self.serve(loop, (flood, True), *((guest, False) for guest in waiting))
+        assert "".join(log).replace("-", "") == "abc"
+        assert "".join(log).startswith("a-")
+        assert "b-" in "".join(log)
+        assert len("".join(log).split("a")[1].split("b")[0]) <= SLICE / TURN + 1, "it was one slice"
+
+    def test_between_two_slices_the_hub_looks_at_everything_else(self, loop: FrameLoop) -> None:
+        log: list[str] = []
+        ours, theirs = socket.socketpair()
+        polled = Event()
+
+        def come_again() -> None:
+            burn(SLICE / 5)
+            if not polled.is_set() and len(log) < 1000:
+                loop.queue(flood)
+
+        flood = Guest(log, "-", come_again)
+        with ours, theirs:
+            watcher: Any = loop.hub.loop.io(ours.fileno(), 1)
+            watcher.start(polled.set)
+            theirs.sendall(b"x")
+            loop.queue(flood)
+            assert polled.wait(5)
+            watcher.stop()
+            watcher.close()
+        assert len(log) <= 5 * 5, "the socket was readable from the beginning"
+
+    def test_what_is_queued_in_a_slice_may_still_be_served_in_it(self, loop: FrameLoop) -> None:
+        log: list[str] = []
+        second = Guest(log, "second")
+        self.serve(loop, (Guest(log, "first", lambda: loop.queue(second)), False))
+        assert second.served.wait(5)
+        assert log == ["first", "second"]
+
+    def test_a_turn_is_over_when_its_time_is(self, loop: FrameLoop) -> None:
+        def has_begun() -> bool:
+            assert loop.begin_turn()
+            return not loop.turn_is_over()
+
+        # Of some turns: another program may have the processor for the whole of one.
+        assert any(in_hub(has_begun) for _ in range(20))
+        burn(TURN)
+        assert loop.turn_is_over()
+
+    def test_a_turn_that_is_granted_has_its_own_time(self, loop: FrameLoop) -> None:
+        over: list[bool] = []
+
+        def look() -> None:
+            over.append(loop.turn_is_over())
+            burn(TURN)
+            over.append(loop.turn_is_over())
+
+        for _ in range(20):
+            self.serve(loop, (Guest([], "first", look), False), (Guest([], "second", look), False))
+            assert over[1::2] == [True, True]
+            if not any(over[::2]):
+                return
+            over.clear()
+        pytest.fail("the second turn was over when it began")
+
+    def test_turns_that_were_begun_share_the_slice_with_those_that_are_granted(self, loop: FrameLoop) -> None:
+        def spend() -> list[bool]:
+            begun = []
+            for _ in range(2):
+                begun.append(loop.begin_turn())
+                burn(SLICE / 2)
+                loop.end_turn()
+            return [*begun, loop.begin_turn()]
+
+        assert in_hub(spend)[::2] == [True, False]
+        self.serve(loop, (Guest([], "next"), True))
+        assert in_hub(loop.begin_turn), "the next slice has begun"
+
+    def test_a_queue_is_crowded_by_those_who_wait_and_not_by_news(self, loop: FrameLoop) -> None:
+        def crowd() -> list[bool]:
+            crowded = []
+            for index in range(2 * CROWD):
+                loop.queue(Guest([], "guest"), fresh=index < CROWD)
+                crowded.append(loop.is_crowded)
+            return crowded
+
+        assert in_hub(crowd) == [False] * (2 * CROWD - 1) + [True]
+
+
+class TestAGreenletsTurn:
+    def test_it_goes_on_behind_those_who_waited_before(self, loop: FrameLoop) -> None:
+        log: list[str] = []
+        loop.queue(Guest(log, "before"))
+        loop.wait_for_turn()
+        log.append("greenlet")
+        assert log == ["before", "greenlet"]
+
+    def test_it_keeps_its_turn_until_that_is_over(self, loop: FrameLoop) -> None:
+        log: list[str] = []
+
+        def keeps() -> bool:
+            log.clear()
+            guest = Guest(log, "other")
+            loop.queue(guest)
+            loop.begin_turn()
+            loop.take_turn()
+            kept = not log
+            assert guest.served.wait(5)
+            return kept
+
+        assert any(keeps() for _ in range(20))
+
+    def test_when_it_is_over_others_have_theirs(self, loop: FrameLoop) -> None:
+        log: list[str] = []
+        loop.begin_turn()
+        burn(TURN)
+        loop.queue(Guest(log, "other"))
+        loop.take_turn()
+        assert log == ["other"]
+        assert loop.hub is not getcurrent()
+
+    def test_in_the_hub_which_cannot_wait_nothing_happens(self, loop: FrameLoop) -> None:
+        log: list[str] = []
+        guest = Guest(log, "other")
+
+        def take_turn() -> list[str]:
+            loop.begin_turn()
+            burn(TURN)
+            loop.queue(guest)
+            loop.take_turn()
+            return list(log)
+
+        assert in_hub(take_turn) == []
+        assert guest.served.wait(5)
+
+    def test_one_that_is_killed_while_it_waits_harms_nobody(self, loop: FrameLoop) -> None:
+        log: list[str] = []
+        last = Guest(log, "last")
+
+        def kill() -> None:
+            loop.queue(last)
+            gevent.kill(parked)
+            burn(SLICE)  # it is dead before the next slice
+
+        loop.queue(Guest(log, "first", kill))
+        parked = gevent.spawn(loop.wait_for_turn)
+        assert last.served.wait(5)
+        assert parked.dead
+        assert isinstance(parked.value, GreenletExit)
+        assert log == ["first", "last"]
+
+    def test_one_that_fails_in_its_turn_is_reported_and_the_next_is_served(
+        self, loop: FrameLoop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        errors: list[object] = []
+        monkeypatch.setattr(loop.hub, "handle_error", lambda context, kind, *details: errors.append(kind))
+        last = Guest([], "last")
+
+        def wait_and_fail() -> None:
+            loop.wait_for_turn()
+            raise RuntimeError("oops")
+
+        def queue() -> None:
+            greenlet(wait_and_fail, parent=loop.hub).switch()
+            loop.queue(last)
+
+        in_hub(queue)
+        assert last.served.wait(5)
+        assert errors == [RuntimeError]
+        assert not loop.corking
+
+    def test_what_it_sends_waits_for_the_end_of_the_slice(self, loop: FrameLoop) -> None:
+        output = Output()
+        flushes: list[int] = []
+        after = Guest([], "after", lambda: flushes.append(output.flushes))
+
+        def wait_and_send() -> None:
+            loop.queue(after)
+            loop.wait_for_turn()
+            loop.cork(output)
+            loop.queue(after)
+            after.served.clear()
+
+        sender = gevent.spawn(wait_and_send)
+        sender.join(5)
+        assert after.served.wait(5)
+        gevent.sleep(0)
+        assert flushes == [0, 0]
+        assert output.flushes == 1
 
 
 class TestCorking:
@@ -307,6 +577,18 @@ class TestCallsFromThreads:
     def test_a_frame_loop_does_not_keep_its_hub_running(self) -> None:
         def run() -> bool:
             loop = FrameLoop.current()
+            ended = gevent.get_hub().join(timeout=5)
+            loop._wakeup.close()
+            return bool(ended)
+
+        assert gevent.get_hub().threadpool.apply(run) is True
+
+    def test_nor_does_its_queue_when_all_have_been_served(self) -> None:
+        def run() -> bool:
+            loop = FrameLoop.current()
+            guest = Guest([], "guest")
+            loop.queue(guest)
+            assert guest.served.wait(5)
             ended = gevent.get_hub().join(timeout=5)
             loop._wakeup.close()
             return bool(ended)
