@@ -1,0 +1,42 @@
+"""What a service sees of a connection, whichever backend runs: the names of the API and nothing else."""
+
+from __future__ import annotations
+
+from geventkws import WebSocketConnection
+from tests.integration.conftest import Recorder, Serve
+
+DATA = {
+    "active",
+    "close_description",
+    "context",
+    "id",
+    "path_params",
+    "request",
+    "service",
+    "subprotocol",
+    "traffic",
+}
+METHODS = {"close", "drop", "ping", "receive", "send"}
+
+
+def public(names: list[str]) -> set[str]:
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_a_connection_shows_the_names_of_the_api_and_no_others(serve: Serve) -> None:
+    service = Recorder()
+    serve(service).connect()
+    service.expect("connected")
+    connection = service.connections[0]
+    assert public(dir(connection)) == DATA | METHODS
+    assert {name for name in public(dir(connection)) if callable(getattr(connection, name))} == METHODS
+
+
+def test_so_does_its_class_which_does_not_pretend() -> None:
+    assert public(dir(WebSocketConnection)) == DATA | METHODS
+    assert WebSocketConnection.__dir__ is object.__dir__
+
+
+def test_each_name_but_a_plain_field_is_documented() -> None:
+    for name in METHODS | {"context", "id", "traffic"}:
+        assert getattr(WebSocketConnection, name).__doc__, name
