@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from time import monotonic
 from typing import Any
 
 import gevent
@@ -130,6 +131,20 @@ class TestWebSockets:
         reader = gevent.spawn(read_all)
         site.server.stop(timeout=LONG)
         reader.get()
+
+    def test_a_peer_that_answers_and_does_not_hang_up_costs_no_more_than_a_moment(self, serve: Serve) -> None:
+        service = Recorder()
+        site = serve(service)
+        client = site.connect()
+        service.expect("connected")
+        began = monotonic()
+        stopped = stop(site, timeout=10)
+        assert client.close_code() == (1001, "")
+        client.send(close_frame(1001))
+        service.expect("disconnected", 1001)
+        stopped.get()
+        assert monotonic() - began < 4, "a second is for the peer to hang up"
+        assert client.read_to_end() == b""
 
     def test_a_peer_that_does_not_answer_is_dropped_at_the_timeout(self, serve: Serve) -> None:
         service = Recorder()
