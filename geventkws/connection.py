@@ -246,13 +246,14 @@ class WebSocketConnection(Conversation):
             raise RuntimeError("receive() is for services that define run(); others get received() calls")
         if self._channel.loop.is_foreign_thread():
             raise RuntimeError("receive() must be called in the thread of the server, not in another one")
+        if self._has_messages():
+            # Before a message is taken: who is killed here, or runs out of time, shall lose none.
+            self._channel.loop.take_turn()
         if not self._has_messages():
             with Timeout.start_new(timeout, TimeoutError(f"no message within {timeout} s")):
                 while not self._has_messages():
                     self._wait_for_message()
-        message = self._next_message()
-        self._channel.loop.take_turn()
-        return message
+        return self._next_message()
 
     def __iter__(self) -> Iterator[str | bytes]:
         """Yield the messages as ``receive`` returns them, until the connection ends."""

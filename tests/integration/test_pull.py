@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import gevent
@@ -12,6 +13,7 @@ from gevent.event import AsyncResult, Event
 
 from geventkws import ConnectionClosed, WebSocketConnection
 from geventkws import WebSocketCloseReasonCode as Code
+from geventkws.hotloop import TURN
 from tests.integration.conftest import Recorder, Serve
 from tests.raw import PONG, TEXT, Frame, RawClient, close_frame, masked
 
@@ -85,6 +87,23 @@ class TestReceive:
         assert client.frame() == Frame(TEXT, b"go on")
         client.send(masked(TEXT, "here"))
         assert service.result() == "here"
+
+    def test_a_receiver_that_is_killed_while_others_have_their_turn_loses_nothing(self, pull: Pull) -> None:
+        def run(connection: WebSocketConnection) -> list[str | bytes]:
+            with gevent.Timeout(5):
+                while not connection._has_messages():
+                    gevent.sleep(0.005)
+            receiver = gevent.spawn(connection.receive)
+            turn_ends = monotonic() + TURN
+            while monotonic() < turn_ends:
+                pass
+            gevent.sleep(0)
+            receiver.kill()
+            return [connection.receive(), connection.receive()]
+
+        service, client = pull(run)
+        client.send(masked(TEXT, "one") + masked(TEXT, "two"))
+        assert service.result() == ["one", "two"]
 
     def test_a_message_that_is_there_needs_no_time(self, pull: Pull) -> None:
         def run(connection: WebSocketConnection) -> list[str | bytes]:
