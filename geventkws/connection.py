@@ -45,8 +45,12 @@ from geventkws.protocol.messages import Event, Ping
 from geventkws.request import Request
 from geventkws.service import WebSocketService, pull_style_run
 from geventkws.threadgate import ThreadGate
+from geventkws.tlsrecords import MAX_CIPHERTEXT
 
 logger = logging.getLogger("geventkws.server")
+
+LAST_LOOK = 4 * MAX_CIPHERTEXT
+"""Bytes to look for unread input with: room for a whole TLS record behind a part of another."""
 
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
@@ -424,7 +428,8 @@ class WebSocketConnection(Conversation):
         """
         self._rest = None
         try:
-            return not self._channel.transport.recv_into(self._channel.loop.buffer)
+            # Not into the loop's buffer: this may be a callback of another connection, whose input is there.
+            return not self._channel.transport.recv_into(memoryview(bytearray(LAST_LOOK)))
         except OSError:
             return True
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 
 import gevent
 import pytest
 
 from geventkws import WebSocketCloseReasonCode as Code
-from geventkws import WebSocketConnection
-from tests.integration.conftest import Echo, Recorder, Serve
+from geventkws import WebSocketConnection, WebSocketService
+from geventkws.protocol.closing import State
+from tests.integration.conftest import Echo, Recorder, Serve, connection_on
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, Frame, close_frame, masked
 
 
@@ -386,3 +388,42 @@ def test_a_connection_in_its_closing_handshake_ignores_a_reset(serve: Serve) -> 
     for call in [("connected",), ("received", "x"), ("disconnected", 1006)]:
         service.expect(*call)
     site.wait_until_empty()
+
+
+def test_a_connection_that_ends_in_the_callback_of_another_leaves_its_input_alone() -> None:
+    """The rest of what was received with a message waits in the loop's buffer while that is handled."""
+
+    class First(WebSocketService):
+        def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
+            received.append(message)
+            while closing._endpoint.output_size:
+                drain(other_peer)
+                closing.send("too late, but what waits is offered to the socket")
+
+    sent, received = [f"message {number}" for number in range(200)], []
+    (ours, peer), (other, other_peer) = socket.socketpair(), socket.socketpair()
+    with peer, other_peer:
+        other_peer.setblocking(False)
+        closing = connection_on(other, WebSocketService(), max_send_buffer=1)
+        closing.send(bytes(1_000_000))
+        other_peer.send(close_frame(1000))
+        gevent.sleep(0.01)
+        assert closing._state == State.ANSWERING
+        connection = connection_on(ours, First(), max_inbox_messages=1_000)
+        # All at once, in the hub's next turn.
+        other_peer.send(masked(TEXT, "not to be read as the first's") * 500)
+        peer.send(b"".join(masked(TEXT, message) for message in sent))
+        with gevent.Timeout(5):
+            while connection.active and len(received) < len(sent):
+                gevent.sleep(0.005)
+        assert received == sent
+        connection.drop()
+        closing._abandon()
+        gevent.sleep(0.01)
+
+
+def drain(peer: socket.socket) -> None:
+    """Read all that there is."""
+    with suppress(BlockingIOError):
+        while peer.recv(1 << 20):
+            pass
