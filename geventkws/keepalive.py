@@ -17,19 +17,24 @@ from geventkws.protocol import closing
 if TYPE_CHECKING:
     from geventkws.connection import WebSocketConnection
 
+PATIENCE_WITH_RESTS = 1.0
+"""Seconds more that a peer has for its answer while something of what it has sent waits for its turn."""
+
 
 def check(connection: WebSocketConnection, now: float) -> None:
     """Enforce the time limits of ``connection``; ``now`` is of ``time.monotonic``. In the hub."""
     timeout = connection.service.connection_timeout
-    if connection._rest is not None and connection._channel.paused_at is None:
-        return  # what the peer has sent waits for its turn
-    if connection._deadline is not None and now >= connection._deadline:
+    reads = connection._channel.paused_at is None
+    # What the peer has sent waits for its turn: it is alive, its answer may be there, and it may be a flood.
+    has_rest = reads and connection._rest is not None
+    patience = PATIENCE_WITH_RESTS if has_rest else 0.0
+    if connection._deadline is not None and now >= connection._deadline + patience:
         _end_close(connection)
     elif _is_stuck(connection, now):
         connection._channel.flush()
         if _is_stuck(connection, now):
             connection._lost()
-    elif timeout and connection._state == closing.OPEN and connection._channel.paused_at is None:
+    elif timeout and connection._state == closing.OPEN and reads and not has_rest:
         _check_for_life(connection, now, timeout / 2)
 
 
