@@ -393,6 +393,8 @@ def test_a_connection_in_its_closing_handshake_ignores_a_reset(serve: Serve) -> 
 def test_a_connection_that_ends_in_the_callback_of_another_leaves_its_input_alone() -> None:
     """The rest of what was received with a message waits in the loop's buffer while that is handled."""
 
+    received: list[str | bytes] = []
+
     class First(WebSocketService):
         def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
             received.append(message)
@@ -400,7 +402,7 @@ def test_a_connection_that_ends_in_the_callback_of_another_leaves_its_input_alon
                 drain(other_peer)
                 closing.send("too late, but what waits is offered to the socket")
 
-    sent, received = [f"message {number}" for number in range(200)], []
+    sent = [f"message {number}" for number in range(200)]
     (ours, peer), (other, other_peer) = socket.socketpair(), socket.socketpair()
     with peer, other_peer:
         other_peer.setblocking(False)
