@@ -234,7 +234,7 @@ class WebSocketServer(StreamServer):
             if not self._wait_until(self._nobody_is_busy):
                 self._drop_all()
             self._end = monotonic() + FAREWELL_LIMIT
-            self._wait_until(lambda: not self._others(list(self._connections.peers)))
+            self._wait_until(self._nobody_is_here)
             for channel in self._others(list(self._connections.peers)):
                 channel.owner._abandon()
             self._connections.stop_clock()
@@ -272,6 +272,10 @@ class WebSocketServer(StreamServer):
 
     def _nobody_is_busy(self) -> bool:
         return not self._others(self._connections.busy)
+
+    def _nobody_is_here(self) -> bool:
+        # A callback that blocks keeps its connection in the table, but not its peer here.
+        return not self._others([channel for channel in self._connections.peers if channel.is_open])
 
     def _others(self, channels: list[Channel]) -> list[Channel]:
         """Return the channels but for that of the calling greenlet, which cannot wait for itself."""

@@ -15,6 +15,7 @@ from gevent import monkey
 from gevent.event import Event as Signal
 
 from geventkws import WebSocketConnection, WebSocketServer, WebSocketService
+from geventkws.server import FAREWELL_LIMIT, LAST_MOMENT
 from tests.certificates import Certificates
 from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import BINARY, PATIENCE, TEXT, Frame, RawClient, close_frame, masked, upgrade_request
@@ -184,9 +185,11 @@ class TestWebSockets:
         client.send(masked(TEXT, "work"))
         service.expect("connected")
         service.expect("received", "work")
+        started = monotonic()
         stopped = stop(site, 0.2)
         answer_close(client)
         stopped.get()
+        assert monotonic() - started < 0.2 + LAST_MOMENT + FAREWELL_LIMIT / 2, "the peer is not waited for"
         assert "Some callbacks did not end in time" in caplog.messages
         service.expect_nothing_more()
         go_on.set()
