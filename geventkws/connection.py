@@ -300,6 +300,11 @@ class WebSocketConnection(Conversation):
         self._advance(closing.LOST)
 
     def _crashed(self, error: BaseException) -> None:
+        if isinstance(error, OSError) and self._rest is not None and self.active:
+            # The peer takes nothing more, but what it sent is for the service. Reading finds the end.
+            self._endpoint.sent(self._endpoint.output_size)
+            self._channel.has_room()
+            return
         self._loop.guard(self._lost)
         self._loop.explain(error)
         # Not at once: this may be one of many connections that fail in a row, in a flush that is under way.

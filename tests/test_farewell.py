@@ -164,8 +164,20 @@ class TestAStop:
         line.expect_the_end()
 
 
-@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
-def test_a_mistake_of_ours_is_reported_and_ends_it(
+def test_a_mistake_of_ours_is_logged_and_ends_it(line: Line, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(channel: Channel) -> None:
+        line.end(channel)
+        raise ValueError("oops")
+
+    Farewell(line.channel, LONG, fail)
+    line.channel.start_reading()
+    line.client.half_close()
+    line.expect_the_end()
+    assert "ValueError: oops" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_what_ends_the_program_is_given_to_the_hub_and_ends_it(
     line: Line, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reported: AsyncResult[object] = AsyncResult()

@@ -429,3 +429,17 @@ def drain(peer: socket.socket) -> None:
     with suppress(BlockingIOError):
         while peer.recv(1 << 20):
             pass
+
+
+def test_what_a_peer_sent_before_it_went_is_told_though_nothing_can_be_sent_to_it() -> None:
+    """The first answer already fails; most messages are not even parsed by then."""
+    service = Echo()
+    ours, peer = socket.socketpair()
+    sent = [f"{index}" for index in range(2_000)]
+    peer.sendall(b"".join(masked(TEXT, text) for text in sent))
+    peer.close()
+    connection_on(ours, service)
+    service.expect("connected")
+    for text in sent:
+        service.expect("received", text)
+    service.expect("disconnected", 1006)
