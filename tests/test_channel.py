@@ -62,6 +62,12 @@ class Owner:
         return [self.calls.get_nowait() for _ in range(self.calls.qsize())]
 
 
+def burn_a_slice() -> None:
+    end = monotonic() + SLICE
+    while monotonic() < end:
+        pass
+
+
 class Line:
     """A channel and the peer's socket."""
 
@@ -93,9 +99,7 @@ class Line:
     def spend_the_slice(self) -> None:
         """Leave no time for anybody else until the next slice."""
         self.loop.begin_turn()
-        end = monotonic() + SLICE
-        while monotonic() < end:
-            pass
+        burn_a_slice()
         self.loop.end_turn()
 
     def close(self) -> None:
@@ -178,8 +182,7 @@ class TestReading:
         assert not line.channel.is_reading
 
     def test_in_a_crowd_each_reads_little_at_once(self, line: Line) -> None:
-        data = bytes(BYTES_READ + CROWDED_READ)
-        line.peer.sendall(data)
+        line.peer.sendall(bytes(BYTES_READ + 2 * CROWDED_READ))
         sizes = []
 
         def receive() -> None:
@@ -205,6 +208,13 @@ class TestTurns:
         assert owner.told() == []
         line.in_hub(line.channel.proceed)
         assert owner.told()[:2] == [("proceed",), ("readable", b"hello")]
+
+    def test_there_is_none_after_one_that_took_the_whole_slice(self, line: Line) -> None:
+        owner = line.owner(readable=burn_a_slice)
+        line.peer.sendall(b"1")
+        line.in_hub(line.channel.start_reading, line.channel, line.channel)
+        assert owner.told()[:1] == [("readable", b"1")]
+        owner.expect(("proceed",), ("readable", None))
 
     def test_it_is_made_up_for_once(self, line: Line) -> None:
         owner = line.owner()

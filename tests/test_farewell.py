@@ -164,32 +164,34 @@ class TestAStop:
         line.expect_the_end()
 
 
-def test_a_mistake_of_ours_is_logged_and_ends_it(line: Line, caplog: pytest.LogCaptureFixture) -> None:
-    def fail(channel: Channel) -> None:
-        line.end(channel)
-        raise ValueError("oops")
-
-    Farewell(line.channel, LONG, fail)
-    line.channel.start_reading()
-    line.client.half_close()
-    line.expect_the_end()
-    assert "ValueError: oops" in caplog.text
-
-
-@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
-def test_what_ends_the_program_is_given_to_the_hub_and_ends_it(
-    line: Line, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, ConnectionResetError])
+def test_an_error_ends_it_and_is_told_unless_it_is_the_peers(
+    line: Line,
+    kind: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    reported: AsyncResult[object] = AsyncResult()
+    reported: list[object] = []
     hub: Any = gevent.get_hub()
-    monkeypatch.setattr(hub, "handle_error", lambda context, kind, *details: reported.set(kind))
+    monkeypatch.setattr(hub, "handle_error", lambda context, kind, *details: reported.append(kind))
+    farewell = line.take_leave()
+    farewell._crashed(kind())
+    line.expect_the_end()
+    gevent.sleep(0)
+    logged = [record.exc_info[0] for record in caplog.records if record.exc_info]
+    assert reported == ([kind] if kind is KeyboardInterrupt else [])
+    assert logged == ([kind] if kind is ValueError else [])
 
+
+def test_an_error_of_who_is_told_of_the_end_stays_out_of_the_watcher(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(channel: Channel) -> None:
         line.end(channel)
-        raise kind
+        raise ValueError
 
     Farewell(line.channel, LONG, fail)
     line.channel.start_reading()
     line.client.half_close()
-    assert reported.get(timeout=PATIENCE) is kind
     line.expect_the_end()
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ValueError]

@@ -426,12 +426,13 @@ class TestAGreenletsTurn:
         def wait_and_send() -> None:
             loop.queue(after)
             loop.wait_for_turn()
+            assert loop.corking
             loop.cork(output)
             loop.queue(after)
             after.served.clear()
 
         sender = gevent.spawn(wait_and_send)
-        sender.join(5)
+        sender.get(timeout=5)
         assert after.served.wait(5)
         gevent.sleep(0)
         assert flushes == [0, 0]

@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 import pytest
 
+from geventkws import server
 from tests.certificates import Certificates
 from tests.helpers import byte_by_byte
 from tests.integration.conftest import Echo, Serve, Site
@@ -136,7 +137,10 @@ class TestTimeLimits:
         client.send(LAST_GET)
         assert client.read_head().startswith("HTTP/1.1 200")
 
-    def test_stop_does_not_wait_for_them(self, serve: Serve, certificates: Certificates) -> None:
+    def test_stop_does_not_wait_for_them(
+        self, serve: Serve, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(server, "FAREWELL_LIMIT", 60.0)
         site = secure(serve, certificates, handshake_timeout=60, head_timeout=60)
         halfway, silent = site.connect(None), site.connect(None)
         halfway.send(PROXY_1 + b"\x16\x03\x01")
