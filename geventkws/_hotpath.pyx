@@ -149,26 +149,38 @@ cdef class HotLoop:
         self._poll = hub.loop.async_(ref=False)
         self._poll.start(self._grant)
 
-    cpdef bint is_foreign_thread(self):
+    def is_foreign_thread(self):
         """Return whether the caller runs in another thread than this loop's hub."""
+        return self.c_is_foreign_thread()
+
+    cdef bint c_is_foreign_thread(self):
         return PyThread_get_thread_ident() != self.thread_id
 
     # Turns
 
-    cpdef bint begin_turn(self):
+    def begin_turn(self):
         """Begin the turn of a connection that has news; ``False`` means that it must queue. In the hub."""
+        return self.c_begin_turn()
+
+    cdef bint c_begin_turn(self):
         self.now = monotonic()
         if self._spent >= SLICE:
             return False
         self._turn_ends = self.now + TURN
         return True
 
-    cpdef end_turn(self):
+    def end_turn(self):
         """End what ``begin_turn`` began."""
+        return self.c_end_turn()
+
+    cdef object c_end_turn(self):
         self._spent += monotonic() - self.now
 
-    cpdef bint turn_is_over(self):
+    def turn_is_over(self):
         """Return whether the running turn is over, and others are to have theirs."""
+        return self.c_turn_is_over()
+
+    cdef bint c_turn_is_over(self):
         return monotonic() >= self._turn_ends
 
     cpdef queue(self, queued, bint fresh=False):
@@ -205,7 +217,7 @@ cdef class HotLoop:
         self._grant_one(self._waiting)
         while (self._fresh or self._waiting) and monotonic() < end:
             self._grant_one(self._fresh or self._waiting)
-        self.flush()
+        self.c_flush()
         if self._fresh or self._waiting:
             self._poll.send()
 
@@ -222,8 +234,11 @@ cdef class HotLoop:
 
     # Workers
 
-    cpdef lend(self, borrower):
+    def lend(self, borrower):
         """Let ``borrower`` work in a greenlet; return when it is done or has blocked. In the hub."""
+        return self.c_lend(borrower)
+
+    cdef object c_lend(self, borrower):
         cdef bint corking = self.corking
         cdef Py_ssize_t references
         if not self._references:
@@ -266,8 +281,11 @@ cdef class HotLoop:
         finally:
             self.corking = corking
 
-    cpdef cork(self, corked):
+    def cork(self, corked):
         """Flush ``corked`` when the running batch ends or blocks, or else in the hub's next turn."""
+        return self.c_cork(corked)
+
+    cdef object c_cork(self, corked):
         self._corked.append(corked)
         if not self.corking:
             self.flush_soon()
@@ -278,8 +296,11 @@ cdef class HotLoop:
             self._flush_is_due = True
             self.hub.loop.run_callback(self._flush_when_due)
 
-    cpdef flush(self):
+    def flush(self):
         """Flush all corked connections."""
+        return self.c_flush()
+
+    cdef object c_flush(self):
         cdef list corked
         while self._corked:
             corked, self._corked = self._corked, []
@@ -291,7 +312,7 @@ cdef class HotLoop:
 
     def _flush_when_due(self):
         self._flush_is_due = False
-        self.flush()
+        self.c_flush()
 
 
 class _Parked:
@@ -358,7 +379,7 @@ cdef class Channel:
         """Let the owner receive what has arrived: the read watcher's callback. Nothing is raised out of it."""
         cdef HotLoop loop = self.loop
         cdef bint received, corking
-        if self._queued or not (loop.begin_turn() or events < 0):
+        if self._queued or not (loop.c_begin_turn() or events < 0):
             if events < 0:
                 self._restart_reader()
             self._is_readable = True
@@ -370,16 +391,16 @@ cdef class Channel:
             received = self._let_receive()
             if events < 0:
                 self._receive_before_error(received)
-            loop.flush()
+            loop.c_flush()
         except BaseException as error:
             self.owner._crashed(error)
         finally:
             loop.corking = corking
-            loop.end_turn()
+            loop.c_end_turn()
 
     cdef bint _let_receive(self) except? True:
         if isinstance(self.owner, Conversation):
-            return (<Conversation>self.owner)._readable()
+            return (<Conversation>self.owner).c_readable()
         return self.owner._readable()
 
     def _receive_before_error(self, bint received):
@@ -432,7 +453,7 @@ cdef class Channel:
             if self._is_readable and self._reader is not None and self.paused_at is None and not self._queued:
                 self._let_receive()
             self._is_readable = False
-            loop.flush()
+            loop.c_flush()
         except BaseException as error:
             self.owner._crashed(error)
         finally:
@@ -449,7 +470,7 @@ cdef class Channel:
         """Let the output leave when the running batch ends or blocks, with all that is added until then."""
         if not self._corked:
             self._corked = True
-            self.loop.cork(self)
+            self.loop.c_cork(self)
 
     cpdef flush(self):
         """Let the owner offer its output to the socket. Never raises."""
@@ -458,7 +479,7 @@ cdef class Channel:
             return
         try:
             if isinstance(self.owner, Conversation):
-                (<Conversation>self.owner)._flush()
+                (<Conversation>self.owner).c_flush()
             else:
                 self.owner._flush()
         except BaseException as error:
@@ -522,7 +543,7 @@ cdef class Channel:
     def _writable(self):
         self.flush()
         try:
-            self.loop.flush()
+            self.loop.c_flush()
         except BaseException as error:
             self.owner._crashed(error)
 
@@ -586,7 +607,10 @@ cdef class Conversation:
 
     # Receiving (in the hub)
 
-    cpdef bint _readable(self) except? True:
+    def _readable(self):
+        return self.c_readable()
+
+    cdef bint c_readable(self) except? True:
         cdef Channel channel = self._channel
         cdef Py_ssize_t count, room = 0
         cdef uint8_t* place
@@ -624,7 +648,7 @@ cdef class Conversation:
             else:
                 self._endpoint.received_wanted(count, events)
                 if events:
-                    self._take(events)
+                    self.c_take(events)
         return max(0, count)
 
     cdef bint _receive_by_transport(self) except -1:
@@ -655,10 +679,10 @@ cdef class Conversation:
 
     cpdef _proceed(self):
         cdef uint8_t[::1] data
-        self._go_to_work()
+        self.c_go_to_work()
         if self._rest is None or self._channel.paused_at is not None:
             return
-        if self._channel.loop.turn_is_over():
+        if self._channel.loop.c_turn_is_over():
             self._channel.queue()
             return
         rest, self._rest = self._rest, None
@@ -676,17 +700,20 @@ cdef class Conversation:
             events = []
             taken += self._endpoint.receive_in_place(data + taken, size - taken, events, MAX_FRAMES)
             if events:
-                self._take(events)
+                self.c_take(events)
             if taken >= size or not self._channel.is_open:
                 return 0
-            if self._channel.paused_at is not None or self._channel.loop.turn_is_over():
+            if self._channel.paused_at is not None or self._channel.loop.c_turn_is_over():
                 self._rest = memoryview(bytearray(data[taken:size])) if rest is None else rest[taken:]
                 if self._channel.paused_at is None:
                     self._channel.queue()
                 return 0
 
-    cpdef _take(self, list events):
+    def _take(self, list events):
         """Put messages into the inbox, hand the rest to ``_handle``, and go to work."""
+        return self.c_take(events)
+
+    cdef object c_take(self, list events):
         for event in events:
             if type(event) is not str and type(event) is not bytes:
                 self._handle(event)
@@ -696,7 +723,7 @@ cdef class Conversation:
                 else:
                     self._messages.append(event)
                 self._inbox_size += storage(event)
-        self._go_to_work()
+        self.c_go_to_work()
         if self.active and self._inbox_is_full():
             self._channel.pause()
 
@@ -733,8 +760,11 @@ cdef class Conversation:
 
     # The service (in a worker)
 
-    cpdef _go_to_work(self):
+    def _go_to_work(self):
         """Let the greenlet that waits in ``receive``, or a worker, do what there is to do. In the hub."""
+        return self.c_go_to_work()
+
+    cdef object c_go_to_work(self):
         cdef bint due = self._messages is not None or self._has_news
         if self._receiver is not None and (due or not self.active):
             receiver, self._receiver = self._receiver, None
@@ -742,7 +772,7 @@ cdef class Conversation:
             due = self._messages is not None or self._has_news
         if not self._working and due:
             self._working = True
-            self._channel.loop.lend(self)
+            self._channel.loop.c_lend(self)
 
     def _work(self):
         """Tell the service what there is to tell, until the turn is over. Raises nothing: see ``_failed``."""
@@ -750,8 +780,8 @@ cdef class Conversation:
         while True:
             try:
                 if self._messages is not None and self._greeted:
-                    self.service.received(self._next_message(), self)
-                    if self._messages is not None and loop.turn_is_over():
+                    self.service.received(self.c_next_message(), self)
+                    if self._messages is not None and loop.c_turn_is_over():
                         if not is_away():
                             self._channel.queue()
                             break
@@ -767,8 +797,11 @@ cdef class Conversation:
     def _blocked(self, worker):
         """Do nothing: a callback that blocks is left alone."""
 
-    cpdef object _next_message(self):
+    def _next_message(self):
         """Take the first message out of the inbox, which is not empty; read on when there is room again."""
+        return self.c_next_message()
+
+    cdef object c_next_message(self):
         message = self._messages[self._next]
         self._messages[self._next] = None
         self._next += 1
@@ -797,7 +830,7 @@ cdef class Conversation:
         Raises ``TypeError`` for another type and ``ValueError`` for text that is not UTF-8.
         """
         cdef Endpoint endpoint = self._endpoint
-        if endpoint.output_size >= self._max_send_buffer or self._channel.loop.is_foreign_thread():
+        if endpoint.output_size >= self._max_send_buffer or self._channel.loop.c_is_foreign_thread():
             opcode, payload = encode_message(message, as_binary)
             return self._send_later(opcode, payload, compress)
         if self.active and as_binary is None and endpoint.deflate is None:
@@ -814,7 +847,7 @@ cdef class Conversation:
 
     def _send_broadcast(self, message):
         """Send a message that goes to many connections, without ever waiting (see ``broadcast``)."""
-        if self._endpoint.output_size >= self._max_send_buffer or self._channel.loop.is_foreign_thread():
+        if self._endpoint.output_size >= self._max_send_buffer or self._channel.loop.c_is_foreign_thread():
             return self._send_broadcast_later(message)
         if not self.active:
             return False
@@ -838,7 +871,10 @@ cdef class Conversation:
             self._endpoint.pong(payload)
             self._channel.cork()
 
-    cpdef _flush(self):
+    def _flush(self):
+        return self.c_flush()
+
+    cdef object c_flush(self):
         cdef Endpoint endpoint = self._endpoint
         cdef Channel channel = self._channel
         cdef Py_ssize_t sent

@@ -434,7 +434,8 @@ class WebSocketConnection(Conversation):
         self._rest = None
         try:
             # Not into the loop's buffer: this may be a callback of another connection, whose input is there.
-            return not self._channel.transport.recv_into(memoryview(bytearray(LAST_LOOK)))
+            transport = self._channel.transport
+            return not transport.recv_into(memoryview(bytearray(LAST_LOOK if transport.secure else 1)))
         except OSError:
             return True
 

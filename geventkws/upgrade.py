@@ -98,7 +98,8 @@ def accept(
     request = Request.from_head(head, http.remote_address, build_environ)
     _ask(service, request)
     http.set_deadline(host.options.body_timeout)
-    http.sendall([_switching_protocols(acceptance)])
+    http.send_soon(_switching_protocols(acceptance))
+    http.drain()
     connection = WebSocketConnection(
         http.take(),
         host=host,

@@ -94,6 +94,10 @@ class Stream:
         """
         self.take_turn()
         self.send_soon(*chunks)
+        self.drain()
+
+    def drain(self) -> None:
+        """Wait until all output has left. Raises what ``sendall`` raises."""
         self._offer()
         while self.channel.awaits_room:
             self._wait(reads=False)
