@@ -66,7 +66,7 @@ sanitize: $(VENV)/dev.installed  ## Run tests on compiled modules with ASan and 
 fuzz: $(VENV)/dev.installed $(VENV)/fuzz.installed  ## Fuzz the parsers (SECONDS=60 each)
 	mkdir -p build/fuzz/parity build/fuzz/reader
 	$(BIN)/python fuzzing/fuzz_parity.py -max_total_time=$(or $(SECONDS),60) build/fuzz/parity
-	$(BIN)/python fuzzing/fuzz_request_reader.py -max_total_time=$(or $(SECONDS),60) build/fuzz/reader \
+	GEVENTKWS_PURE=1 $(BIN)/python fuzzing/fuzz_request_reader.py -max_total_time=$(or $(SECONDS),60) build/fuzz/reader \
 		$(wildcard tests/http/corpus/*/)
 
 autobahn: $(VENV)/dev.installed $(WSTEST)  ## Run the Autobahn test suite (MODES="pure-wss" CASES="1.* 6.4.*" runs some)

@@ -52,6 +52,9 @@ logger = logging.getLogger("geventkws.server")
 LAST_LOOK = 4 * MAX_CIPHERTEXT
 """Bytes to look for unread input with: room for a whole TLS record behind a part of another."""
 
+PEER_EVENTS = (closing.PEER_CLOSE, closing.PEER_ERROR, closing.PEER_END)
+"""The events behind which the hub goes to work for the connection in any case."""
+
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -348,7 +351,9 @@ class WebSocketConnection(Conversation):
         if actions & closing.SEND_CLOSE:
             self._send_close(outcome, description)
         self._carry_out(state, actions)
-        self._changed()
+        self._make_room()
+        if event not in PEER_EVENTS:
+            self._schedule()
 
     def _code_of(self, outcome: int) -> Code:
         """Return what ``disconnected`` is told."""
@@ -392,9 +397,8 @@ class WebSocketConnection(Conversation):
             return True
         return self._outcome is not None and self._told == Told.CONNECTED
 
-    def _changed(self) -> None:
-        """Wake whoever waits for the state that has just changed. In any greenlet."""
-        self._make_room()
+    def _schedule(self) -> None:
+        """Let a worker, or whoever waits in ``receive``, do what there is to do. In any greenlet."""
         if not self._scheduled and (self._receiver is not None or (self._has_news and not self._working)):
             self._scheduled = True
             self._loop.hub.loop.run_callback(self._run_when_scheduled)

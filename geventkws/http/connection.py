@@ -146,6 +146,8 @@ class HTTPConnection(Stream):
 
     def _has_read_enough(self) -> bool:
         """Return whether the rest can wait: more than the largest head is there, so no head waits for it."""
+        if self._head is not None and self._head.upgrade:
+            return True  # what is behind it is not for HTTP
         buffered = self._reader.buffered
         return buffered >= READ_AHEAD and buffered > self.context.options.max_head_size
 
@@ -214,8 +216,6 @@ class HTTPConnection(Stream):
             self._head = head
             self._phase = _Phase.WORK
             self.deadline = None
-            if head.upgrade:
-                self.channel.pause()  # what is behind it is not for HTTP
             self.context.start(self)
             if self._phase is _Phase.TAKEN:
                 self.channel.owner._proceed()
