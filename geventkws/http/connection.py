@@ -281,8 +281,7 @@ class HTTPConnection(Stream):
         elif after is _After.NEXT and not self.hurried:
             self._phase = _Phase.HEAD
             self._idle = True
-            timeout = self.context.options.keepalive_timeout
-            self.deadline = None if timeout is None else self.channel.loop.now + timeout
+            self.set_deadline(self.context.options.keepalive_timeout)
         else:
             self._phase = _Phase.CLOSING
             self._lingers = after is _After.LINGER

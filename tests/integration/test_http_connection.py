@@ -315,3 +315,17 @@ def test_frames_in_one_segment_with_an_upgrade_wait_for_the_answers_before_it(
     for index in range(20):
         service.expect("received", str(index))
     service.expect_nothing_more()
+
+
+def test_the_time_of_an_idle_connection_begins_with_its_answer(serve: Serve) -> None:
+    def application(environ, start_response):
+        gevent.sleep(0.6)  # longer than an idle connection is kept
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    client = serve(application=application, keepalive_timeout=0.5).connect(None)
+    for _ in range(2):
+        client.send(get("/"))
+        assert client.read_head().startswith("HTTP/1.1 200")
+        assert client.read_body(2) == b"ok"
+        gevent.sleep(0.2)  # the clock looks more often than this
