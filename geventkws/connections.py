@@ -36,11 +36,6 @@ class Connections:
         owners = (channel.owner for channel in list(self.peers))
         return [owner for owner in owners if isinstance(owner, WebSocketConnection)]
 
-    @property
-    def busy(self) -> list[Channel]:
-        """The connections that an application or a service is not done with yet."""
-        return [channel for channel in self.peers if channel.owner._is_busy()]
-
     def watch(self, limit: float | None) -> None:
         """Enforce a time limit of ``limit`` seconds in time; ``None`` is no limit."""
         if limit and limit / STEPS_PER_LIMIT < self._interval:

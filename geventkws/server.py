@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -235,7 +235,7 @@ class WebSocketServer(StreamServer):
                 self._drop_all()
             self._end = monotonic() + FAREWELL_LIMIT
             self._wait_until(self._nobody_is_here)
-            for channel in self._others(list(self._connections.peers)):
+            for channel in list(self._others()):
                 channel.owner._abandon()
             self._connections.stop_clock()
         super().stop(timeout=0)
@@ -271,23 +271,26 @@ class WebSocketServer(StreamServer):
         return True
 
     def _nobody_is_busy(self) -> bool:
-        return not self._others(self._connections.busy)
+        # Asked after every connection that goes: the first that is busy is answer enough.
+        return not any(channel.owner._is_busy() for channel in self._others())
 
     def _nobody_is_here(self) -> bool:
         # A callback that blocks keeps its connection in the table, but not its peer here.
-        return not self._others([channel for channel in self._connections.peers if channel.is_open])
+        return not any(channel.is_open for channel in self._others())
 
-    def _others(self, channels: list[Channel]) -> list[Channel]:
-        """Return the channels but for that of the calling greenlet, which cannot wait for itself."""
+    def _others(self) -> Iterator[Channel]:
+        """Yield the channels but for that of the calling greenlet, which cannot wait for itself."""
         me = getcurrent()
-        return [channel for channel in channels if getattr(channel.owner, "greenlet", None) is not me]
+        for channel in self._connections.peers:
+            if getattr(channel.owner, "greenlet", None) is not me:
+                yield channel
 
     def _drop_all(self) -> None:
-        for channel in self._others(list(self._connections.peers)):
+        for channel in list(self._others()):
             channel.owner._abandon()
         self._end = monotonic() + LAST_MOMENT
         if not self._wait_until(self._nobody_is_busy):
-            for channel in self._others(self._connections.busy):
+            for channel in [each for each in self._others() if each.owner._is_busy()]:
                 channel.release()
             logger.warning("Some callbacks did not end in time")
 
