@@ -131,7 +131,7 @@ cdef class HotLoop:
     cdef object _waiting
     cdef double _turn_ends
     cdef double _spent
-    cdef object _poll
+    cdef readonly object _poll
     cdef object __weakref__
 
     def __init__(self, hub):

@@ -580,6 +580,7 @@ class TestCallsFromThreads:
             loop = FrameLoop.current()
             ended = gevent.get_hub().join(timeout=5)
             loop._wakeup.close()
+            loop._poll.close()
             return bool(ended)
 
         assert gevent.get_hub().threadpool.apply(run) is True
@@ -592,6 +593,7 @@ class TestCallsFromThreads:
             assert guest.served.wait(5)
             ended = gevent.get_hub().join(timeout=5)
             loop._wakeup.close()
+            loop._poll.close()
             return bool(ended)
 
         assert gevent.get_hub().threadpool.apply(run) is True
