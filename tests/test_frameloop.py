@@ -94,14 +94,6 @@ def burn(seconds: float) -> None:
         pass
 
 
-def end(loop: FrameLoop) -> None:
-    """Close the watchers of a thread's loop; the thread, which the pool keeps, will make another."""
-    loop._wakeup.close()
-    loop._poll.close()
-    hub: Any = loop.hub
-    del hub._geventkws_loop
-
-
 @pytest.fixture
 def loop() -> FrameLoop:
     return FrameLoop(gevent.get_hub())
@@ -587,7 +579,6 @@ class TestCallsFromThreads:
         def run() -> bool:
             loop = FrameLoop.current()
             ended = gevent.get_hub().join(timeout=5)
-            end(loop)
             return bool(ended)
 
         assert gevent.get_hub().threadpool.apply(run) is True
@@ -599,7 +590,8 @@ class TestCallsFromThreads:
             loop.queue(guest)
             assert guest.served.wait(5)
             ended = gevent.get_hub().join(timeout=5)
-            end(loop)
+            loop._wakeup.close()  # the pool gives both tests the same thread, and so the same loop
+            loop._poll.close()
             return bool(ended)
 
         assert gevent.get_hub().threadpool.apply(run) is True
