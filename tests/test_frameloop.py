@@ -577,7 +577,7 @@ class TestCallsFromThreads:
 
     def test_a_frame_loop_does_not_keep_its_hub_running(self) -> None:
         def run() -> bool:
-            loop = FrameLoop.current()
+            FrameLoop.current()
             ended = gevent.get_hub().join(timeout=5)
             return bool(ended)
 
