@@ -24,6 +24,10 @@ PLANS = [
 ]
 
 
+# Waiting for a process, gevent's own subprocess sets shorter timers than libuv has.
+pytestmark = pytest.mark.filterwarnings("ignore:libuv only supports millisecond timer:UserWarning")
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Target:
     """The server of this checkout; the environment says of which backend and event loop."""
