@@ -9,7 +9,7 @@ ARGS ?=
 
 VENV := .venv
 REAL_CLIENTS := tests/clients tests/compliance tests/benchmarks tests/packaging
-SOCKET_TESTS := tests/test_frameloop.py tests/test_tls.py tests/integration tests/hostile
+SOCKET_TESTS := tests/loop tests/net tests/websocket tests/integration tests/hostile
 COMPILED := $(wildcard geventkws/*.pyx geventkws/*.pxd geventkws/*/*.pyx geventkws/*/*.pxd geventkws/http/*.py)
 BIN := $(VENV)/bin
 PACKAGES := $(wildcard examples/*/package.json examples/*/*/package.json tests/clients/package.json)
@@ -61,7 +61,7 @@ sanitize: $(VENV)/dev.installed  ## Run tests on compiled modules with ASan and 
 	$(SANITIZED) tests/protocol -k "compiled or parity or twins"
 	cd build/sanitize && CFLAGS="--param asan-stack=0" BUILD_EXTENSION=yes SANITIZE=address,undefined \
 		$(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace --force
-	$(SANITIZED) tests/test_tls.py $(patsubst %,tests/integration/test_%.py,frameloop backpressure tls endings)
+	$(SANITIZED) tests/net/test_tls.py $(patsubst %,tests/integration/test_%.py,loop backpressure tls endings)
 
 fuzz: $(VENV)/dev.installed $(VENV)/fuzz.installed  ## Fuzz the parsers (SECONDS=60 each)
 	mkdir -p build/fuzz/parity build/fuzz/reader

@@ -17,7 +17,7 @@ WISH = os.environ.get("BUILD_EXTENSION", "")
 SANITIZE = os.environ.get("SANITIZE", "")
 
 
-TWINS = ("geventkws.protocol._speedups", "geventkws._tlsrecords", "geventkws._hotpath")
+TWINS = ("geventkws.protocol._speedups", "geventkws.net._tls_records", "geventkws.loop._compiled")
 """Modules written in Cython, beside the readable ones that do the same."""
 
 HTTP_MODULES = (

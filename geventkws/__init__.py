@@ -1,15 +1,15 @@
 """WebSocket services beside a WSGI application, on gevent."""
 
 from geventkws.backend import BACKEND
-from geventkws.broadcast import broadcast
-from geventkws.connection import ConnectionClosed, WebSocketConnection
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.protocol.handshake import HandshakeError
 from geventkws.registry import ServiceRegistry, WebSocket
-from geventkws.server import WebSocketServer
+from geventkws.server.server import WebSocketServer
 from geventkws.service import WebSocketService
 from geventkws.version import __version__
+from geventkws.websocket.broadcast import broadcast
+from geventkws.websocket.connection import ConnectionClosed, WebSocketConnection
 
 __all__ = [
     "BACKEND",

@@ -9,33 +9,33 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["BACKEND", "Channel", "Conversation", "Endpoint", "HotLoop", "TLSRecords", "use_compiled"]
+__all__ = ["BACKEND", "Channel", "Conversation", "Endpoint", "Loop", "TLSRecords", "use_compiled"]
 
 BACKEND: str
 """``"compiled"`` or ``"pure"``."""
 
 if TYPE_CHECKING:
-    from geventkws.channel import Channel
-    from geventkws.conversation import Conversation
-    from geventkws.hotloop import HotLoop
+    from geventkws.loop.channel import Channel
+    from geventkws.loop.loop import Loop
+    from geventkws.net.tls_records import TLSRecords
     from geventkws.protocol.endpoint import Endpoint
-    from geventkws.tlsrecords import TLSRecords
+    from geventkws.websocket.conversation import Conversation
 else:
     try:
         if os.environ.get("GEVENTKWS_PURE") == "1":
             raise ImportError("GEVENTKWS_PURE=1")
         # By name: static checks know nothing of compiled modules.
-        _hotpath = import_module("geventkws._hotpath")
-        Channel, Conversation, HotLoop = _hotpath.Channel, _hotpath.Conversation, _hotpath.HotLoop
+        _twins = import_module("geventkws.loop._compiled")
+        Channel, Conversation, Loop = _twins.Channel, _twins.Conversation, _twins.Loop
         Endpoint = import_module("geventkws.protocol._speedups").Endpoint
-        TLSRecords = import_module("geventkws._tlsrecords").TLSRecords
+        TLSRecords = import_module("geventkws.net._tls_records").TLSRecords
         BACKEND = "compiled"
     except ImportError:
-        from geventkws.channel import Channel
-        from geventkws.conversation import Conversation
-        from geventkws.hotloop import HotLoop
+        from geventkws.loop.channel import Channel
+        from geventkws.loop.loop import Loop
+        from geventkws.net.tls_records import TLSRecords
         from geventkws.protocol.endpoint import Endpoint
-        from geventkws.tlsrecords import TLSRecords
+        from geventkws.websocket.conversation import Conversation
 
         BACKEND = "pure"
 

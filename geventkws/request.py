@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
-from geventkws.certificate import PEER_CERTIFICATE
+from geventkws.net.address import Address
+from geventkws.net.client_certificate import PEER_CERTIFICATE
 from geventkws.protocol.headers import OWS, Headers
-
-RemoteAddress = tuple[str, int] | str
-"""Host and port of the peer, or the path of its Unix-domain socket ("" where it has none)."""
 
 
 class RequestHead(Protocol):
@@ -86,7 +84,7 @@ class Request:
     def from_head(
         cls,
         head: RequestHead,
-        remote_address: RemoteAddress,
+        remote_address: Address,
         build_environ: Callable[[Request], dict[str, Any]],
     ) -> Request:
         """Make the request of a head.
@@ -158,7 +156,7 @@ class Request:
         return cookies
 
     @property
-    def remote_address(self) -> RemoteAddress:
+    def remote_address(self) -> Address:
         """The peer's (host, port), or the path of its Unix-domain socket, ``""`` where it has none."""
         peer = self._packed.partition(b"\n\n")[2].decode("utf-8", "surrogateescape")
         port, _, host = peer.partition(" ")

@@ -11,8 +11,8 @@ from geventkws.protocol.headers import is_token
 from geventkws.protocol.origin import ANY_ORIGIN, parse_origin
 
 if TYPE_CHECKING:
-    from geventkws.connection import WebSocketConnection
     from geventkws.request import Request
+    from geventkws.websocket.connection import WebSocketConnection
 
 
 class WebSocketService:

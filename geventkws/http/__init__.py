@@ -1,1 +1,1 @@
-"""HTTP/1.1 for a WSGI application: one greenlet per connection, until it ends or is upgraded."""
+"""HTTP/1.1 for a WSGI application: what a request is, and how it is answered."""

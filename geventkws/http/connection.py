@@ -17,16 +17,16 @@ import gevent
 from gevent import Timeout
 
 from geventkws.backend import Channel, use_compiled
-from geventkws.farewell import Farewell
 from geventkws.http.body import RequestBody, check_size
 from geventkws.http.context import AccessEntry, HTTPContext, server_options
-from geventkws.http.environ import Address
 from geventkws.http.errors import HTTPError, RequestBodyError
 from geventkws.http.head import RequestHead
 from geventkws.http.log import access_logger, logger
 from geventkws.http.reader import RequestReader
 from geventkws.http.response import Response, plain_response
 from geventkws.http.stream import MAX_OUTPUT, Stream
+from geventkws.loop.farewell import Farewell
+from geventkws.net.address import Address
 from geventkws.protocol.handshake import HandshakeError
 
 READ_AHEAD = 64 * 1024

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geventkws.backend import Channel
-from geventkws.http.environ import Address, EnvironBuilder
+from geventkws.http.environ import EnvironBuilder
 from geventkws.http.fields import server_line
 from geventkws.http.forwarded import TrustedProxies
 from geventkws.http.head import RequestHead
 from geventkws.http.target import ALLOWED
+from geventkws.net.address import Address
 from geventkws.options import ServerOptions
 
 if TYPE_CHECKING:

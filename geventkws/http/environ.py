@@ -9,10 +9,8 @@ from urllib.parse import unquote_to_bytes
 
 from geventkws.backend import use_compiled
 from geventkws.http.files import FileWrapper
+from geventkws.net.address import Address
 from geventkws.version import __version__
-
-Address = tuple[str, int] | str
-"""A peer: host and port, or the path (mostly empty) of a Unix-domain socket."""
 
 MAX_KNOWN_NAMES = 1024
 MAX_KNOWN_NAME = 64

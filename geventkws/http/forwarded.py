@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple, TypeVar
 
-from geventkws.http.environ import Address
 from geventkws.http.errors import HTTPError
 from geventkws.http.head import RequestHead
+from geventkws.net.address import Address
 from geventkws.protocol.origin import parse_authority
 
 UNIX = "unix"

@@ -10,7 +10,7 @@ from typing import Any
 from gevent.hub import Waiter
 
 from geventkws.backend import Channel, use_compiled
-from geventkws.transport import Chunk
+from geventkws.net.transport import Chunk
 
 MAX_OUTPUT = 64 * 1024
 """Bytes of complete responses that are gathered before the socket is offered them."""

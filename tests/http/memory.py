@@ -10,7 +10,7 @@ from typing import Any
 from geventkws.http.head import RequestHead
 from geventkws.http.reader import RequestReader
 from geventkws.http.stream import Stream
-from geventkws.transport import Chunk
+from geventkws.net.transport import Chunk
 
 
 class MemoryTransport:

@@ -12,7 +12,7 @@ from typing import Any
 import gevent
 import pytest
 
-from geventkws import server
+from geventkws.server import server
 from tests.certificates import Certificates
 from tests.helpers import byte_by_byte
 from tests.integration.conftest import Echo, Serve, Site

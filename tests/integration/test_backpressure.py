@@ -14,7 +14,7 @@ from gevent.event import AsyncResult, Event
 
 from geventkws import WebSocketCloseReasonCode as Code
 from geventkws import WebSocketConnection, broadcast
-from geventkws.hotloop import RECEIVE_BUFFER_SIZE
+from geventkws.loop.loop import RECEIVE_BUFFER_SIZE
 from tests.integration.conftest import Echo, Recorder, Serve, Site, connection_on
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
 

@@ -17,8 +17,8 @@ from gevent.event import Event
 from gevent.local import local
 from gevent.pool import Pool
 
-from geventkws.channel import BYTES_READ
 from geventkws.http.connection import READ_AHEAD
+from geventkws.loop.channel import BYTES_READ
 from tests.integration.conftest import Recorder, Serve, Site
 from tests.raw import PATIENCE, TEXT, RawClient, masked, upgrade_request
 

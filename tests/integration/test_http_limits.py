@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from geventkws import WebSocketServer
-from geventkws.reception import MAX_TURNED_AWAY
+from geventkws.server.reception import MAX_TURNED_AWAY
 from tests.certificates import Certificates
 from tests.integration.conftest import Recorder, Serve, Site
 from tests.raw import PATIENCE, RawClient

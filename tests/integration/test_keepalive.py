@@ -17,9 +17,9 @@ import websocket
 from gevent.event import Event as Signal
 
 from geventkws import ServiceRegistry, WebSocketConnection, WebSocketService
-from geventkws.hotloop import RECEIVE_BUFFER_SIZE
-from geventkws.keepalive import PATIENCE_WITH_RESTS
+from geventkws.loop.loop import RECEIVE_BUFFER_SIZE
 from geventkws.protocol.closing import State
+from geventkws.websocket.keepalive import PATIENCE_WITH_RESTS
 from tests.integration.conftest import Echo, Recorder, Serve, Site, connection_on
 from tests.raw import BINARY, CLOSE, PATIENCE, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from geventkws import ServiceRegistry, WebSocketServer
-from geventkws.listeners import shown, unix_path
+from geventkws.net.listeners import shown, unix_path
 from tests.integration.conftest import Recorder
 from tests.programs import ROOT
 from tests.raw import PATIENCE, RawClient

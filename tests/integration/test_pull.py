@@ -13,7 +13,7 @@ from gevent.event import AsyncResult, Event
 
 from geventkws import ConnectionClosed, WebSocketConnection
 from geventkws import WebSocketCloseReasonCode as Code
-from geventkws.hotloop import TURN
+from geventkws.loop.loop import TURN
 from tests.integration.conftest import Recorder, Serve
 from tests.raw import PONG, TEXT, Frame, RawClient, close_frame, masked
 

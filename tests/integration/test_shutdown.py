@@ -15,7 +15,7 @@ from gevent import monkey
 from gevent.event import Event as Signal
 
 from geventkws import WebSocketConnection, WebSocketServer, WebSocketService
-from geventkws.server import FAREWELL_LIMIT, LAST_MOMENT
+from geventkws.server.server import FAREWELL_LIMIT, LAST_MOMENT
 from tests.certificates import Certificates
 from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import BINARY, PATIENCE, TEXT, Frame, RawClient, close_frame, masked, upgrade_request

@@ -14,7 +14,8 @@ from gevent.event import Event as Signal
 from tlslite.api import HandshakeSettings, TLSConnection
 from tlslite.constants import KeyUpdateMessageType
 
-from geventkws import WebSocketConnection, WebSocketServer, tlsrecords
+from geventkws import WebSocketConnection, WebSocketServer
+from geventkws.net import tls_records
 from tests.certificates import HOST, Certificates
 from tests.helpers import Feed, byte_by_byte
 from tests.integration.conftest import Echo, Recorder, Serve, Site
@@ -444,7 +445,7 @@ class TestKeyUpdates:
     def test_a_client_that_asks_for_them_and_reads_nothing_is_not_answered_for_ever(
         self, serve: Serve, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(tlsrecords, "MAX_UNSENT", 20_000)
+        monkeypatch.setattr(tls_records, "MAX_UNSENT", 20_000)
         service = Recorder()
         site = serve(service, certfile=certificates.bothfile, send_timeout=None)
         sock = socket.socket()

@@ -1,0 +1,276 @@
+r"""A channel moves the bytes of one connection; its owner gives them meaning. In readable Python.
+
+::
+
+    HTTPConnection      WebSocketConnection      ...        the owner, one at a time
+           \                  /
+                 Channel                                    watchers, turns, corking
+                    |
+            PlainTransport | TLSTransport                   the descriptor
+
+A connection is these two objects for its whole life: an upgrade changes the owner, and neither the descriptor
+nor its watchers. All that the channel asks of its owner is in ``Owner``.
+
+``_compiled.pyx`` is the compiled twin of this module, ``loop`` and ``websocket.conversation``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any, Protocol
+
+from geventkws.loop.loop import CROWDED_READ, Loop
+from geventkws.net.transport import Chunk, Transport
+
+READ = 1
+WRITE = 2
+
+BYTES_READ = 64 * 1024
+"""Bytes that ``recv`` returns at most."""
+
+
+class Owner(Protocol):
+    """What a channel asks of the object that it moves bytes for. All of it is called in the hub.
+
+    The names begin with an underscore because a ``WebSocketConnection`` is an owner, and its other names are
+    for services.
+    """
+
+    def _readable(self) -> bool:
+        """Receive what there is, until the turn is over; return whether there was anything."""
+
+    def _proceed(self) -> None:
+        """Go on with what was left when the last turn was over."""
+
+    def _flush(self) -> None:
+        """Offer to the socket what waits to be sent."""
+
+    def _crashed(self, error: BaseException) -> None:
+        """Drop the connection because of an error, of the socket or in our own code. Never raises."""
+
+    def _check(self, now: float) -> None:
+        """Enforce the time limits; ``now`` is of ``time.monotonic``."""
+
+    def _hurry(self) -> None:
+        """End as soon as that can be done in good order: the server stops."""
+
+    def _abandon(self) -> None:
+        """End now: the server has waited long enough."""
+
+    def _is_busy(self) -> bool:
+        """Return whether an application or a service is not done with the connection yet."""
+
+
+class Channel:
+    """A transport, its watchers and an owner. The read watcher's callback is the channel itself."""
+
+    __slots__ = (
+        "_corked",
+        "_is_readable",
+        "_queued",
+        "_reader",
+        "_writer",
+        "loop",
+        "owner",
+        "paused_at",
+        "transport",
+    )
+
+    def __init__(self, loop: Loop, transport: Transport) -> None:
+        self.loop = loop
+        self.transport = transport
+        self.owner: Any = None
+        """The ``Owner``, to be set before ``start_reading``."""
+        self.paused_at: float | None = None
+        """Since when nothing is read, by ``time.monotonic``; ``None`` while it is."""
+        self._reader: Any = None
+        self._writer: Any = None
+        self._corked = False
+        self._queued = False
+        self._is_readable = False  # whether it became readable when it was not its turn
+
+    def use(self, transport: Transport) -> None:
+        """Move bytes by ``transport`` from now on, which is on the same descriptor."""
+        self.transport = transport
+
+    # Reading
+
+    def start_reading(self) -> None:
+        """Watch the descriptor, from now until ``release``."""
+        self._reader = self.loop.hub.loop.io(self.transport.fileno(), READ)
+        self._start_reader()
+
+    def _start_reader(self) -> None:
+        if self.loop.stops_at_errors:
+            self._reader.start(self, pass_events=True)
+        else:
+            self._reader.start(self)
+
+    def pause(self) -> None:
+        """Leave what arrives in the kernel, which will slow the peer down."""
+        if self.paused_at is None and self._reader is not None:
+            self.paused_at = monotonic()
+            self._reader.stop()
+
+    def resume(self) -> None:
+        """Read again after ``pause``."""
+        if self.paused_at is not None and self._reader is not None:
+            self.paused_at = None
+            self._start_reader()
+
+    def __call__(self, events: int = READ) -> None:
+        """Let the owner receive what has arrived: the read watcher's callback. Nothing is raised out of it.
+
+        ``events`` is negative if libuv has seen an error, after which it no longer watches.
+        """
+        loop = self.loop
+        if self._queued or not (loop.begin_turn() or events < 0):
+            if events < 0:
+                self._restart_reader()
+            self._is_readable = True
+            self.queue(fresh=True)
+            return
+        corking, loop.corking = loop.corking, True
+        try:
+            received = self.owner._readable()
+            if events < 0:
+                self._receive_before_error(received)
+            loop.flush()
+        except BaseException as error:
+            # libev would stop the watcher, libuv throw into the main greenlet.
+            self.owner._crashed(error)
+        finally:
+            loop.corking = corking
+            loop.end_turn()
+
+    def _receive_before_error(self, received: bool) -> None:
+        """Go on receiving until the error itself arrives. If there is none, watch again."""
+        while received and self.is_reading and not self._queued:
+            received = self.owner._readable()
+        self._restart_reader()
+
+    def _restart_reader(self) -> None:
+        if self.is_reading:
+            self._reader.stop()
+            self._start_reader()
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the owner is told of what arrives."""
+        return self._reader is not None and self.paused_at is None
+
+    def recv(self) -> bytes | None:
+        """Return up to ``BYTES_READ`` bytes, ``b""`` at the peer's end, ``None`` if there are none now.
+
+        Raises ``OSError`` when the connection is lost.
+        """
+        loop = self.loop
+        buffer = loop.buffer[: CROWDED_READ if loop.is_crowded and not self.transport.secure else BYTES_READ]
+        count = self.transport.recv_into(buffer)
+        return None if count is None else bytes(buffer[:count])
+
+    # Turns
+
+    def queue(self, fresh: bool = False) -> None:
+        """Let the owner proceed when it is this connection's turn."""
+        if not self._queued:
+            self._queued = True
+            self.loop.queue(self, fresh)
+
+    def proceed(self) -> None:
+        """Let the owner go on: the connection's turn has come. Never raises."""
+        self._queued = False
+        loop = self.loop
+        corking, loop.corking = loop.corking, True
+        try:
+            self.owner._proceed()
+            if self._is_readable and self.is_reading and not self._queued:
+                self.owner._readable()
+            self._is_readable = False
+            loop.flush()
+        except BaseException as error:
+            self.owner._crashed(error)
+        finally:
+            loop.corking = corking
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether the connection waits for its turn."""
+        return self._queued
+
+    # Sending
+
+    def cork(self) -> None:
+        """Let the output leave when the running batch ends or blocks, with all that is added until then."""
+        if not self._corked:
+            self._corked = True
+            self.loop.cork(self)
+
+    def flush(self) -> None:
+        """Let the owner offer its output to the socket. Never raises."""
+        self._corked = False
+        if self.transport.fileno() >= 0:
+            try:
+                self.owner._flush()
+            except BaseException as error:
+                self.owner._crashed(error)
+
+    def send(self, chunks: Sequence[Chunk]) -> int:
+        """Write what the socket takes now of ``chunks``; return how many bytes that was.
+
+        Raises ``OSError`` when the connection is lost.
+        """
+        return self.transport.send(chunks)
+
+    @property
+    def pending(self) -> bool:
+        """Whether ``send`` has taken bytes that the socket has not: call it again when there is room."""
+        return self.transport.pending
+
+    @property
+    def awaits_room(self) -> bool:
+        """Whether the owner flushes when the socket has room again."""
+        return self._writer is not None
+
+    def await_room(self) -> None:
+        """Let the owner flush when the socket has room again. Idempotent."""
+        if self._writer is None:
+            self._writer = self.loop.hub.loop.io(self.transport.fileno(), WRITE)
+            self._writer.start(self._writable)
+
+    def has_room(self) -> None:
+        """End what ``await_room`` began. Idempotent."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.stop()
+            writer.close()
+
+    def _writable(self) -> None:
+        self.flush()
+        try:
+            self.loop.flush()
+        except BaseException as error:
+            self.owner._crashed(error)
+
+    # The end
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the descriptor is there."""
+        return self.transport.fileno() >= 0
+
+    def release(self, reset: bool = False) -> None:
+        """Give up the watchers and close the descriptor, in this order. Idempotent.
+
+        With ``reset`` the peer sees that something is missing.
+        """
+        self.has_room()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.stop()
+            reader.close()
+        if reset:
+            self.transport.abort()
+        else:
+            self.transport.close()

@@ -1,0 +1,100 @@
+"""The end of a connection that has nothing more to say: the last bytes leave, then the peer's are read away.
+
+A socket that is closed with input unread is reset, which can destroy an answer on its way to the peer
+(RFC 9112, 9.6). So the connection is half-closed first and what still arrives is discarded, within bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from geventkws.backend import Channel
+from geventkws.net.transport import Chunk
+
+DRAIN_LIMIT = 1024 * 1024
+"""Bytes that are read away."""
+
+LAST_MOMENT = 1.0
+"""Seconds that are left for this when the server stops."""
+
+
+class Farewell:
+    """The last owner of a channel."""
+
+    __slots__ = ("_answer", "_channel", "_deadline", "_drained", "_ended", "_half_closed", "_on_over")
+
+    def __init__(
+        self, channel: Channel, timeout: float, on_over: Callable[[Channel], None], answer: bytes = b""
+    ) -> None:
+        """Send ``answer``, half-close, and drain for ``timeout`` seconds; then close and call ``on_over``."""
+        self._channel = channel
+        self._answer: Chunk = answer
+        self._deadline = monotonic() + timeout
+        self._drained = 0
+        self._ended = False
+        """Whether the peer has sent all that it is going to."""
+        self._half_closed = False
+        self._on_over = on_over
+        channel.owner = self
+        channel.resume()
+        channel.cork()
+
+    def _readable(self) -> bool:
+        try:
+            data = self._channel.recv()
+        except OSError:
+            self._over()
+            return False
+        if data is None:
+            return False
+        self._drained += len(data)
+        if not data and not self._half_closed:
+            # Who has said all may still be listening.
+            self._ended = True
+            self._channel.pause()
+        elif not data or self._drained >= DRAIN_LIMIT:
+            self._over()
+        return bool(data)
+
+    def _proceed(self) -> None:
+        """Do nothing: no input is kept for another turn."""
+
+    def _flush(self) -> None:
+        channel = self._channel
+        while self._answer or channel.pending:
+            sent = channel.send([self._answer] if self._answer else [])
+            self._answer = memoryview(self._answer)[sent:]
+            if channel.pending or (self._answer and not sent):
+                channel.await_room()
+                return
+        channel.has_room()
+        if not self._half_closed:
+            self._half_closed = True
+            channel.transport.shutdown_write()
+        if self._ended:
+            self._over()
+
+    def _crashed(self, error: BaseException) -> None:
+        loop: Any = self._channel.loop
+        loop.explain(error)
+        loop.guard(self._over)
+
+    def _check(self, now: float) -> None:
+        if now >= self._deadline:
+            self._over()
+
+    def _hurry(self) -> None:
+        self._deadline = min(self._deadline, monotonic() + LAST_MOMENT)
+
+    def _abandon(self) -> None:
+        self._over()
+
+    def _is_busy(self) -> bool:
+        return False
+
+    def _over(self) -> None:
+        if self._channel.is_open:
+            self._channel.release()
+            self._on_over(self._channel)

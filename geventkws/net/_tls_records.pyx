@@ -1,0 +1,147 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
+"""The compiled twin of ``tls_records``, which says what the names mean.
+
+The descriptor is read and written by the system's calls, and OpenSSL is asked without a Python frame in between,
+and only what is not known: after each call ``outgoing`` is empty, and what it held is sent or in ``_unsent``.
+"""
+
+from contextlib import suppress
+from ssl import SSLEOFError, SSLWantReadError, SSLZeroReturnError
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.errno cimport EAGAIN, EINTR, ENOBUFS, errno
+from libc.stdint cimport uint8_t
+
+from geventkws.net import tls_records as _readable
+
+cdef extern from "<sys/socket.h>" nogil:
+    ssize_t recv(int fd, void* buffer, size_t size, int flags)
+    ssize_t send(int fd, const void* buffer, size_t size, int flags)
+    int MSG_NOSIGNAL
+
+cdef enum:
+    MAX_RECEIVED = 64 * 1024
+
+cdef Py_ssize_t MAX_PLAINTEXT = _readable.MAX_PLAINTEXT
+cdef Py_ssize_t MAX_CIPHERTEXT = _readable.MAX_CIPHERTEXT
+cdef object records = _readable.records
+
+cdef uint8_t ciphertext[MAX_RECEIVED]  # passes through here on its way to OpenSSL; used under the GIL
+
+
+cdef class TLSRecords:
+    """Plaintext in and out of ``tls``, which reads ``incoming`` and writes ``outgoing``."""
+
+    def __init__(self, plain, tls, incoming, outgoing):
+        self._plain = plain
+        self._tls = tls
+        self._session = tls._sslobj  # what the methods of ``ssl.SSLObject`` call
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._unsent = b""
+        self._is_drained = False
+
+    @property
+    def pending(self):
+        return bool(self._unsent)
+
+    def recv_into(self, buffer):
+        """Read the records left from before or, without any, those of one receive."""
+        cdef Py_ssize_t count = self.read_into(buffer)
+        return None if count < 0 else count
+
+    cdef Py_ssize_t read_into(self, object buffer) except -2:
+        """Do as ``recv_into``, where -1 stands for ``None``."""
+        cdef Py_ssize_t count = 0, read, room, size = len(buffer)
+        cdef bint received = False
+        if self._closing:
+            rest = self._plain.recv_into(buffer)
+            return -1 if rest is None else rest
+        try:
+            while count < size:
+                if self._is_drained:
+                    room = size - count - MAX_CIPHERTEXT
+                    if count or received or room <= 0 or self._receive_up_to(min(room, MAX_RECEIVED)) < 0:
+                        break
+                    received = True
+                try:
+                    self._is_drained = False
+                    read = self._session.read(size - count, buffer[count:] if count else buffer)
+                except SSLWantReadError:
+                    self._is_drained = True
+                    continue
+                if not read:
+                    raise SSLZeroReturnError
+                count += read
+                # Less than was asked for is the end of a record.
+                self._is_drained = count < size and not self._incoming.pending
+            self._flush()
+        except OSError as error:
+            self._end_reading(error, count)
+            return count
+        return count or -1
+
+    def _end_reading(self, error, Py_ssize_t count):
+        with suppress(OSError):
+            self._flush()
+        if count:
+            with suppress(OSError):
+                self._plain.shutdown_read()
+        elif not isinstance(error, (SSLZeroReturnError, SSLEOFError)):
+            raise error
+
+    def send(self, chunks):
+        """Write what the socket takes now of ``chunks``."""
+        return self.write(list(chunks))
+
+    cdef Py_ssize_t write(self, list chunks) except -1:
+        cdef Py_ssize_t sent = 0
+        if self._unsent and not self._flush():
+            return 0
+        if len(chunks) == 1 and type(chunks[0]) is bytes and 0 < PyBytes_GET_SIZE(chunks[0]) <= MAX_PLAINTEXT:
+            sent = self._session.write(chunks[0])
+            self._flush()
+            return sent
+        for record in records(chunks):
+            sent += self._session.write(record)
+            if not self._flush():
+                break
+        return sent
+
+    def _receive(self, Py_ssize_t size):
+        """Take up to ``size`` bytes of ciphertext, ``b""`` at the peer's end; ``None`` if it would block."""
+        cdef Py_ssize_t count = self._receive_up_to(min(size, MAX_RECEIVED))
+        return None if count < 0 else PyBytes_FromStringAndSize(<char*>ciphertext, count)
+
+    cdef Py_ssize_t _receive_up_to(self, Py_ssize_t size) except -2:
+        """Do as ``_receive``: return the count, -1 if it would block."""
+        cdef Py_ssize_t count
+        if self._unsent:
+            self._flush()
+        count = recv(self._plain._fd, ciphertext, size, 0)
+        if count > 0:
+            self._incoming.write(PyBytes_FromStringAndSize(<char*>ciphertext, count))
+        elif not count:
+            self._incoming.write_eof()
+        elif errno != EAGAIN and errno != EINTR:
+            raise OSError(errno, "the connection is lost")
+        return count
+
+    cpdef bint _flush(self) except -1:
+        """Offer what OpenSSL has to send to the socket; return whether the socket took all of it."""
+        cdef Py_ssize_t sent
+        if self._outgoing.pending:
+            said = self._outgoing.read()
+            self._unsent = said if not self._unsent else self._unsent + said
+            if len(self._unsent) > _readable.MAX_UNSENT:
+                raise OSError(ENOBUFS, "the peer makes TLS talk and does not read")
+        while PyBytes_GET_SIZE(self._unsent):
+            sent = send(
+                self._plain._fd, PyBytes_AS_STRING(self._unsent), PyBytes_GET_SIZE(self._unsent), MSG_NOSIGNAL
+            )
+            if sent < 0:
+                if errno == EAGAIN or errno == EINTR:
+                    return False
+                raise OSError(errno, "the connection is lost")
+            self._unsent = self._unsent[sent:]
+        return True

@@ -1,0 +1,141 @@
+"""TLS over a non-blocking socket: contexts, the handshake and the end; ``tls_records`` has the middle."""
+
+from __future__ import annotations
+
+import errno
+import ssl
+from contextlib import suppress
+from typing import Any
+
+from geventkws.backend import TLSRecords
+from geventkws.net.client_certificate import certificate_environ
+from geventkws.net.tls_records import MAX_CIPHERTEXT
+from geventkws.net.transport import PlainTransport
+
+PLAIN_HTTP_ANSWER = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 55\r\nConnection: close\r\n\r\n"
+    b"This port speaks TLS: write https:// or wss:// instead\n"
+)
+
+
+def server_context(certfile: str, keyfile: str | None = None) -> ssl.SSLContext:
+    """Return a context for a server with a certificate: TLS 1.2 and up, ALPN ``http/1.1``.
+
+    Raises ``OSError`` for a file that cannot be read, ``ssl.SSLError`` for one that is no certificate or key.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A renegotiation costs us far more than the client that asks for it.
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(certfile, keyfile)
+    return context
+
+
+def check_context(context: object) -> ssl.SSLContext:
+    """Return ``context`` if it can serve, so that a mistake shows before a client connects.
+
+    Raises ``TypeError`` if it is no ``ssl.SSLContext`` and ``ValueError`` if it is a client's.
+    """
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"ssl_context must be an ssl.SSLContext, not {context!r}")
+    if context.protocol is ssl.PROTOCOL_TLS_CLIENT:
+        raise ValueError(
+            "ssl_context is a client's; make it with ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)"
+        )
+    context.sslobject_class = _Connection
+    return context
+
+
+class _Connection(ssl.SSLObject):
+    """What a context's ``sni_callback`` is called with."""
+
+    def _sslsock(self) -> _Connection:
+        # gevent's ssl.SSLContext asks this of what a handshake is done on, since its sockets are wrapped.
+        return self
+
+
+class TLSTransport(TLSRecords):
+    """A TLS connection on a socket, seen from the server.
+
+    All methods raise ``OSError`` (``ssl.SSLError`` is one) when the connection is lost or broken. A
+    peer that ends TCP without TLS's ``close_notify`` is at its end all the same: HTTP and WebSocket
+    both tell by themselves whether a message was cut off.
+    """
+
+    __slots__ = ("_spoken",)
+    secure = True
+
+    def __init__(self, plain: PlainTransport, context: ssl.SSLContext) -> None:
+        """Own ``plain``, whose peer is to start the handshake."""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        super().__init__(plain, tls, incoming, outgoing)
+        self._spoken = False
+
+    def fileno(self) -> int:
+        return self._plain.fileno()
+
+    def handshake(self) -> bool:
+        """Take the handshake as far as it goes now; return whether it is complete."""
+        try:
+            while True:
+                try:
+                    self._tls.do_handshake()
+                except ssl.SSLWantReadError:
+                    data = self._receive(MAX_CIPHERTEXT)
+                    if data is None:
+                        return False
+                    self._check_greeting(data)
+                else:
+                    return True
+        finally:
+            self._flush()
+
+    def _check_greeting(self, data: bytes) -> None:
+        """Answer a peer that starts with a letter, and so with HTTP: a ClientHello starts with 22."""
+        if data[:1].isalpha() and not self._spoken:
+            self._unsent = PLAIN_HTTP_ANSWER
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the peer speaks plain HTTP")
+        self._spoken = True
+
+    def environ(self) -> dict[str, Any]:
+        cipher = self._tls.cipher()
+        environ: dict[str, Any] = {
+            "HTTPS": "on",
+            "SSL_PROTOCOL": self._tls.version(),
+            "SSL_CIPHER": cipher and cipher[0],
+            "SSL_CLIENT_VERIFY": "NONE",
+        }
+        certificate, der = self._tls.getpeercert(), self._tls.getpeercert(binary_form=True)
+        if certificate and der:
+            environ |= certificate_environ(certificate, der)
+        return environ
+
+    def recv(self, size: int) -> bytes | None:
+        buffer = bytearray(size)
+        count = self.recv_into(memoryview(buffer))
+        return None if count is None else bytes(buffer[:count])
+
+    def shutdown_write(self) -> None:
+        self._say_close_notify()
+        self._flush()
+        self._plain.shutdown_write()
+
+    def close(self) -> None:
+        if not self._closing:
+            self._say_close_notify()
+            with suppress(OSError):
+                self._flush()
+        self._plain.close()
+        self._unsent = b""
+
+    def abort(self) -> None:
+        self._plain.abort()
+        self._unsent = b""
+
+    def _say_close_notify(self) -> None:
+        """Say that nothing was cut off (RFC 8446, 6.1); the peer's answer is not waited for."""
+        self._closing = True
+        with suppress(ssl.SSLError):
+            self._tls.unwrap()

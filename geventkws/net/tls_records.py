@@ -1,0 +1,146 @@
+"""TLS records between a socket and OpenSSL, in readable Python: what is done for every message over TLS.
+
+OpenSSL reads and writes two memory buffers, never the socket, so that the hub watches one plain descriptor
+whatever TLS wants: records that wait in a buffer do not make a descriptor readable. What OpenSSL has
+to say for itself (tickets, key updates, alerts) leaves after every read, write and handshake step.
+
+``_tls_records.pyx`` is the compiled twin of this module.
+"""
+
+from __future__ import annotations
+
+import errno
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from geventkws.net.transport import Chunk, PlainTransport
+
+MAX_PLAINTEXT = 16 * 1024
+"""Bytes of plaintext in a TLS record (RFC 8446, 5.1); what is sent is joined up to it."""
+
+MAX_CIPHERTEXT = MAX_PLAINTEXT + 5 + 256
+"""Bytes of a record with its head and the most that encryption may add."""
+
+MAX_RECEIVED = 64 * 1024
+"""Bytes of ciphertext taken from the socket at once: more would be mapped, and unmapped, for each read."""
+
+MAX_UNSENT = 256 * 1024
+"""Bytes OpenSSL may have to say of its own accord to a peer that does not read."""
+
+
+class TLSRecords:
+    """Plaintext in and out of ``tls``, which reads ``incoming`` and writes ``outgoing``."""
+
+    __slots__ = ("_closing", "_incoming", "_outgoing", "_plain", "_tls", "_unsent")
+
+    def __init__(
+        self, plain: PlainTransport, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO
+    ) -> None:
+        self._plain = plain
+        self._tls = tls
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._unsent = b""
+        self._closing = False
+        """Whether our ``close_notify`` is said: what still arrives is not decrypted."""
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._unsent)
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """Read the records left from before or, without any, those of one receive."""
+        if self._closing:
+            return self._plain.recv_into(buffer)
+        count, tls, incoming, received = 0, self._tls, self._incoming, False
+        try:
+            while count < len(buffer):
+                if not (incoming.pending or tls.pending()):
+                    # What is received now must fit into the buffer: nothing announces it later. Once is
+                    # enough, for the descriptor stays readable; asking OpenSSL in vain costs an exception.
+                    room = len(buffer) - count - MAX_CIPHERTEXT
+                    if count or received or room <= 0 or self._receive(min(room, MAX_RECEIVED)) is None:
+                        break
+                    received = True
+                try:
+                    read: Any = tls.read(len(buffer) - count, buffer[count:])
+                except ssl.SSLWantReadError:
+                    continue  # a record that has not all arrived
+                if not read:  # how SSLObject shows close_notify until ours is out
+                    raise ssl.SSLZeroReturnError
+                count += read
+            self._flush()
+        except OSError as error:
+            self._end_reading(error, count)
+            return count
+        return count or None
+
+    def _end_reading(self, error: OSError, count: int) -> None:
+        """Raise ``error`` unless it is the peer's end; after ``count`` bytes, the next read is to tell."""
+        with suppress(OSError):
+            self._flush()  # an alert
+        if count:
+            # TCP's end may be still to come, so nothing else would announce TLS's.
+            with suppress(OSError):
+                self._plain.shutdown_read()
+        elif not isinstance(error, (ssl.SSLZeroReturnError, ssl.SSLEOFError)):
+            raise error
+
+    def send(self, chunks: Sequence[Chunk]) -> int:
+        if not self._flush():
+            return 0
+        sent = 0
+        for record in records(chunks):
+            sent += self._tls.write(record)
+            if not self._flush():
+                break
+        return sent
+
+    def _receive(self, size: int) -> bytes | None:
+        """Take up to ``size`` bytes of ciphertext, ``b""`` at the peer's end; ``None`` if it would block."""
+        self._flush()
+        data = self._plain.recv(size)
+        if data:
+            self._incoming.write(data)
+        elif data is not None:
+            self._incoming.write_eof()
+        return data
+
+    def _flush(self) -> bool:
+        """Offer what OpenSSL has to send to the socket; return whether the socket took all of it."""
+        if self._outgoing.pending:
+            said = self._outgoing.read()
+            self._unsent += said
+            if len(self._unsent) > MAX_UNSENT:
+                raise OSError(errno.ENOBUFS, "the peer makes TLS talk and does not read")
+        while self._unsent:
+            sent = self._plain.send((self._unsent,))
+            if not sent:
+                return False
+            self._unsent = self._unsent[sent:]
+        return True
+
+
+def records(chunks: Sequence[Chunk]) -> Iterator[Chunk]:
+    """Yield what is to be encrypted in pieces of up to a record, small chunks joined."""
+    if len(chunks) == 1 and 0 < len(chunks[0]) <= MAX_PLAINTEXT:
+        yield chunks[0]
+        return
+    small: list[Chunk] = []
+    size = 0
+    for chunk in chunks:
+        if size + len(chunk) > MAX_PLAINTEXT:
+            if small:
+                yield b"".join(small)
+            small, size = [], 0
+            view = memoryview(chunk)
+            while len(view) >= MAX_PLAINTEXT:
+                yield view[:MAX_PLAINTEXT]
+                view = view[MAX_PLAINTEXT:]
+            chunk = view
+        small.append(chunk)
+        size += len(chunk)
+    if size:
+        yield b"".join(small)

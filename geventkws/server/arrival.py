@@ -1,0 +1,140 @@
+"""A connection before its first request: the PROXY header, then the TLS handshake."""
+
+from __future__ import annotations
+
+import logging
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from geventkws.backend import Channel
+from geventkws.http.proxy_protocol import ProxyProtocolError, missing, parse
+from geventkws.loop.farewell import Farewell
+from geventkws.net.address import Address
+from geventkws.net.tls import TLSTransport
+
+if TYPE_CHECKING:
+    from geventkws.server.reception import Reception
+
+logger = logging.getLogger("geventkws.server")
+
+
+class Arrival:
+    """The first owner of a channel whose client has to introduce itself."""
+
+    __slots__ = ("_channel", "_deadline", "_header", "_is_admitted", "_peer", "_reception")
+
+    def __init__(self, reception: Reception, channel: Channel, peer: Address) -> None:
+        self._reception = reception
+        self._channel = channel
+        self._peer = peer
+        self._is_admitted = False
+        self._header: bytes | None = None
+        """What has arrived of the PROXY header; ``None`` where there is none to come."""
+        self._deadline: float | None = None
+        channel.owner = self
+        options = reception.options
+        if not options.proxy_protocol:
+            self._enter()
+        elif options.trusted_proxies and not reception.proxies.trusts(peer):
+            self._refuse(ProxyProtocolError("it does not come from a trusted proxy"))
+        else:
+            self._header = b""
+            self._set_deadline(options.head_timeout)
+
+    def _set_deadline(self, seconds: float | None) -> None:
+        self._deadline = None if seconds is None else monotonic() + seconds
+
+    def _readable(self) -> bool:
+        if self._header is None:
+            self._shake_hands()
+            return False
+        try:
+            return self._receive_header(self._header)
+        except OSError as error:
+            self._refuse(error)
+            return False
+
+    def _receive_header(self, header: bytes) -> bool:
+        data = self._channel.transport.recv(missing(header))
+        if data is None:
+            return False
+        if not data:
+            raise ProxyProtocolError("the connection ended within its PROXY header")
+        self._header = header + data
+        if not missing(self._header):
+            self._peer = parse(self._header) or self._peer
+            self._header = None
+            self._enter()
+        return True
+
+    def _enter(self) -> None:
+        """Count the connection in. If it is one too many, it is told so, over TLS where that is expected."""
+        self._is_admitted = self._reception.admit(self._channel, self._peer)
+        if not self._is_admitted and self._reception.is_overrun:
+            self._over()
+            return
+        context = self._reception.ssl_context
+        if context is None:
+            self._greet()
+            return
+        self._set_deadline(self._reception.options.handshake_timeout)
+        plain: Any = self._channel.transport
+        self._channel.use(TLSTransport(plain, context))
+
+    def _shake_hands(self) -> None:
+        transport: Any = self._channel.transport
+        try:
+            complete = transport.handshake()
+        except OSError as error:
+            logger.debug("The TLS handshake of %s failed: %s", self._peer, error)
+            # A peer that has said something gets an answer that a reset must not destroy.
+            Farewell(self._channel, self._reception.options.close_timeout, self._reception.forget)
+            return
+        if transport.pending:
+            self._channel.await_room()
+        if complete:
+            self._greet()
+
+    def _greet(self) -> None:
+        """Hand over to the owner that speaks HTTP; its first bytes may have come with the handshake."""
+        if self._is_admitted:
+            self._reception.begin(self._channel, self._peer)
+        else:
+            self._reception.turn_away(self._channel, self._peer)
+        self._channel.owner._readable()
+
+    def _refuse(self, error: OSError) -> None:
+        logger.debug("The connection of %s is refused: %s", self._peer, error)
+        self._over()
+
+    def _proceed(self) -> None:
+        self._readable()
+
+    def _flush(self) -> None:
+        self._channel.send([])
+        if not self._channel.pending:
+            self._channel.has_room()
+            self._shake_hands()
+
+    def _crashed(self, error: BaseException) -> None:
+        loop: Any = self._channel.loop
+        loop.explain(error)
+        loop.guard(self._over)
+
+    def _check(self, now: float) -> None:
+        if self._deadline is not None and now >= self._deadline:
+            self._refuse(TimeoutError("the peer took too long"))
+
+    def _hurry(self) -> None:
+        self._over()
+
+    def _abandon(self) -> None:
+        self._over()
+
+    def _is_busy(self) -> bool:
+        return False
+
+    def _over(self) -> None:
+        if self._channel.is_open:
+            self._channel.release()
+            self._reception.forget(self._channel)

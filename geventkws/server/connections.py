@@ -1,0 +1,64 @@
+"""The connections of a server, and the clock that enforces their time limits."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+from gevent.hub import Hub
+
+from geventkws.backend import Channel
+from geventkws.loop.hub_loop import HubLoop
+from geventkws.net.address import Address
+from geventkws.websocket.connection import WebSocketConnection
+
+LONGEST_INTERVAL = 1.0
+STEPS_PER_LIMIT = 8
+
+
+class Connections:
+    """The table of a server's connections, each looked at once a second, or more often for a shorter limit.
+
+    A limit of ``t`` seconds is enforced at most ``min(1, t / 8)`` seconds late. A timer per
+    connection would be more exact, and cost each idle connection memory.
+    """
+
+    def __init__(self, loop: HubLoop) -> None:
+        # A dictionary takes half the memory of a set. The values are what ``Admission`` has counted.
+        self.peers: dict[Channel, Address | None] = {}
+        self._loop = loop
+        self._interval = LONGEST_INTERVAL
+        self._timer: Any = None
+
+    @property
+    def websockets(self) -> list[WebSocketConnection]:
+        """The WebSocket connections that are not over yet."""
+        owners = (channel.owner for channel in list(self.peers))
+        return [owner for owner in owners if isinstance(owner, WebSocketConnection)]
+
+    def watch(self, limit: float | None) -> None:
+        """Enforce a time limit of ``limit`` seconds in time; ``None`` is no limit."""
+        if limit and limit / STEPS_PER_LIMIT < self._interval:
+            self._interval = limit / STEPS_PER_LIMIT
+            if self._timer is not None:
+                self.stop_clock()
+                self.start_clock()
+
+    def start_clock(self) -> None:
+        """Start the timer; it does not keep the hub alive by itself."""
+        hub: Hub = self._loop.hub
+        self._timer = hub.loop.timer(self._interval, self._interval, ref=False)
+        self._timer.start(self._tick)
+
+    def stop_clock(self) -> None:
+        """Stop the timer. Idempotent."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop()
+            timer.close()
+
+    def _tick(self) -> None:
+        now = monotonic()
+        for channel in list(self.peers):
+            self._loop.guard(channel.owner._check, now)
+        self._loop.flush()

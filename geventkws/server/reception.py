@@ -1,0 +1,163 @@
+"""Where a server's connections come in: counted, introduced, and handed to HTTP; or turned away."""
+
+from __future__ import annotations
+
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import IPv6Address
+
+from geventkws.backend import Channel
+from geventkws.http.connection import HTTPConnection
+from geventkws.http.context import AccessEntry, HTTPContext
+from geventkws.http.forwarded import TrustedProxies
+from geventkws.http.response import plain_response
+from geventkws.loop.farewell import Farewell
+from geventkws.net.address import Address
+from geventkws.options import ServerOptions
+from geventkws.server.arrival import Arrival
+from geventkws.server.connections import Connections
+
+RETRY_AFTER = 10
+"""Seconds after which a client that was turned away may come back."""
+
+MAX_TURNED_AWAY = 64
+"""Connections that are told at one time that they are too many; further ones are closed without a word."""
+
+_LAST_WORD = 1.0
+"""Seconds that such a connection has to take its answer."""
+
+_IPV6_NETWORK = 64
+"""Bits of an address that one client's network has in common: a client has as many addresses as it likes."""
+
+
+class Reception:
+    """Takes in the connections of one server."""
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        ssl_context: ssl.SSLContext | None,
+        connections: Connections,
+        http: HTTPContext,
+        log_access: Callable[[AccessEntry], None],
+        on_gone: Callable[[], None],
+    ) -> None:
+        """``on_gone`` is called after each connection that is over."""
+        self.options = options
+        self.ssl_context = ssl_context
+        """With which the next handshake begins; ``None`` for plain connections."""
+        self.proxies = TrustedProxies(options.trusted_proxies)
+        self._connections = connections
+        self._http = http
+        self._log_access = log_access
+        self._on_gone = on_gone
+        self._admission = Admission(
+            options.max_connections, options.max_connections_per_address, self.proxies
+        )
+        self._turned_away = 0
+
+    def take_in(self, channel: Channel, peer: Address) -> None:
+        """Begin with a new connection. In the hub."""
+        limit = self.options.max_connections
+        if limit is not None and len(self._connections.peers) >= limit + MAX_TURNED_AWAY:
+            channel.release()  # among them are those that have not said yet who they are
+            return
+        self._connections.peers[channel] = None
+        if self.options.proxy_protocol or self.ssl_context is not None:
+            Arrival(self, channel, peer)
+        elif self.admit(channel, peer):
+            self.begin(channel, peer)
+        elif self.is_overrun:
+            channel.release()
+            self.forget(channel)
+        else:
+            self.turn_away(channel, peer)
+        if channel.is_open:
+            channel.start_reading()
+
+    def admit(self, channel: Channel, peer: Address) -> bool:
+        """Count the connection; ``False`` if it is one too many."""
+        admitted = self._admission.admit(peer)
+        if admitted:
+            # An address that nobody counts is not kept: it would be a tenth of an idle connection.
+            counted = self.options.max_connections_per_address is not None
+            self._connections.peers[channel] = peer if counted else ""
+        return admitted
+
+    def begin(self, channel: Channel, peer: Address) -> None:
+        """Let a connection that was admitted speak HTTP."""
+        HTTPConnection(channel, self._http, peer)
+
+    @property
+    def is_overrun(self) -> bool:
+        """Whether no further connection is told that it is one too many."""
+        return self._turned_away >= MAX_TURNED_AWAY
+
+    def turn_away(self, channel: Channel, peer: Address) -> None:
+        """Tell a client that there are too many."""
+        self._turned_away += 1
+        answer = plain_response(
+            503,
+            "There are too many connections",
+            [("Retry-After", str(RETRY_AFTER))],
+            server=self._http.server_line,
+        )
+        self._log_access(AccessEntry(peer, None, 503, 0))
+        Farewell(channel, _LAST_WORD, self._forget_turned_away, answer)
+
+    def _forget_turned_away(self, channel: Channel) -> None:
+        self._turned_away -= 1
+        self.forget(channel)
+
+    def forget(self, channel: Channel) -> None:
+        """Take a connection that is over out of the table and the count."""
+        peer = self._connections.peers.pop(channel, None)
+        if peer is not None:
+            self._admission.leave(peer)
+        self._on_gone()
+
+
+class Admission:
+    """The count of a server's connections and its limits, ``None`` for none."""
+
+    def __init__(
+        self, max_connections: int | None, max_per_address: int | None, proxies: TrustedProxies
+    ) -> None:
+        """Count no client of ``proxies`` by its address, since it is not the client's."""
+        self._max_connections = max_connections
+        self._max_per_address = max_per_address
+        self._proxies = proxies
+        self._of_client: Counter[str] = Counter()
+        self.connections = 0
+        """How many there are now."""
+
+    def admit(self, peer: Address) -> bool:
+        """Count a new connection; ``False`` if it is one too many, which is then not counted."""
+        if self._max_connections is not None and self.connections >= self._max_connections:
+            return False
+        client = self._client(peer)
+        if client is not None and self._max_per_address is not None:
+            if self._of_client[client] >= self._max_per_address:
+                return False
+            self._of_client[client] += 1
+        self.connections += 1
+        return True
+
+    def leave(self, peer: Address) -> None:
+        """Count out a connection that ``admit`` has counted."""
+        self.connections -= 1
+        client = self._client(peer)
+        if client is not None:
+            self._of_client[client] -= 1
+            if not self._of_client[client]:
+                del self._of_client[client]
+
+    def _client(self, peer: Address) -> str | None:
+        """Return what a peer is counted by; ``None`` if it is not counted."""
+        if self._max_per_address is None or isinstance(peer, str) or self._proxies.trusts(peer):
+            return None
+        host = peer[0]
+        if ":" not in host:
+            return host
+        return str(int(IPv6Address(host)) >> (128 - _IPV6_NETWORK))

@@ -1,0 +1,419 @@
+"""The server: accepts connections, serves HTTP on them, keeps account of the WebSockets they become."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from gevent import Greenlet, get_hub, getcurrent, monkey
+from gevent.event import Event as Signal
+from gevent.server import StreamServer
+
+from geventkws.backend import Channel
+from geventkws.http.connection import HTTPConnection
+from geventkws.http.context import AccessEntry, Application, HTTPContext, no_application
+from geventkws.http.environ import EnvironBuilder
+from geventkws.http.log import access_logger
+from geventkws.loop.hub_loop import HubLoop
+from geventkws.net.address import Address
+from geventkws.net.certificates import CertificateFiles
+from geventkws.net.listeners import (
+    SYSTEMD,
+    SocketFile,
+    bind_dual_stack,
+    bind_unix,
+    inherited,
+    shown,
+    unix_path,
+)
+from geventkws.net.tls import check_context
+from geventkws.net.transport import PlainTransport
+from geventkws.options import ServerOptions
+from geventkws.protocol.close_codes import WebSocketCloseReasonCode
+from geventkws.registry import ServiceRegistry, WebSocket
+from geventkws.request import Request
+from geventkws.server.access_log import log_request, log_websocket
+from geventkws.server.connections import Connections
+from geventkws.server.reception import Reception
+from geventkws.server.upgrade import build_environ, upgrade
+from geventkws.websocket.connection import WebSocketConnection
+
+logger = logging.getLogger("geventkws.server")
+
+LAST_MOMENT = 1.0
+"""Seconds that ``stop`` gives the callbacks of connections that it has dropped."""
+
+FAREWELL_LIMIT = 1.0
+"""Seconds that ``stop`` then gives the peers to take the last bytes and to close."""
+
+LONGEST_LOOK = 0.05
+"""Seconds after which ``stop`` looks again whether everybody has been told."""
+
+_UNPATCHED = """\
+The standard library's sockets are not patched for gevent: whatever blocks in a callback or in the \
+application (requests, a database, time.sleep) will block the whole server. Put these two lines first \
+in your program:
+    from gevent import monkey
+    monkey.patch_all()"""
+
+
+class WebSocketServer(StreamServer):
+    """A gevent ``StreamServer`` for a WSGI application and WebSocket services, on one port.
+
+    ``listener`` is a (host, port) tuple, a ``"host:port"`` string or a listening socket, as gevent takes
+    it, ``"unix:/run/app.sock"``, or ``"systemd"`` for the socket that systemd passes on (``"systemd:web"``
+    for one of several). ``application`` is a WSGI application (PEP 3333), without which plain HTTP gets
+    404; ``services`` a ``ServiceRegistry``, by default the process-wide one of ``WebSocket.register``;
+    ``backlog`` and ``spawn`` are gevent's, except that ``spawn`` makes a greenlet for each request, not for
+    each connection. ``certfile`` (with ``keyfile``, if the key is in a file of its own) or an ``ssl_context``
+    make it https and wss; ``certificates`` maps further names of the server, ``"www.example.org"`` or
+    ``"*.example.org"``, to their (certfile, keyfile). ``options`` are the fields of ``ServerOptions``.
+
+    Raises ``TypeError`` or ``ValueError`` for an option that does not exist or makes no sense.
+    """
+
+    stop_timeout = 10
+    """Seconds that ``stop`` gives the connections if it is not told."""
+
+    stopping = False
+    """Whether ``stop`` was called."""
+
+    def __init__(
+        self,
+        listener: Any,
+        application: Application | None = None,
+        services: ServiceRegistry | None = None,
+        *,
+        backlog: int | None = None,
+        spawn: Any = "default",
+        keyfile: str | None = None,
+        certfile: str | None = None,
+        certificates: Mapping[str, tuple[str, str | None]] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        **options: Any,
+    ) -> None:
+        if spawn is None:
+            raise TypeError("spawn must be a callable, a pool or a number of greenlets, not None")
+        if application is not None and not callable(application):
+            raise TypeError(f"application must be a WSGI application or None, not {application!r}")
+        if certfile is not None and ssl_context is not None:
+            raise TypeError("give either certfile and keyfile or ssl_context, not both")
+        if keyfile is not None and certfile is None:
+            raise TypeError("keyfile needs certfile: the certificate that the key belongs to")
+        if certificates is not None and certfile is None:
+            raise TypeError("certificates needs certfile: the certificate of all other names")
+        self.options = ServerOptions.from_keywords(options)
+        self.services = WebSocket.services if services is None else services
+        self.application = application
+        self._certificates: CertificateFiles | None = None
+        if certfile is not None:
+            self._certificates = CertificateFiles(certfile, keyfile, certificates)
+            ssl_context = self._certificates.load()
+        self.ssl_context = None if ssl_context is None else check_context(ssl_context)
+        self._connections: Connections
+        self._socket_file: SocketFile | None = None
+        self._borrows = spawn == "default"
+        self._waiting: deque[HTTPConnection] = deque()
+        self._awaits_room = False
+        super().__init__(listener, backlog=backlog, spawn=spawn)
+
+    @property
+    def websockets(self) -> frozenset[WebSocketConnection]:
+        """The WebSocket connections that are not over yet, a copy."""
+        return frozenset(self._connections.websockets) if hasattr(self, "_connections") else frozenset()
+
+    @property
+    def http_connections(self) -> int:
+        """How many connections speak HTTP now."""
+        if not hasattr(self, "_connections"):
+            return 0
+        return len(self._connections.peers) - len(self._connections.websockets)
+
+    def reload_certificates(self) -> None:
+        """Read the files of ``certfile``, ``keyfile`` and ``certificates`` again, for connections to come.
+
+        Raises ``OSError`` (``ssl.SSLError`` is one) for a file that is not as it should be, and goes on
+        with the certificates it has; ``RuntimeError`` where there are no files. Of an ``ssl_context`` of
+        your own, call ``load_cert_chain``.
+        """
+        if self._certificates is None:
+            raise RuntimeError("the server was made without certfile: there is nothing to read again")
+        self.ssl_context = check_context(self._certificates.load())
+        if hasattr(self, "_reception"):
+            self._reception.ssl_context = self.ssl_context
+
+    # Start and stop
+
+    def set_listener(self, listener: Any) -> None:
+        """Take the listener (called by gevent)."""
+        path = unix_path(listener)
+        if path is not None:
+            self.family, self.address = socket.AF_UNIX, path
+        elif isinstance(listener, str) and listener.partition(":")[0] == SYSTEMD:
+            super().set_listener(inherited(listener))
+        else:
+            super().set_listener(listener)
+
+    @classmethod
+    def get_listener(cls, address: Any, backlog: int | None = None, family: int | None = None) -> Any:
+        """Return the listening socket (called by gevent)."""
+        backlog = cls.backlog if backlog is None else backlog
+        if family == socket.AF_UNIX:
+            return bind_unix(address, backlog)
+        if address[0] in ("", "::"):
+            return bind_dual_stack(address, backlog)
+        return super().get_listener(address, backlog, family)
+
+    def init_socket(self) -> None:
+        bound = not hasattr(self, "socket")
+        super().init_socket()
+        if bound and self.family == socket.AF_UNIX:
+            self._socket_file = SocketFile(str(self.address))
+        if self.socket.family != socket.AF_UNIX:
+            # Accepted sockets inherit it: an answer must not wait for the peer's acknowledgements.
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def start(self) -> None:
+        """Start accepting connections; returns at once. Raises ``OSError`` if the address cannot be had."""
+        self.init_socket()
+        self._connections = Connections(HubLoop.current())
+        for limit in (
+            self.options.handshake_timeout,
+            self.options.head_timeout,
+            self.options.keepalive_timeout,
+            self.options.body_timeout,
+            self.options.send_timeout,
+            self.options.close_timeout,
+        ):
+            self._connections.watch(limit)
+        self._connections.start_clock()
+        self._changed = Signal()
+        builder = EnvironBuilder(
+            self.server_host or "", self.server_port or "", secure=self.ssl_context is not None
+        )
+        self.build_environ: Callable[[Request], dict[str, Any]] = partial(build_environ, builder)
+        http = HTTPContext(
+            environ=builder,
+            application=self.application or no_application,
+            options=self.options,
+            on_upgrade=partial(upgrade, self),
+            log_access=_log_request,
+        )
+        if not self._borrows:
+            http.start = self._start_request
+        self._reception = Reception(
+            self.options, self.ssl_context, self._connections, http, _log_request, self._connection_gone
+        )
+        http.on_over = self._reception.forget
+        super().start()
+        if not monkey.is_module_patched("socket"):
+            _warn_unpatched()
+        logger.info("Listening on %s", _where(self.socket))
+
+    def close(self) -> None:
+        """Stop accepting connections."""
+        super().close()
+        if self._socket_file is not None:
+            self._socket_file.remove()
+            self._socket_file = None
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop: no new connections and requests; every WebSocket is closed with 1001, behind what was sent.
+
+        Waits up to ``timeout`` seconds (``stop_timeout`` by default) until all requests are answered and
+        all services have been told ``disconnected``. What is left then is dropped, and has a second to
+        notice; a callback that blocks even longer does not hold ``stop`` up. Last, clients have a second to
+        take what was sent and to close. Idempotent: a call during another waits with it, and can shorten
+        its time but not extend it. In the hub itself (a signal handler of the standard library), where
+        nobody can wait, it returns at once.
+        """
+        if getcurrent() is get_hub():
+            Greenlet.spawn(self.stop, timeout)
+            return
+        self.close()
+        if hasattr(self, "_connections"):
+            self._set_end(timeout)
+            if not self._wait_until(self._nobody_is_busy):
+                self._drop_all()
+            self._end = monotonic() + FAREWELL_LIMIT
+            self._wait_until(self._nobody_is_here)
+            for channel in list(self._others()):
+                channel.owner._abandon()
+            self._connections.stop_clock()
+        super().stop(timeout=0)
+        logger.info("Stopped")
+
+    def _set_end(self, timeout: float | None) -> None:
+        """Say good-bye to all connections, unless that is done, and set when they must be gone."""
+        if not self.stopping:
+            self.stopping = True
+            self._end = monotonic() + (self.stop_timeout if timeout is None else timeout)
+            said = Signal()
+            # Behind the calls of other threads: what their ``send`` has taken goes out before.
+            HubLoop.current().call_from_thread(self._say_goodbye, said)
+            said.wait(LAST_MOMENT)
+        elif timeout is not None:
+            self._end = min(self._end, monotonic() + timeout)
+            self._changed.set()
+
+    def _say_goodbye(self, said: Signal) -> None:
+        for channel in list(self._connections.peers):
+            channel.owner._hurry()
+        said.set()
+
+    def _wait_until(self, is_so: Callable[[], bool]) -> bool:
+        """Wait until ``is_so()``, at most until the end of ``stop``; return whether it is."""
+        while not is_so():
+            left = self._end - monotonic()
+            if left <= 0:
+                return False
+            self._changed.clear()
+            # Not only a connection that goes is a change: so is a service that has been told.
+            self._changed.wait(min(max(left, 0.001), LONGEST_LOOK))  # libuv knows no shorter times
+        return True
+
+    def _nobody_is_busy(self) -> bool:
+        # Asked after every connection that goes: the first that is busy is answer enough.
+        return not any(channel.owner._is_busy() for channel in self._others())
+
+    def _nobody_is_here(self) -> bool:
+        # A callback that blocks keeps its connection in the table, but not its peer here.
+        return not any(channel.is_open for channel in self._others())
+
+    def _others(self) -> Iterator[Channel]:
+        """Yield the channels but for that of the calling greenlet, which cannot wait for itself."""
+        me = getcurrent()
+        for channel in self._connections.peers:
+            if getattr(channel.owner, "greenlet", None) is not me:
+                yield channel
+
+    def _drop_all(self) -> None:
+        for channel in list(self._others()):
+            channel.owner._abandon()
+        self._end = monotonic() + LAST_MOMENT
+        if not self._wait_until(self._nobody_is_busy):
+            for channel in [each for each in self._others() if each.owner._is_busy()]:
+                channel.release()
+            logger.warning("Some callbacks did not end in time")
+
+    # Connections
+
+    # What ``do_read`` returns, gevent passes on to the two below: here a transport, not a socket.
+
+    def do_read(self) -> Any:
+        listener: Any = self.socket
+        try:
+            fd, address = listener._accept()
+        except BlockingIOError:
+            return None
+        return PlainTransport(fd), shown(address)
+
+    def do_handle(self, transport: Any, address: Address) -> None:
+        """Take in a connection (called by gevent in the hub)."""
+        self.handle(transport, address)
+
+    def handle(self, transport: Any, address: Address) -> None:
+        """Begin with a connection, which needs no greenlet until it asks something. In the hub."""
+        if self.stopping:
+            transport.close()
+            return
+        channel = Channel(HubLoop.current(), transport)
+        try:
+            self._reception.take_in(channel, address)
+        except BaseException:
+            channel.release()
+            self._reception.forget(channel)
+            raise
+
+    def set_spawn(self, spawn: Any) -> None:
+        """Take what makes greenlets (called by gevent). A full pool holds up requests, not connections."""
+        super().set_spawn(spawn)
+        vars(self)["full"] = lambda: False
+
+    def _connection_gone(self) -> None:
+        if self.stopping:
+            self._changed.set()
+
+    # Requests in greenlets of the user's choice
+
+    def _start_request(self, connection: HTTPConnection) -> None:
+        """Let ``spawn`` make a greenlet for a request; while the pool is full, the request waits."""
+        self._waiting.append(connection)
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        server: Any = self  # its attributes are gevent's, who does not declare all of them
+        while self._waiting:
+            if self.pool is not None and self.pool.full():
+                if not self._awaits_room:
+                    self._awaits_room = True
+                    server.pool._semaphore.rawlink(self._pool_has_room)
+                return
+            connection = self._waiting.popleft()
+            connection._blocked(server._spawn(connection._work))
+
+    def _pool_has_room(self, _semaphore: object) -> None:
+        self._awaits_room = False
+        self._start_waiting()
+
+    # WebSockets
+
+    def websocket_opened(self, connection: WebSocketConnection) -> None:
+        """Mind the time limits of a new connection (called by ``upgrade``)."""
+        self._connections.watch(connection.service.connection_timeout)
+        if self.stopping:
+            connection.close(WebSocketCloseReasonCode.GOING_AWAY)
+
+    def websocket_closed(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
+        """Take a connection that is over out of the table (called by the connection)."""
+        self._reception.forget(connection._channel)
+        if not access_logger.isEnabledFor(logging.INFO):
+            return
+        _log(log_websocket, connection, reason)
+
+
+class _Call:
+    """A call that may wait, for a worker."""
+
+    def __init__(self, function: Callable[..., object], *args: Any) -> None:
+        self._function = function
+        self._args = args
+
+    def _work(self) -> None:
+        HubLoop.current().guard(self._function, *self._args)
+
+    def _blocked(self, worker: object) -> None:
+        """Do nothing: nobody waits for the call."""
+
+
+def _log(function: Callable[..., object], *args: Any) -> None:
+    """Call ``function``, which logs: a handler of the log may wait, which the hub cannot."""
+    if getcurrent() is get_hub():
+        HubLoop.current().lend(_Call(function, *args))
+    else:
+        function(*args)
+
+
+def _log_request(entry: AccessEntry) -> None:
+    _log(log_request, entry)
+
+
+def _where(listener: socket.socket) -> str:
+    address = listener.getsockname()
+    return f"port {address[1]}" if isinstance(address, tuple) else f"unix:{os.fsdecode(address)}"
+
+
+_warned: list[bool] = []
+
+
+def _warn_unpatched() -> None:
+    if not _warned:
+        _warned.append(True)
+        logger.warning(_UNPATCHED)

@@ -1,0 +1,141 @@
+"""The way from an upgrade request to a WebSocket connection."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from geventkws.http.connection import HTTPConnection
+from geventkws.http.environ import EnvironBuilder
+from geventkws.http.head import RequestHead
+from geventkws.protocol.deflate import deflate_for
+from geventkws.protocol.handshake import Acceptance, HandshakeError, negotiate
+from geventkws.protocol.headers import Headers
+from geventkws.registry import ServiceRegistry
+from geventkws.request import Request, split_target
+from geventkws.service import WebSocketService, check_service
+from geventkws.websocket.connection import NO_PARAMETERS, Host, WebSocketConnection
+from geventkws.websocket.conversation import COMPRESSED_READ
+
+logger = logging.getLogger("geventkws.server")
+
+
+class UpgradeHost(Host, Protocol):
+    """What an upgrade needs of the server."""
+
+    services: ServiceRegistry
+    build_environ: Callable[[Request], dict[str, Any]]
+    stopping: bool
+
+    def websocket_opened(self, connection: WebSocketConnection) -> None:
+        """Mind the time limits of a new connection."""
+
+
+def upgrade(host: UpgradeHost, http: HTTPConnection, head: RequestHead, read_ahead: bytes) -> bool:
+    """Answer an upgrade request: the ``on_upgrade`` of ``HTTPContext``.
+
+    ``read_ahead`` arrived behind the head. Returns ``True`` when the transport has become a
+    WebSocket, ``False`` when no service claims the path and the application may. Raises
+    ``HandshakeError`` to refuse.
+    """
+    match = host.services.match(split_target(head.target)[0])
+    if match is not None:
+        service, path_params = match
+        accept(host, http, head, read_ahead, service, path_params)
+        return True
+    if not host.options.application_upgrades:
+        path = split_target(head.target)[0]
+        raise HandshakeError(404, f"No service has been registered for the path {path}")
+    acceptor = _Acceptor(host, http, head, read_ahead)
+    http.extra_environ = {**(http.extra_environ or {}), "geventkws.upgrade": acceptor}
+    return False
+
+
+class _Acceptor:
+    """``environ["geventkws.upgrade"]``: the application accepts the upgrade by calling it with a service."""
+
+    def __init__(self, host: UpgradeHost, http: HTTPConnection, head: RequestHead, read_ahead: bytes) -> None:
+        self._accept: Callable[[WebSocketService], None] | None = lambda service: accept(
+            host, http, head, read_ahead, service, {}
+        )
+
+    def __call__(self, service: WebSocketService) -> None:
+        """Complete the handshake for ``service``; the application's return value is then ignored.
+
+        Raises ``HandshakeError`` if the request must be refused (the server answers it so where the
+        application lets it pass) and ``RuntimeError`` on a second call.
+        """
+        accept, self._accept = self._accept, None
+        if accept is None:
+            raise RuntimeError("this upgrade request has been accepted already")
+        accept(check_service(service))
+
+
+def accept(
+    host: UpgradeHost,
+    http: HTTPConnection,
+    head: RequestHead,
+    read_ahead: bytes,
+    service: WebSocketService,
+    path_params: dict[str, str],
+) -> None:
+    """Complete the handshake, answer 101 and start the connection; raises ``HandshakeError`` to refuse."""
+    if host.stopping:
+        raise HandshakeError(503, "The server is shutting down")
+    acceptance = negotiate(head.method, head.version, Headers(head.headers), service)
+    if acceptance.compression is not None and len(read_ahead) > COMPRESSED_READ:
+        # RFC 6455, 4.1: "the client MUST wait for a response from the server before sending any
+        # further data". It may inflate to more than is taken in one turn.
+        raise HandshakeError(400, "The client must wait for the answer to its upgrade request")
+    build_environ = host.build_environ
+    extra = http.channel.transport.environ()
+    if http.scheme is not None:
+        extra["wsgi.url_scheme"] = http.scheme
+    if extra:
+        build_environ = partial(_build_extended, build_environ, extra)
+    request = Request.from_head(head, http.remote_address, build_environ)
+    _ask(service, request)
+    http.set_deadline(host.options.body_timeout)
+    http.send_soon(_switching_protocols(acceptance))
+    http.drain()
+    connection = WebSocketConnection(
+        http.take(),
+        host=host,
+        service=service,
+        request=request,
+        path_params=path_params or NO_PARAMETERS,
+        subprotocol=acceptance.subprotocol,
+        deflate=deflate_for(acceptance.compression),
+        read_ahead=read_ahead,
+    )
+    host.websocket_opened(connection)
+
+
+def _ask(service: WebSocketService, request: Request) -> None:
+    """Let the service refuse; its mistakes are answered with 500."""
+    try:
+        service.connecting(request)
+    except HandshakeError:
+        raise
+    except Exception as error:
+        logger.error("%s.connecting failed for %s", type(service).__name__, request.path, exc_info=error)
+        raise HandshakeError(500, "The service failed") from error
+
+
+def _switching_protocols(acceptance: Acceptance) -> bytes:
+    lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {value}" for name, value in acceptance.headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def build_environ(builder: EnvironBuilder, request: Request) -> dict[str, Any]:
+    """Return the WSGI environ of an upgrade request; ``wsgi.input`` is empty."""
+    head = RequestHead(request.method, request.target, request.version, request.headers.pairs)
+    return builder.build(head, request.remote_address)
+
+
+def _build_extended(
+    build_environ: Callable[[Request], dict[str, Any]], extra: dict[str, Any], request: Request
+) -> dict[str, Any]:
+    return build_environ(request) | extra

@@ -1,0 +1,29 @@
+"""One message to many connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from geventkws.protocol.endpoint import Broadcast, Message
+from geventkws.websocket.connection import WebSocketConnection
+
+
+def broadcast(
+    connections: Iterable[WebSocketConnection],
+    message: Message,
+    as_binary: bool | None = None,
+    compress: bool | None = None,
+) -> int:
+    """Send ``message`` to all ``connections`` and return how many took it.
+
+    The arguments and the errors are those of ``WebSocketConnection.send``. The message is encoded once, and
+    compressed once for all connections that negotiated the same. Never blocks: a connection for which
+    ``max_send_buffer`` bytes wait already is ended with 1013, so that one slow reader neither delays
+    the others nor makes the server keep everything for it.
+    """
+    encoded = Broadcast(message, as_binary, compress)
+    taken = 0
+    # A list of its own: sending may end a connection, and services then change what they iterate over.
+    for connection in list(connections):
+        taken += connection._send_broadcast(encoded)
+    return taken

@@ -1,0 +1,347 @@
+"""What is done for every message, in readable Python: from the channel to the service, and back.
+
+::
+
+    readable -> transport.recv_into -> FrameParser.feed -> inbox -> service.received
+             -> send -> encode_frame -> transport.send
+
+What is rare (control frames, the first and the last callback, endings, waiting, other threads) is done by
+``WebSocketConnection``, its subclass. Everything here runs in the hub or in a greenlet of the
+hub's thread, and nothing here waits.
+
+``loop/_compiled.pyx`` is the compiled twin of this module, ``loop.loop`` and ``loop.channel``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+
+from gevent.hub import Waiter
+
+from geventkws.loop.channel import Channel
+from geventkws.loop.loop import CROWDED_READ
+from geventkws.loop.workers import is_away
+from geventkws.net.tls_records import MAX_CIPHERTEXT
+from geventkws.options import ServerOptions
+from geventkws.protocol.endpoint import Broadcast, Endpoint, Message, encode_message
+from geventkws.protocol.messages import Event
+
+MAX_FRAMES = 64
+"""Frames that are parsed before the clock is looked at."""
+
+COMPRESSED_READ = 4 * 1024
+"""Bytes read at once where messages are compressed: they inflate to 4 MiB at most, in one turn.
+
+Over TLS a record is decrypted whole, so that it may be 16 KiB more.
+"""
+
+
+def storage(message: str | bytes) -> int:
+    """Return the bytes that a message takes at most: for each character of a ``str``, up to four."""
+    if isinstance(message, bytes) or message.isascii():
+        return len(message)
+    return 4 * len(message)
+
+
+def read_size(channel: Channel, compressed: bool) -> int:
+    """Return the size of the buffer to receive into."""
+    size = len(channel.loop.buffer)
+    if compressed:
+        size = COMPRESSED_READ
+    elif channel.loop.is_crowded:
+        size = CROWDED_READ
+    else:
+        return size
+    return size + MAX_CIPHERTEXT if channel.transport.secure else size
+
+
+class Conversation:
+    """A channel's owner that speaks WebSocket: an endpoint, an inbox and a service."""
+
+    __slots__ = (
+        "_channel",
+        "_endpoint",
+        "_greeted",
+        "_has_news",
+        "_heard_at",
+        "_inbox",
+        "_inbox_size",
+        "_max_inbox_messages",
+        "_max_inbox_size",
+        "_max_send_buffer",
+        "_pinged_at",
+        "_pong",
+        "_receiver",
+        "_rest",
+        "_started_at",
+        "_stuck_since",
+        "_watches_output",
+        "_working",
+        "active",
+        "service",
+    )
+
+    def __init__(self, channel: Channel, endpoint: Endpoint, service: Any, options: ServerOptions) -> None:
+        self.service = service
+        self.active = True
+        """Whether messages may still be sent: neither side has closed, and the socket is there."""
+        self._channel = channel
+        self._endpoint = endpoint
+        self._max_inbox_messages = options.max_inbox_messages
+        self._max_inbox_size = options.max_inbox_size
+        self._max_send_buffer = options.max_send_buffer
+        self._inbox: deque[str | bytes] | None = None
+        self._inbox_size = 0
+        self._rest: memoryview | None = None
+        """Of what was received, what is still to be parsed."""
+        self._greeted = False
+        self._has_news = True
+        self._working = False
+        self._watches_output = False
+        self._receiver: Waiter[None] | None = None
+        self._pong: bytes | None = None
+        self._started_at = self._heard_at = monotonic()
+        self._pinged_at: float | None = None
+        self._stuck_since = 0.0
+
+    # What is left to ``WebSocketConnection``
+
+    def _handle(self, event: Event) -> None:
+        """Take what the peer sent that is no message. In the hub."""
+        raise NotImplementedError
+
+    def _end_of_stream(self) -> None:
+        """Take the end of what the peer sends; it may still read. In the hub."""
+        raise NotImplementedError
+
+    def _lost(self) -> None:
+        """Give up the connection, which is gone."""
+        raise NotImplementedError
+
+    def _output_left(self) -> None:
+        """Go on after some or all of the output has left; only called where ``_watches_output``."""
+        raise NotImplementedError
+
+    def _step(self) -> None:
+        """Do the next thing a worker has to do besides ``received``, or clear ``_has_news``."""
+        raise NotImplementedError
+
+    def _failed(self, error: BaseException) -> None:
+        """End the connection for an exception of the service."""
+        raise NotImplementedError
+
+    def _inbox_has_room(self) -> None:
+        """Read on, since a full inbox has room again."""
+        raise NotImplementedError
+
+    def _send_later(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
+        """Send from another thread, or when there is room again."""
+        raise NotImplementedError
+
+    def _send_broadcast_later(self, message: Broadcast) -> bool:
+        """Send a broadcast message from another thread, or end a connection that is over its limit."""
+        raise NotImplementedError
+
+    # Receiving (in the hub)
+
+    def _readable(self) -> bool:
+        channel = self._channel
+        buffer = channel.loop.buffer[: read_size(channel, self._endpoint.deflate is not None)]
+        try:
+            count = channel.transport.recv_into(buffer)
+        except OSError:
+            self._lost()
+            return False
+        if count:
+            self._heard_at = channel.loop.now
+            self._pinged_at = None
+            self._take_in(buffer[:count])
+        elif count is not None:
+            self._end_of_stream()
+        if channel.pending:
+            channel.cork()
+        return bool(count)
+
+    def _proceed(self) -> None:
+        self._go_to_work()
+        rest = self._rest
+        if rest is None or self._channel.paused_at is not None:
+            return  # what is left is taken when the inbox has room
+        if self._channel.loop.turn_is_over():
+            self._channel.queue()
+            return
+        self._rest = None
+        self._take_in(rest)
+
+    def _take_in(self, data: memoryview) -> None:
+        """Take what was received, until the turn is over or the inbox full: the rest is kept for later."""
+        while True:
+            self._take(self._endpoint.receive(data, MAX_FRAMES))
+            data = data[self._endpoint.taken :]
+            if not data or not self._channel.is_open:
+                return
+            if self._channel.paused_at is not None or self._channel.loop.turn_is_over():
+                self._rest = memoryview(bytes(data))
+                if self._channel.paused_at is None:
+                    self._channel.queue()
+                return
+
+    def _take(self, events: Sequence[Event]) -> None:
+        """Put messages into the inbox, hand the rest to ``_handle``, and go to work."""
+        for event in events:
+            if not isinstance(event, (str, bytes)):
+                self._handle(event)
+            elif self.active:
+                if self._inbox is None:
+                    self._inbox = deque()
+                self._inbox.append(event)
+                self._inbox_size += storage(event)
+        self._go_to_work()
+        if self.active and self._inbox_is_full():
+            self._channel.pause()
+
+    def _inbox_is_full(self) -> bool:
+        if self._inbox is None:
+            return False
+        return len(self._inbox) >= self._max_inbox_messages or self._inbox_size >= self._max_inbox_size
+
+    def _has_messages(self) -> bool:
+        """Return whether messages wait in the inbox."""
+        return self._inbox is not None
+
+    def _discard_inbox(self) -> None:
+        """Forget the messages that the service will not be told of."""
+        self._inbox = None
+        self._inbox_size = 0
+        self._resume_reading()
+
+    def _resume_reading(self) -> None:
+        """Read again after ``Channel.pause``, during which the idle clock stood still."""
+        channel = self._channel
+        if channel.paused_at is not None:
+            paused = monotonic() - channel.paused_at
+            self._heard_at += paused
+            if self._pinged_at is not None:
+                self._pinged_at += paused
+            channel.resume()
+            if self._rest is not None:
+                channel.queue()
+
+    # The service (in a worker)
+
+    def _go_to_work(self) -> None:
+        """Let the greenlet that waits in ``receive``, or a worker, do what there is to do. In the hub."""
+        loop = self._channel.loop
+        if self._receiver is not None and (self._inbox or self._has_news or not self.active):
+            receiver, self._receiver = self._receiver, None
+            loop.resume(receiver)
+        if not self._working and (self._inbox or self._has_news):
+            self._working = True
+            loop.lend(self)
+
+    def _work(self) -> None:
+        """Tell the service what there is to tell, until the turn is over. Raises nothing: see ``_failed``."""
+        loop = self._channel.loop
+        while True:
+            try:
+                if self._inbox and self._greeted:
+                    self.service.received(self._next_message(), self)
+                    if self._inbox and loop.turn_is_over():
+                        if not is_away():
+                            self._channel.queue()
+                            break
+                        # A worker that has blocked stays with its connection.
+                        loop.wait_for_turn()
+                elif self._has_news:
+                    self._step()
+                else:
+                    break
+            except BaseException as error:
+                self._failed(error)
+        self._working = False
+
+    def _blocked(self, worker: object) -> None:
+        """Do nothing: a callback that blocks is left alone."""
+
+    def _next_message(self) -> str | bytes:
+        """Take the first message out of the inbox, which is not empty; read on when there is room again."""
+        assert self._inbox
+        message = self._inbox.popleft()
+        self._inbox_size -= storage(message)
+        if not self._inbox:
+            # An idle connection keeps no empty deque, which would be 600 bytes.
+            self._inbox = None
+        if self._channel.paused_at is not None and not self._inbox_is_full():
+            self._inbox_has_room()
+        return message
+
+    # Sending
+
+    def send(self, message: Message, as_binary: bool | None = None, compress: bool | None = None) -> bool:
+        """Send a message (Kitura: ``send(message:asBinary:)``).
+
+        ``message`` is sent as text if it is a ``str``, else as binary; ``as_binary`` overrides this
+        (text must then be valid UTF-8). Returns ``True`` when the message was taken, ``False`` when
+        the connection is no longer open. Blocks while ``max_send_buffer`` bytes wait for the peer;
+        in the hub itself, which cannot wait, such a connection is ended with 1013 instead.
+
+        Where compression was negotiated, ``compress`` overrides the threshold of the service.
+
+        Raises ``TypeError`` for another type and ``ValueError`` for text that is not UTF-8.
+        """
+        opcode, payload = encode_message(message, as_binary)
+        if self._endpoint.output_size >= self._max_send_buffer or self._channel.loop.is_foreign_thread():
+            return self._send_later(opcode, payload, compress)
+        return self._send_now(opcode, payload, compress)
+
+    def _send_broadcast(self, message: Broadcast) -> bool:
+        """Send a message that goes to many connections, without ever waiting (see ``broadcast``)."""
+        if self._endpoint.output_size >= self._max_send_buffer or self._channel.loop.is_foreign_thread():
+            return self._send_broadcast_later(message)
+        if not self.active:
+            return False
+        self._endpoint.send_encoded(message.frame_for(self._endpoint.deflate))
+        self._channel.cork()
+        return True
+
+    def _send_now(self, opcode: int, payload: bytes, compress: bool | None = None) -> bool:
+        """Send without regard to the limit; ``False`` if the connection is no longer open."""
+        if not self.active:
+            return False
+        self._endpoint.send(opcode, payload, compress)
+        self._channel.cork()
+        return True
+
+    def _answer_ping(self, payload: bytes) -> None:
+        """Send a pong; while the peer takes nothing, only its latest ping is answered (RFC 6455, 5.5.3)."""
+        if self._channel.awaits_room:
+            self._pong = payload
+        else:
+            self._endpoint.pong(payload)
+            self._channel.cork()
+
+    def _flush(self) -> None:
+        endpoint, channel = self._endpoint, self._channel
+        while endpoint.output_size or channel.pending:
+            sent = channel.send(endpoint.output)
+            if sent:
+                endpoint.sent(sent)
+                if channel.awaits_room:
+                    self._stuck_since = monotonic()
+            if channel.pending or (endpoint.output_size and not sent):
+                if not channel.awaits_room:
+                    self._stuck_since = monotonic()
+                    channel.await_room()
+                break
+            if not endpoint.output_size and self._pong is not None:
+                endpoint.pong(self._pong)
+                self._pong = None
+        if channel.awaits_room and not (endpoint.output_size or channel.pending):
+            channel.has_room()
+            if self._pinged_at is not None:
+                self._pinged_at = monotonic()  # the ping was behind what has only now left
+        if self._watches_output:
+            self._output_left()
