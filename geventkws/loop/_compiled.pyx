@@ -115,25 +115,6 @@ cdef int gather(list chunks, iovec* vectors) except -1:
 cdef class Loop:
     """One hub's idle worker, shared receive buffer, corked connections and ready queue."""
 
-    cdef readonly object hub
-    cdef readonly object buffer
-    cdef readonly unsigned long thread_id
-    cdef readonly bint stops_at_errors
-    cdef public bint corking
-    cdef readonly double now
-    cdef uint8_t* data
-    cdef Py_ssize_t size
-    cdef object _idle
-    cdef list _corked
-    cdef bint _flush_is_due
-    cdef Py_ssize_t _references
-    cdef object _fresh
-    cdef object _waiting
-    cdef double _turn_ends
-    cdef double _spent
-    cdef readonly object _poll
-    cdef object __weakref__
-
     def __init__(self, hub):
         cdef uint8_t[::1] view
         self.hub = hub
@@ -158,29 +139,20 @@ cdef class Loop:
 
     # Turns
 
-    def begin_turn(self):
+    cpdef bint begin_turn(self) except -1:
         """Begin the turn of a connection that has news; ``False`` means that it must queue. In the hub."""
-        return self.c_begin_turn()
-
-    cdef bint c_begin_turn(self):
         self.now = monotonic()
         if self._spent >= SLICE:
             return False
         self._turn_ends = self.now + TURN
         return True
 
-    def end_turn(self):
+    cpdef end_turn(self):
         """End what ``begin_turn`` began."""
-        return self.c_end_turn()
-
-    cdef object c_end_turn(self):
         self._spent += monotonic() - self.now
 
-    def turn_is_over(self):
+    cpdef bint turn_is_over(self) except -1:
         """Return whether the running turn is over, and others are to have theirs."""
-        return self.c_turn_is_over()
-
-    cdef bint c_turn_is_over(self):
         return monotonic() >= self._turn_ends
 
     cpdef queue(self, queued, bint fresh=False):
@@ -203,7 +175,7 @@ cdef class Loop:
         self.queue(parked)
         parked.waiter.get()
 
-    def take_turn(self):
+    cpdef take_turn(self):
         """Wait for a turn if the running one is over. In a greenlet; in the hub, which cannot wait, do nothing."""
         if monotonic() >= self._turn_ends and getcurrent() is not self.hub:
             self.wait_for_turn()
@@ -217,7 +189,7 @@ cdef class Loop:
         self._grant_one(self._waiting)
         while (self._fresh or self._waiting) and monotonic() < end:
             self._grant_one(self._fresh or self._waiting)
-        self.c_flush()
+        self.flush()
         if self._fresh or self._waiting:
             self._poll.send()
 
@@ -234,11 +206,8 @@ cdef class Loop:
 
     # Workers
 
-    def lend(self, borrower):
+    cpdef lend(self, borrower):
         """Let ``borrower`` work in a greenlet; return when it is done or has blocked. In the hub."""
-        return self.c_lend(borrower)
-
-    cdef object c_lend(self, borrower):
         cdef bint corking = self.corking
         cdef Py_ssize_t references
         if not self._references:
@@ -272,7 +241,7 @@ cdef class Loop:
         worker.switch(RETIRE)
         return references
 
-    def resume(self, waiter):
+    cpdef resume(self, waiter):
         """Switch back into a greenlet that waits for a connection, corking what it sends. In the hub."""
         cdef bint corking = self.corking
         self.corking = True
@@ -281,11 +250,8 @@ cdef class Loop:
         finally:
             self.corking = corking
 
-    def cork(self, corked):
+    cpdef cork(self, corked):
         """Flush ``corked`` when the running batch ends or blocks, or else in the hub's next turn."""
-        return self.c_cork(corked)
-
-    cdef object c_cork(self, corked):
         self._corked.append(corked)
         if not self.corking:
             self.flush_soon()
@@ -296,11 +262,8 @@ cdef class Loop:
             self._flush_is_due = True
             self.hub.loop.run_callback(self._flush_when_due)
 
-    def flush(self):
+    cpdef flush(self):
         """Flush all corked connections."""
-        return self.c_flush()
-
-    cdef object c_flush(self):
         cdef list corked
         while self._corked:
             corked, self._corked = self._corked, []
@@ -312,7 +275,7 @@ cdef class Loop:
 
     def _flush_when_due(self):
         self._flush_is_due = False
-        self.c_flush()
+        self.flush()
 
 
 class _Parked:
@@ -328,18 +291,6 @@ class _Parked:
 
 cdef class Channel:
     """A transport, its watchers and an owner. The read watcher's callback is the channel itself."""
-
-    cdef readonly Loop loop
-    cdef readonly object transport
-    cdef public object owner
-    cdef readonly object paused_at
-    cdef readonly object _reader
-    cdef readonly object _writer
-    cdef int _fd
-    # Of one byte each: an idle connection keeps them all.
-    cdef uint8_t _corked
-    cdef uint8_t _queued
-    cdef uint8_t _is_readable
 
     def __init__(self, Loop loop not None, transport):
         self.loop = loop
@@ -379,7 +330,7 @@ cdef class Channel:
         """Let the owner receive what has arrived: the read watcher's callback. Nothing is raised out of it."""
         cdef Loop loop = self.loop
         cdef bint received, corking
-        if self._queued or not (loop.c_begin_turn() or events < 0):
+        if self._queued or not (loop.begin_turn() or events < 0):
             if events < 0:
                 self._restart_reader()
             self._is_readable = True
@@ -391,12 +342,12 @@ cdef class Channel:
             received = self._let_receive()
             if events < 0:
                 self._receive_before_error(received)
-            loop.c_flush()
+            loop.flush()
         except BaseException as error:
             self.owner._crashed(error)
         finally:
             loop.corking = corking
-            loop.c_end_turn()
+            loop.end_turn()
 
     cdef bint _let_receive(self) except? True:
         if isinstance(self.owner, Conversation):
@@ -419,7 +370,7 @@ cdef class Channel:
         """Whether the owner is told of what arrives."""
         return self._reader is not None and self.paused_at is None
 
-    def recv(self):
+    cpdef recv(self):
         """Return up to ``BYTES_READ`` bytes, ``b""`` at the peer's end, ``None`` if there are none now."""
         cdef Py_ssize_t count, room = BYTES_READ
         if self._fd < 0:
@@ -453,7 +404,7 @@ cdef class Channel:
             if self._is_readable and self._reader is not None and self.paused_at is None and not self._queued:
                 self._let_receive()
             self._is_readable = False
-            loop.c_flush()
+            loop.flush()
         except BaseException as error:
             self.owner._crashed(error)
         finally:
@@ -470,7 +421,7 @@ cdef class Channel:
         """Let the output leave when the running batch ends or blocks, with all that is added until then."""
         if not self._corked:
             self._corked = True
-            self.loop.c_cork(self)
+            self.loop.cork(self)
 
     cpdef flush(self):
         """Let the owner offer its output to the socket. Never raises."""
@@ -543,7 +494,7 @@ cdef class Channel:
     def _writable(self):
         self.flush()
         try:
-            self.loop.c_flush()
+            self.loop.flush()
         except BaseException as error:
             self.owner._crashed(error)
 
@@ -554,7 +505,7 @@ cdef class Channel:
         """Whether the descriptor is there."""
         return self._fd >= 0 or self.transport.fileno() >= 0
 
-    def release(self, bint reset=False):
+    cpdef release(self, bint reset=False):
         """Give up the watchers and close the descriptor, in this order. Idempotent."""
         self.has_room()
         reader, self._reader = self._reader, None
@@ -570,29 +521,6 @@ cdef class Channel:
 
 cdef class Conversation:
     """A channel's owner that speaks WebSocket: an endpoint, an inbox and a service."""
-
-    cdef public object service
-    cdef public bint active
-    cdef readonly Channel _channel
-    cdef readonly Endpoint _endpoint
-    cdef public object _receiver
-    cdef public object _pinged_at
-    cdef public object _pong
-    cdef public object _rest
-    cdef list _messages
-    cdef Py_ssize_t _next
-    cdef readonly Py_ssize_t _inbox_size
-    cdef readonly Py_ssize_t _max_send_buffer
-    cdef Py_ssize_t _max_inbox_size
-    cdef Py_ssize_t _max_inbox_messages
-    cdef readonly double _started_at
-    cdef public double _heard_at
-    cdef public double _stuck_since
-    # Of one byte each: an idle connection keeps them all.
-    cdef public uint8_t _greeted
-    cdef public uint8_t _has_news
-    cdef public uint8_t _working
-    cdef public uint8_t _watches_output
 
     def __init__(self, channel, endpoint, service, options):
         self.service = service
@@ -682,7 +610,7 @@ cdef class Conversation:
         self.c_go_to_work()
         if self._rest is None or self._channel.paused_at is not None:
             return
-        if self._channel.loop.c_turn_is_over():
+        if self._channel.loop.turn_is_over():
             self._channel.queue()
             return
         rest, self._rest = self._rest, None
@@ -703,7 +631,7 @@ cdef class Conversation:
                 self.c_take(events)
             if taken >= size or not self._channel.is_open:
                 return 0
-            if self._channel.paused_at is not None or self._channel.loop.c_turn_is_over():
+            if self._channel.paused_at is not None or self._channel.loop.turn_is_over():
                 self._rest = memoryview(bytearray(data[taken:size])) if rest is None else rest[taken:]
                 if self._channel.paused_at is None:
                     self._channel.queue()
@@ -772,7 +700,7 @@ cdef class Conversation:
             due = self._messages is not None or self._has_news
         if not self._working and due:
             self._working = True
-            self._channel.loop.c_lend(self)
+            self._channel.loop.lend(self)
 
     def _work(self):
         """Tell the service what there is to tell, until the turn is over. Raises nothing: see ``_failed``."""
@@ -781,7 +709,7 @@ cdef class Conversation:
             try:
                 if self._messages is not None and self._greeted:
                     self.service.received(self.c_next_message(), self)
-                    if self._messages is not None and loop.c_turn_is_over():
+                    if self._messages is not None and loop.turn_is_over():
                         if not is_away():
                             self._channel.queue()
                             break
