@@ -10,12 +10,13 @@
 """
 
 import os
+from pathlib import Path
 
 from setuptools import Extension, setup
 
 WISH = os.environ.get("BUILD_EXTENSION", "")
 SANITIZE = os.environ.get("SANITIZE", "")
-
+BUILD_DIR = "build/cython"
 
 TWINS = ("geventkws.protocol._speedups", "geventkws.net._tls_records", "geventkws.loop._compiled")
 """Modules written in Cython, beside the readable ones that do the same."""
@@ -24,14 +25,26 @@ HTTP_MODULES = (
     "body",
     "chunked",
     "connection",
+    "context",
     "environ",
     "fields",
     "framing",
+    "head",
     "reader",
     "response",
     "stream",
 )
 """Modules that are compiled from their Python source; ``backend.use_compiled`` chooses at run time."""
+
+
+def declarations_changed():
+    """Return whether a ``.pxd`` is newer than the C code made by it, which Cython does not look at.
+
+    It would for ``reader.pxd``, but ``_c_reader.pxd`` belongs to ``reader.py``, too.
+    """
+    made = [path.stat().st_mtime for path in Path(BUILD_DIR).rglob("*.c")]
+    declared = [path.stat().st_mtime for path in Path("geventkws").rglob("*.pxd")]
+    return bool(made) and max(declared) > min(made)
 
 
 def extensions():
@@ -53,7 +66,8 @@ def extensions():
     ]
     modules = cythonize(
         modules,
-        build_dir="build/cython",
+        build_dir=BUILD_DIR,
+        force=declarations_changed(),
         nthreads=os.cpu_count() or 1,
         # Annotations are for mypy: as C types they would mean something else.
         compiler_directives={"annotation_typing": False, "language_level": 3},

@@ -1,12 +1,19 @@
+cimport cython
+
+from geventkws.http._c_fields cimport Fields as _Fields
+from geventkws.http._c_head cimport RequestHead as _RequestHead
+from geventkws.http._c_stream cimport Stream as _Stream
+
+
 cdef class Response:
-    cdef object _fields
-    cdef object _framing
+    cdef _Fields _fields
+    cdef int _framing
     cdef object _length
     cdef object _may_persist
-    cdef object _request
-    cdef object _server
-    cdef object _status_line
-    cdef object _stream
+    cdef _RequestHead _request
+    cdef bytes _server
+    cdef bytes _status_line
+    cdef _Stream _stream
     cdef object _timeout
     cdef public Py_ssize_t bytes_sent
     cdef public bint head_sent
@@ -14,3 +21,13 @@ cdef class Response:
     cdef public bint keep_alive
     cdef public bint peer_gone
     cdef public int status
+
+    cpdef send(self, body)
+    cdef bint _send_file(self, file) except -1
+    cdef _let_send(self, int descriptor, offset, end)
+    cdef _finish(self, bytes last)
+    @cython.locals(request=_RequestHead, fields=_Fields, framing=int, extra=bytes)
+    cdef bytes _start(self)
+    @cython.locals(framing=int, size=Py_ssize_t, left=Py_ssize_t)
+    cdef _write(self, bytes head, bytes data, bint is_last=*)
+    cdef _transmit(self, tuple chunks)

@@ -7,7 +7,6 @@ read ahead, up to a limit, and answered in order.
 
 from __future__ import annotations
 
-import enum
 import sys
 from collections.abc import Iterable
 from logging import INFO
@@ -24,7 +23,7 @@ from geventkws.http.head import RequestHead
 from geventkws.http.log import access_logger, logger
 from geventkws.http.reader import RequestReader
 from geventkws.http.response import Response, plain_response
-from geventkws.http.stream import MAX_OUTPUT, Stream
+from geventkws.http.stream import MAX_OUTPUT, NEVER, Stream
 from geventkws.loop.farewell import Farewell
 from geventkws.net.address import Address
 from geventkws.protocol.handshake import HandshakeError
@@ -33,58 +32,48 @@ READ_AHEAD = 64 * 1024
 """Bytes that are read while the application is at work; the rest stays in the kernel."""
 
 
-class _Phase(enum.Enum):
-    """What the connection waits for."""
+# What the connection waits for, in plain numbers, since every request asks:
+_HEAD = 0  # for the next request, or the rest of its head
+_WORK = 1  # for the application to answer
+_CLOSING = 2  # for the output to leave, after which it is closed
+_OVER = 3  # for nothing: it is closed
+_TAKEN = 4  # for nothing: the channel has another owner
 
-    HEAD = enum.auto()
-    """For the next request, or the rest of its head."""
-    WORK = enum.auto()
-    """For the application to answer."""
-    CLOSING = enum.auto()
-    """For the output to leave, after which it is closed."""
-    OVER = enum.auto()
-    """For nothing: it is closed."""
-    TAKEN = enum.auto()
-    """For nothing: the channel has another owner."""
-
-
-class _After(enum.Enum):
-    """What becomes of the connection after a request."""
-
-    NEXT = enum.auto()
-    """It persists."""
-    CLOSE = enum.auto()
-    """It closes at once. Where a response is not complete, the client sees by that that it was cut off."""
-    ABORT = enum.auto()
-    """It is reset: where a response ends with the connection, only that shows that it was cut off."""
-    LINGER = enum.auto()
-    """It closes, but what the peer still sends is read away first: a reset could destroy the answer."""
-    TAKEN = enum.auto()
-    """It is no longer ours."""
+# What becomes of the connection after a request:
+_NEXT = 0  # it persists
+_CLOSE = 1  # it closes at once; where a response is not complete, the client sees by that that it was cut off
+_ABORT = 2  # it is reset: where a response ends with the connection, only that shows that it was cut off
+_LINGER = 3  # it closes, but what the peer still sends is read away first: a reset could destroy the answer
+_GIVEN = 4  # it is no longer ours
 
 
-class HTTPConnection(Stream):
+class HTTPConnection:
     """The owner of a client's channel that speaks HTTP."""
 
     __slots__ = (
         "_greenlet",
         "_head",
         "_idle",
+        "_is_secure",
         "_lingers",
         "_phase",
         "_reader",
         "_requests_left",
         "_trusted",
+        "channel",
         "context",
         "extra_environ",
         "peer",
         "remote_address",
         "scheme",
+        "stream",
     )
 
     def __init__(self, channel: Channel, context: HTTPContext, peer: Address) -> None:
         """Become the owner of ``channel``, whose first request head is to come."""
-        super().__init__(channel)
+        self.channel = channel
+        self.stream = Stream(channel)
+        """What the greenlet that answers a request reads and writes by."""
         self.context = context
         self.remote_address = peer
         """The client's address: of a trusted proxy's requests, the one that the request came from."""
@@ -94,16 +83,17 @@ class HTTPConnection(Stream):
         """Who is connected: the client, or a proxy."""
         self.extra_environ: dict[str, Any] | None = None
         """Added to the environ of each request: what TLS says; and how to accept an upgrade."""
+        self._is_secure = channel.transport.secure
         self._trusted = context.proxies.trusts(peer)
         options = context.options
         self._reader = RequestReader(options.max_head_size, options.max_head_fields, options.max_target_size)
         self._requests_left = options.max_requests or sys.maxsize
-        self._phase = _Phase.HEAD
+        self._phase = _HEAD
         self._head: RequestHead | None = None
         self._greenlet: Any = None
         self._idle = False
         self._lingers = False
-        self.set_deadline(options.head_timeout)
+        self.stream.set_deadline(options.head_timeout)
         channel.owner = self
 
     @property
@@ -113,17 +103,17 @@ class HTTPConnection(Stream):
 
     def take(self) -> Channel:
         """Hand the channel over, open and all answers sent, to another owner."""
-        self._phase = _Phase.TAKEN
+        self._phase = _TAKEN
         self.channel.resume()
         return self.channel
 
     # What the channel asks (in the hub)
 
     def _readable(self) -> bool:
-        if self._receiver is not None:
-            self.wake_receiver()  # the greenlet receives by itself
+        if self.stream.receiver is not None:
+            self.stream.wake_receiver()  # the greenlet receives by itself
             return False
-        if self.ended or self._has_read_enough():
+        if self.stream.ended or self._has_read_enough():
             self.channel.pause()
             return False
         try:
@@ -138,9 +128,9 @@ class HTTPConnection(Stream):
         if data:
             self._reader.feed(data)
         else:
-            self.ended = True
+            self.stream.ended = True
             self.channel.pause()
-        if self._phase is _Phase.HEAD:
+        if self._phase == _HEAD:
             self._go_on()
         return bool(data)
 
@@ -148,22 +138,22 @@ class HTTPConnection(Stream):
         """Return whether the rest can wait: more than the largest head is there, so no head waits for it."""
         if self._head is not None and self._head.upgrade:
             return True  # what is behind it is not for HTTP
-        buffered = self._reader.buffered
-        return buffered >= READ_AHEAD and buffered > self.context.options.max_head_size
+        buffered = self._reader.buffered()
+        return buffered >= READ_AHEAD and buffered > self.context.max_head_size
 
     def _proceed(self) -> None:
-        if self._phase is _Phase.HEAD:
+        if self._phase == _HEAD:
             self._go_on()
 
     def _flush(self) -> None:
-        self._offer()
+        self.stream.offer()
         if self.channel.awaits_room:
             return
-        if self._sender is not None:
-            self.wake_sender()
-        elif self._phase is _Phase.CLOSING:
+        if self.stream.sender is not None:
+            self.stream.wake_sender()
+        elif self._phase == _CLOSING:
             self._close_now()
-        elif self._phase is _Phase.HEAD and (self._reader.started or self.ended):
+        elif self._phase == _HEAD and (self._reader.has_more() or self.stream.ended):
             self.channel.queue()  # its next request, or its end, was held back until the answers had left
 
     def _crashed(self, error: BaseException) -> None:
@@ -172,21 +162,21 @@ class HTTPConnection(Stream):
         loop.guard(self._lost, error)
 
     def _check(self, now: float) -> None:
-        stuck = self.channel.awaits_room and self._sender is None
-        limit = self.context.options.body_timeout
-        if stuck and self._phase is not _Phase.WORK:
-            if limit is not None and now - self._stuck_since >= limit:
+        stuck = self.channel.awaits_room and self.stream.sender is None
+        limit = self.context.body_timeout
+        if stuck and self._phase != _WORK:
+            if limit is not None and now - self.stream.stuck_since >= limit:
                 self._lost(TimeoutError("the peer takes nothing of its answer"))
-        elif self.deadline is not None and now >= self.deadline:
+        elif now >= self.stream.deadline:
             self._overdue()
 
     def _hurry(self) -> None:
-        self.hurried = True
-        if self._phase is _Phase.HEAD and not self._reader.started and not self.channel.is_queued:
+        self.stream.hurried = True
+        if self._phase == _HEAD and not self._reader.has_more() and not self.channel.is_queued:
             self.channel.loop.begin_turn()
             self._readable()  # a request that is here is answered
-        if self._phase is _Phase.HEAD and not self._reader.started:
-            self._end(_After.CLOSE)
+        if self._phase == _HEAD and not self._reader.has_more():
+            self._end(_CLOSE)
 
     def _abandon(self) -> None:
         if self._greenlet is not None:
@@ -195,7 +185,7 @@ class HTTPConnection(Stream):
             self._lost(TimeoutError("the server stops"))
 
     def _is_busy(self) -> bool:
-        return self._phase in (_Phase.WORK, _Phase.CLOSING) or self._reader.started
+        return self._phase in (_WORK, _CLOSING) or self._reader.has_more()
 
     def _blocked(self, worker: Any) -> None:
         self._greenlet = worker
@@ -205,27 +195,30 @@ class HTTPConnection(Stream):
     def _go_on(self) -> None:
         """Start the requests that have arrived, one after the other, until the turn is over."""
         loop = self.channel.loop
-        while self._phase is _Phase.HEAD:
-            if self.output_size >= MAX_OUTPUT:
-                self._offer()
+        while self._phase == _HEAD:
+            if self.stream.output_size >= MAX_OUTPUT:
+                self.stream.offer()
             if self.channel.awaits_room:
                 break  # what the peer does not read of its answers must not grow
             head = self._next_head()
             if head is None:
                 break
             self._head = head
-            self._phase = _Phase.WORK
-            self.deadline = None
-            self.context.start(self)
-            if self._phase is _Phase.TAKEN:
+            self._phase = _WORK
+            self.stream.deadline = NEVER
+            if self.context.start is None:
+                loop.lend(self)
+            else:
+                self.context.start(self)
+            if self._phase == _TAKEN:
                 self.channel.owner._proceed()
                 break
-            if not (self._reader.started or self.ended):
+            if not (self._reader.has_more() or self.stream.ended):
                 break
-            if loop.turn_is_over() and self._phase is _Phase.HEAD:
+            if loop.turn_is_over() and self._phase == _HEAD:
                 self.channel.queue()
                 break
-        if self._phase is _Phase.HEAD and not self.ended and not self._has_read_enough():
+        if self._phase == _HEAD and not self.stream.ended and not self._has_read_enough():
             self.channel.resume()
 
     def _next_head(self) -> RequestHead | None:
@@ -237,81 +230,80 @@ class HTTPConnection(Stream):
                 if self._trusted:
                     self.remote_address = self.peer
                     head, self.remote_address, self.scheme = self.context.proxies.resolve(head, self.peer)
-                check_size(head, self.context.options.max_body_size)
+                check_size(head, self.context.max_body_size)
                 return head
         except HTTPError as error:
             self._end(self._refuse(head, error.status, error.message, error.headers))
             return None
-        if self.ended:
-            self._end(_After.CLOSE)
-        elif self._idle and reader.started:
+        if self.stream.ended:
+            self._end(_CLOSE)
+        elif self._idle and reader.has_more():
             # One deadline for the whole head, however slowly its bytes trickle in.
             self._idle = False
-            self.set_deadline(self.context.options.head_timeout)
+            self.stream.set_deadline(self.context.head_timeout)
         return None
 
     def _overdue(self) -> None:
         """End a wait that is too long, unless the peer's bytes are there by now, or wait for their turn."""
-        if self._phase is _Phase.WORK:
-            self.wake()
-        elif self._phase is _Phase.HEAD and not self.channel.is_queued:
-            deadline = self.deadline
+        if self._phase == _WORK:
+            self.stream.wake()
+        elif self._phase == _HEAD and not self.channel.is_queued:
+            deadline = self.stream.deadline
             self.channel.loop.begin_turn()
             self._readable()
-            if self.deadline == deadline:
+            if self.stream.deadline == deadline:
                 self._end_overdue_head()
 
     def _end_overdue_head(self) -> None:
-        if self._phase is _Phase.HEAD and self._reader.started:
+        if self._phase == _HEAD and self._reader.has_more():
             self._end(self._refuse(None, 408, "The request took too long to arrive"))
-        elif self._phase is _Phase.HEAD:
-            self._end(_After.CLOSE)
+        elif self._phase == _HEAD:
+            self._end(_CLOSE)
 
     # The end of a request, and of the connection (in any greenlet)
 
-    def _end(self, after: _After) -> None:
+    def _end(self, after: int) -> None:
         """Go on after a request that was answered, or never will be."""
         self._greenlet = self._head = None
-        if after is _After.TAKEN:
+        if after == _GIVEN:
             return
         if not self.channel.is_open:
             self._over()
-        elif after is _After.ABORT:
+        elif after == _ABORT:
             self._over(reset=True)
-        elif after is _After.NEXT and not self.hurried:
-            self._phase = _Phase.HEAD
+        elif after == _NEXT and not self.stream.hurried:
+            self._phase = _HEAD
             self._idle = True
-            self.set_deadline(self.context.options.keepalive_timeout)
+            self.stream.set_deadline(self.context.keepalive_timeout)
         else:
-            self._phase = _Phase.CLOSING
-            self._lingers = after is _After.LINGER
-            self.deadline = None
+            self._phase = _CLOSING
+            self._lingers = after == _LINGER
+            self.stream.deadline = NEVER
             self.channel.cork()
 
     def _close_now(self) -> None:
         """Close, now that all output has left; not at once where the peer may still be sending."""
-        if not self._lingers or self.ended:
+        if not self._lingers or self.stream.ended:
             self._over()
         else:
-            self._phase = _Phase.TAKEN
-            Farewell(self.channel, self.context.options.close_timeout, self.context.on_over)
+            self._phase = _TAKEN
+            Farewell(self.channel, self.context.close_timeout, self.context.on_over)
 
     def _lost(self, error: BaseException) -> None:
         """Give up the connection; an application at work learns of it when it reads or writes."""
         logger.debug("The HTTP connection of %s was lost: %s", self.remote_address, error)
-        if self._phase in (_Phase.OVER, _Phase.TAKEN):
+        if self._phase in (_OVER, _TAKEN):
             return
         if self._greenlet is not None:
-            self.ended = True
-            self._output.clear()
-            self.output_size = 0
+            self.stream.ended = True
+            self.stream.forget_output()
             self.channel.release()
-            self.wake()
+            self.stream.wake()
         else:
             self._over()
 
     def _over(self, reset: bool = False) -> None:
-        self._phase = _Phase.OVER
+        self._phase = _OVER
         self.channel.release(reset)
         self.context.on_over(self.channel)
 
@@ -319,9 +311,9 @@ class HTTPConnection(Stream):
 
     def _work(self) -> None:
         """Answer the request whose head has arrived. Never raises."""
-        if self._phase is not _Phase.WORK:
+        if self._phase != _WORK:
             return  # it was lost before its turn came
-        after = _After.CLOSE
+        after = _CLOSE
         try:
             after = self._serve()
         except OSError as error:
@@ -340,26 +332,26 @@ class HTTPConnection(Stream):
             loop: Any = self.channel.loop
             loop.report(error)
 
-    def _serve(self) -> _After:
+    def _serve(self) -> int:
         head = self._head
         assert head is not None
-        if self.extra_environ is None and self.channel.transport.secure:
+        if self._is_secure and self.extra_environ is None:
             self.extra_environ = self.channel.transport.environ()
         try:
             if head.upgrade and self.context.on_upgrade(self, head, self._reader.take_rest()):
-                return _After.TAKEN
+                return _GIVEN
         except (HTTPError, HandshakeError) as error:
             return self._refuse(head, error.status, error.message, error.headers)
         return self._answer(head)
 
-    def _answer(self, head: RequestHead) -> _After:
+    def _answer(self, head: RequestHead) -> int:
         """Let the application answer, and say how the connection goes on."""
-        options = self.context.options
+        context = self.context
         body = None
         if head.body_length:
-            body = RequestBody(head, self._reader, self, options.body_timeout, options.max_body_size)
+            body = RequestBody(head, self._reader, self.stream, context.body_timeout, context.max_body_size)
         may_persist = body.may_be_discarded if body else None
-        response = Response(head, self, options.body_timeout, may_persist, self.context.server_line)
+        response = Response(head, self.stream, context.body_timeout, may_persist, context.server_line)
         self._requests_left -= 1
         if not self._requests_left:
             response.keep_alive = False
@@ -369,16 +361,16 @@ class HTTPConnection(Stream):
             return self._fail(head, response, error)
         except BaseException as error:
             self._report(error)
-            return _After.TAKEN if self._phase is _Phase.TAKEN else self._cut_off(response)
-        if self._phase is _Phase.TAKEN:
-            return _After.TAKEN
+            return _GIVEN if self._phase == _TAKEN else self._cut_off(response)
+        if self._phase == _TAKEN:
+            return _GIVEN
         self._log(head, response.status, response.bytes_sent)
         if response.incomplete:
             return self._cut_off(response)
         if response.keep_alive and (body is None or body.discard()):
-            return _After.NEXT
-        unread = self._reader.started or self._reader.body_left
-        return _After.LINGER if unread else _After.CLOSE
+            return _NEXT
+        unread = self._reader.has_more() or self._reader.body_left
+        return _LINGER if unread else _CLOSE
 
     def _call(self, head: RequestHead, body: RequestBody | None, response: Response) -> None:
         """Call the application and send what it returns."""
@@ -391,14 +383,14 @@ class HTTPConnection(Stream):
         application = server_options if head.target == "*" else context.application
         result = application(environ, response.start_response)
         try:
-            if self._phase is not _Phase.TAKEN:
+            if self._phase != _TAKEN:
                 response.send(result)
         finally:
             close = getattr(result, "close", None)
             if close is not None:
                 close()
 
-    def _fail(self, head: RequestHead, response: Response, error: BaseException) -> _After:
+    def _fail(self, head: RequestHead, response: Response, error: BaseException) -> int:
         """Answer a request whose application raised, if it is not too late for that."""
         if response.peer_gone:
             logger.debug("%s left while it was answered: %s", self.remote_address, error)
@@ -406,8 +398,8 @@ class HTTPConnection(Stream):
             logger.debug("The request of %s is refused: %s", self.remote_address, error)
         else:
             logger.error("The application failed at %s %r", head.method, head.target, exc_info=error)
-        if self._phase is _Phase.TAKEN:
-            return _After.TAKEN
+        if self._phase == _TAKEN:
+            return _GIVEN
         if response.head_sent:
             self._log(head, response.status, response.bytes_sent)
             return self._cut_off(response)
@@ -417,13 +409,13 @@ class HTTPConnection(Stream):
             return self._refuse(head, error.status, error.message, error.headers)
         return self._refuse(head, 500, "The server failed to answer this request")
 
-    def _cut_off(self, response: Response) -> _After:
+    def _cut_off(self, response: Response) -> int:
         """Let the client see that a response is not complete."""
         if response.ends_with_connection:
-            return _After.ABORT
+            return _ABORT
         if self.channel.awaits_room:
             self.channel.release()  # what has not left will not: nobody waits for the peer any more
-        return _After.CLOSE
+        return _CLOSE
 
     def _refuse(
         self,
@@ -431,14 +423,14 @@ class HTTPConnection(Stream):
         status: int,
         message: str,
         headers: Iterable[tuple[str, str]] = (),
-    ) -> _After:
+    ) -> int:
         """Answer in the application's place."""
         head_only = head is not None and head.method == "HEAD"
         server = self.context.server_line
         answer = plain_response(status, message, headers, head_only=head_only, server=server)
-        self.send_soon(answer)
+        self.stream.send_soon(answer)
         self._log(head, status, len(answer.partition(b"\r\n\r\n")[2]))
-        return _After.LINGER
+        return _LINGER
 
     def _log(self, head: RequestHead | None, status: int, bytes_sent: int) -> None:
         log_access = self.context.log_access

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from geventkws.backend import Channel
+from geventkws.backend import Channel, use_compiled
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.fields import server_line
 from geventkws.http.forwarded import TrustedProxies
@@ -50,36 +49,63 @@ def no_services(connection: HTTPConnection, head: RequestHead, leftover: bytes) 
     return False
 
 
-def lend_worker(connection: HTTPConnection) -> None:
-    """Let a connection borrow a worker."""
-    connection.channel.loop.lend(connection)
-
-
 def forget(channel: Channel) -> None:
     """Do nothing about a connection that is over."""
 
 
-@dataclass(slots=True)
 class HTTPContext:
     """What the HTTP connections of one server share."""
 
-    environ: EnvironBuilder
-    application: Application = no_application
-    options: ServerOptions = field(default_factory=ServerOptions)
-    on_upgrade: Callable[[HTTPConnection, RequestHead, bytes], bool] = no_services
-    """Called for a WebSocket upgrade, with the bytes that arrived behind its head. ``True``: the
-    transport was taken (``connection.take()``), the connection object is done with it.
-    ``False``: the application answers. Refuses by ``HTTPError`` or ``HandshakeError``."""
-    log_access: Callable[[AccessEntry], None] | None = None
-    start: Callable[[HTTPConnection], None] = lend_worker
-    """Lets a connection answer the request whose head it has, in a greenlet: calls its ``_work`` there."""
-    on_over: Callable[[Channel], None] = forget
-    """Called when a connection is closed and nobody is at work for it."""
-    server_line: bytes = field(init=False)
-    """The ``Server`` line of responses."""
-    proxies: TrustedProxies = field(init=False)
-    """Those whose word about a request's origin is taken."""
+    __slots__ = (
+        "application",
+        "body_timeout",
+        "close_timeout",
+        "environ",
+        "head_timeout",
+        "keepalive_timeout",
+        "log_access",
+        "max_body_size",
+        "max_head_size",
+        "on_over",
+        "on_upgrade",
+        "options",
+        "proxies",
+        "server_line",
+        "start",
+    )
 
-    def __post_init__(self) -> None:
-        self.server_line = server_line(self.options.server_header)
-        self.proxies = TrustedProxies(self.options.trusted_proxies)
+    def __init__(
+        self,
+        environ: EnvironBuilder,
+        application: Application = no_application,
+        options: ServerOptions | None = None,
+        on_upgrade: Callable[[HTTPConnection, RequestHead, bytes], bool] = no_services,
+        log_access: Callable[[AccessEntry], None] | None = None,
+    ) -> None:
+        self.environ = environ
+        self.application = application
+        self.on_upgrade = on_upgrade
+        """Called for a WebSocket upgrade, with the bytes that arrived behind its head. ``True``: the
+        transport was taken (``connection.take()``), the connection object is done with it.
+        ``False``: the application answers. Refuses by ``HTTPError`` or ``HandshakeError``."""
+        self.log_access = log_access
+        self.start: Callable[[HTTPConnection], None] | None = None
+        """Lets a connection answer the request whose head it has, in a greenlet: calls its ``_work`` there.
+        ``None``: it borrows a worker of the loop."""
+        self.on_over: Callable[[Channel], None] = forget
+        """Called when a connection is closed and nobody is at work for it."""
+        self.options = options = options or ServerOptions()
+        # Those that every request asks for are kept here.
+        self.head_timeout = options.head_timeout
+        self.keepalive_timeout = options.keepalive_timeout
+        self.body_timeout = options.body_timeout
+        self.close_timeout = options.close_timeout
+        self.max_head_size = options.max_head_size
+        self.max_body_size = options.max_body_size
+        self.server_line = server_line(options.server_header)
+        """The ``Server`` line of responses."""
+        self.proxies = TrustedProxies(options.trusted_proxies)
+        """Those whose word about a request's origin is taken."""
+
+
+use_compiled(__name__, globals())

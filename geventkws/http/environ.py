@@ -50,6 +50,14 @@ class EnvironBuilder:
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,
             "wsgi.input_terminated": True,
+            # Each request has its own; here already, so that a copy has room for them.
+            "REQUEST_METHOD": "",
+            "REQUEST_URI": "",
+            "PATH_INFO": "",
+            "QUERY_STRING": "",
+            "SERVER_PROTOCOL": "",
+            "REMOTE_ADDR": "",
+            "wsgi.input": None,
         }
         # The name of a field -> its key; bounded, since clients choose the names.
         self._keys = {"Content-Type": "CONTENT_TYPE", "Content-Length": "CONTENT_LENGTH"}
@@ -74,7 +82,7 @@ class EnvironBuilder:
         environ["REQUEST_URI"] = target
         environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
         environ["QUERY_STRING"] = query
-        environ["SERVER_PROTOCOL"] = f"HTTP/{head.version}"
+        environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version == "1.1" else f"HTTP/{head.version}"
         environ["wsgi.input"] = io.BytesIO() if body is None else body
         if isinstance(remote_address, tuple):
             environ["REMOTE_ADDR"] = remote_address[0]
@@ -83,7 +91,8 @@ class EnvironBuilder:
         else:
             environ["REMOTE_ADDR"] = remote_address
         keys, headers, before = self._keys, head.headers, len(environ)
-        environ.update([(keys.get(name) or self._key(name), value) for name, value in headers])
+        for name, value in headers:
+            environ[keys.get(name) or self._key(name)] = value
         if len(environ) != before + len(headers):
             self._join_lines(environ, headers)
         return environ

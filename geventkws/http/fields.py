@@ -50,33 +50,30 @@ class Fields:
         self.closes = False
         self.own_date = False
         self.own_server = False
-        parts: list[str] = []
+        lines: list[str] = []
         for name, value in headers:
+            if not isinstance(value, str):
+                raise TypeError(f"a header field is a tuple of two strings, in {headers!r}")
             meaning = _known_names.get(name)
             if meaning is None:
                 meaning = _meaning(name)
             if meaning == _PLAIN or self._keep(meaning, name, value):
-                parts += (name, ": ", value, "\r\n")
-        try:
-            text = "".join(parts)
-        except TypeError:
-            raise TypeError(f"a header field is a tuple of two strings, in {headers!r}") from None
+                lines.append(f"{name}: {value}\r\n")
+        text = "".join(lines)
         # Each line has just one CR and one LF, at its end, unless a value brings some of its own.
-        if not text.count("\r") == text.count("\n") == len(parts) // 4 or "\0" in text:
+        if not text.count("\r") == text.count("\n") == len(lines) or "\0" in text:
             raise ValueError(f"the value of a header field has a CR, LF or NUL in it, in {headers!r}")
         self.encoded = text.encode("latin-1")
 
     def _keep(self, meaning: int, name: str, value: str) -> bool:
         """Take note of a field that means something to the server; ``False`` if it is not to be sent."""
-        if not isinstance(value, str):
-            raise TypeError(f"the value of {name} is a string, not {value!r}")
         if meaning == _DATE:
             self.own_date = True
         elif meaning == _SERVER:
             self.own_server = True
         elif meaning == _CONTENT_LENGTH:
             length = _read_length(value)
-            if self.content_length not in (None, length):
+            if self.content_length is not None and self.content_length != length:
                 raise ValueError("there are two Content-Length headers, and they differ")
             self.content_length = length
             return False
@@ -130,18 +127,18 @@ def warn_once(message: str) -> None:
         logger.warning("%s", message)
 
 
-class _Clock:
-    second = 0
-    line = b""
+_second = 0
+_date_line = b""
 
 
 def date_line() -> bytes:
     """Return the ``Date`` line, formatted once a second."""
+    global _second, _date_line
     second = int(time.time())
-    if second != _Clock.second:
-        _Clock.line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
-        _Clock.second = second
-    return _Clock.line
+    if second != _second:
+        _date_line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
+        _second = second
+    return _date_line
 
 
 def server_line(value: str | None) -> bytes:

@@ -69,7 +69,7 @@ class TrustedProxies:
             raise HTTPError(400, "The host that the proxy forwards is malformed")
         if said.host is not None:
             others = [pair for pair in head.headers if pair[0].lower() != "host"]
-            head = head._replace(headers=(("Host", said.host), *others))
+            head = head.with_headers((("Host", said.host), *others))
         return Forwarded(head, said.client or peer, said.scheme)
 
     def _by_x_forwarded(self, lines: dict[str, list[str]]) -> Said:

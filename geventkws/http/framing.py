@@ -6,7 +6,6 @@ not plainly one length is refused (RFC 9112, 6 and 9).
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Iterable
 
@@ -20,7 +19,6 @@ from geventkws.protocol.origin import parse_authority
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 _DECISIVE = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"})
-_DECISIVE_LENGTHS = frozenset(map(len, _DECISIVE))
 
 
 def frame_request(
@@ -32,7 +30,7 @@ def frame_request(
     """
     lines: dict[str, list[str]] = {}
     for name, value in headers:
-        if len(name) in _DECISIVE_LENGTHS and (lower := name.lower()) in _DECISIVE:
+        if name[0] in "hHcCtTeEuU" and (lower := name.lower()) in _DECISIVE:
             lines.setdefault(lower, []).append(value)
     _check_host(lines.get("host", ()), version)
     if len(lines) == 1 and "host" in lines and version == "1.1":
@@ -102,26 +100,24 @@ def _expects_continue(values: Iterable[str], version: str) -> bool:
     return True
 
 
-class BodyFraming(enum.Enum):
-    """How the end of a response's body is told to the client (RFC 9112, 6.3)."""
-
-    NONE = enum.auto()
-    """There is no body, whatever the header fields say: HEAD, 204, 304."""
-    LENGTH = enum.auto()
-    """By a ``Content-Length``."""
-    CHUNKED = enum.auto()
-    """By a last chunk."""
-    CLOSE = enum.auto()
-    """By the end of the connection: all that HTTP/1.0 has for a length not known before."""
+# How the end of a response's body is told to the client (RFC 9112, 6.3), in numbers: each response asks.
+NO_BODY = 0
+"""There is no body, whatever the header fields say: HEAD, 204, 304."""
+BY_LENGTH = 1
+"""By a ``Content-Length``."""
+BY_CHUNKS = 2
+"""By a last chunk."""
+BY_CLOSE = 3
+"""By the end of the connection: all that HTTP/1.0 has for a length not known before."""
 
 
-def frame_response(method: str, version: str, status: int, length: int | None) -> BodyFraming:
+def frame_response(method: str, version: str, status: int, length: int | None) -> int:
     """Decide how the response of a request is framed; ``length`` in bytes if known before it starts."""
     if method == "HEAD" or status in (204, 304):
-        return BodyFraming.NONE
+        return NO_BODY
     if length is not None:
-        return BodyFraming.LENGTH
-    return BodyFraming.CHUNKED if version == "1.1" else BodyFraming.CLOSE
+        return BY_LENGTH
+    return BY_CHUNKS if version == "1.1" else BY_CLOSE
 
 
 use_compiled(__name__, globals())

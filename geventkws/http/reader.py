@@ -69,14 +69,12 @@ class RequestReader:
         self._searched -= self._position
         self._position = 0
 
-    @property
-    def started(self) -> bool:
-        """Whether bytes have arrived that no head or body returned so far accounts for."""
+    def has_more(self) -> bool:
+        """Return whether bytes have arrived that no head or body returned so far accounts for."""
         return self._position < len(self._buffer)
 
-    @property
     def buffered(self) -> int:
-        """Bytes that have arrived and were not returned yet."""
+        """Return how many bytes have arrived that were not returned yet."""
         return len(self._buffer) - self._position
 
     def take_rest(self) -> bytes:
@@ -186,15 +184,26 @@ def _parse(data: bytes, max_fields: int, max_target: int) -> RequestHead:
     if method in ("CONNECT", "TRACE"):
         raise HTTPError(405, f"The method {method} is not supported", [("Allow", ALLOWED)])
     headers = []
-    for line in lines[1:-2]:
-        name, _, value = line.partition(":")
-        headers.append((name, value.strip(" \t")))
+    for index in range(1, len(lines) - 2):
+        line = lines[index]
+        colon = line.find(":")  # there is one: llhttp has seen it
+        headers.append((line[:colon], _value(line, colon + 1)))
     if b"_" in data:
         # "_" and "-" are one character in the environ, where such a name would pass for another.
         headers = [(name, value) for name, value in headers if "_" not in name]
     if target[:1] != "/" or "#" in target:
         target, headers = normalise(method, target, headers)
     return frame_request(method, target, version, tuple(headers))
+
+
+def _value(line: str, start: int) -> str:
+    """Return what begins at ``start``, without the whitespace around it (RFC 9110, 5.6.3)."""
+    end = len(line)
+    while start < end and line[start] in " \t":
+        start += 1
+    while start < end and line[end - 1] in " \t":
+        end -= 1
+    return line[start:end]
 
 
 def _refuse_protocol(protocol: str) -> str:

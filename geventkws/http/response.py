@@ -13,7 +13,7 @@ from geventkws.backend import use_compiled
 from geventkws.http.errors import PeerGoneError
 from geventkws.http.fields import Fields, date_line, read_status, server_line, warn_once
 from geventkws.http.files import MAX_SENT, UNSUPPORTED, FilePart, FileWrapper, rest_of
-from geventkws.http.framing import BodyFraming, frame_response
+from geventkws.http.framing import BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY, frame_response
 from geventkws.http.head import RequestHead
 from geventkws.http.log import logger
 
@@ -83,7 +83,7 @@ class Response:
     @property
     def ends_with_connection(self) -> bool:
         """Whether nothing but the end of the connection tells the client where the body ends."""
-        return self.head_sent and self._framing is BodyFraming.CLOSE
+        return self.head_sent and self._framing == BY_CLOSE
 
     # ------------------------------------------------------- for the application
 
@@ -126,7 +126,7 @@ class Response:
                 return
         for chunk in body:
             self.write(chunk)
-            if self.head_sent and self._framing is BodyFraming.NONE:
+            if self.head_sent and self._framing == NO_BODY:
                 break
         self._finish(b"")
 
@@ -137,8 +137,8 @@ class Response:
         if self._stream.channel.transport.secure or file.size <= _JOIN_MAX:
             return False
         head = self._start()
-        self._transmit(head)
-        if self._framing is BodyFraming.LENGTH and self._length is not None:
+        self._transmit((head,))
+        if self._framing == BY_LENGTH and self._length is not None:
             end = file.offset + min(file.size, self._length)
             try:
                 self._let_send(file.descriptor, file.offset, end)
@@ -175,10 +175,10 @@ class Response:
                 self._length = len(last) if last or self._request.method != "HEAD" else None
             head = self._start()
         if last or head:
-            self._write(head, last, is_last=self._framing is not BodyFraming.CHUNKED)
-        if self._framing is BodyFraming.CHUNKED:
+            self._write(head, last, is_last=self._framing != BY_CHUNKS)
+        if self._framing == BY_CHUNKS:
             self._stream.send_soon(b"0\r\n\r\n")
-        elif self._framing is BodyFraming.LENGTH and self._length != self.bytes_sent:
+        elif self._framing == BY_LENGTH and self._length != self.bytes_sent:
             self.incomplete = True
             logger.error(
                 "The application sent %d bytes of a Content-Length of %s for %s %r",
@@ -193,10 +193,10 @@ class Response:
         self._framing = framing = frame_response(request.method, request.version, self.status, length)
         extra = b""
         if length is not None and self.status != 204:
-            extra = b"Content-Length: %d\r\n" % length
-        elif framing is BodyFraming.CHUNKED:
+            extra = f"Content-Length: {length}\r\n".encode("ascii")
+        elif framing == BY_CHUNKS:
             extra = b"Transfer-Encoding: chunked\r\n"
-        if fields.closes or framing is BodyFraming.CLOSE or self._stream.hurried:
+        if fields.closes or framing == BY_CLOSE or self._stream.hurried:
             self.keep_alive = False
         if self.keep_alive and self._may_persist is not None:
             self.keep_alive = self._may_persist()
@@ -213,9 +213,9 @@ class Response:
         The last part leaves with all else that is sent in this turn; nobody waits for the others.
         """
         framing = self._framing
-        if framing is BodyFraming.NONE:
+        if framing == NO_BODY:
             data = b""
-        elif framing is BodyFraming.LENGTH and self._length is not None:
+        elif framing == BY_LENGTH and self._length is not None:
             left = self._length - self.bytes_sent
             if len(data) > left:
                 warn_once("The application sends more than its Content-Length; the rest is cut off")
@@ -223,17 +223,17 @@ class Response:
             is_last = is_last or len(data) == left
         size = len(data)
         self.bytes_sent += size
-        if framing is BodyFraming.CHUNKED and size:
-            self._transmit(b"%b%x\r\n" % (head, size), data, b"\r\n")
+        if framing == BY_CHUNKS and size:
+            self._transmit((b"%b%x\r\n" % (head, size), data, b"\r\n"))
         elif len(head) + size <= _JOIN_MAX:
             if is_last:
                 self._stream.send_soon(head + data)
             else:
-                self._transmit(head + data)
+                self._transmit((head + data,))
         else:
-            self._transmit(head, data)
+            self._transmit((head, data))
 
-    def _transmit(self, *chunks: bytes) -> None:
+    def _transmit(self, chunks: tuple[bytes, ...]) -> None:
         stream = self._stream
         try:
             for part in (chunks,) if len(chunks) == 1 else _parts(chunks):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
@@ -15,49 +16,50 @@ from geventkws.net.transport import Chunk
 MAX_OUTPUT = 64 * 1024
 """Bytes of complete responses that are gathered before the socket is offered them."""
 
+NEVER = math.inf
+"""The deadline of what may take for ever."""
+
 
 class Stream:
     """What a greenlet sees of a channel: it waits where the socket would block, and when its turn is over.
 
-    ``deadline`` (by ``now``, ``None`` = never) bounds every wait. The server's clock enforces it by ``wake``,
-    so that setting it costs nothing. A wait that is ended looks at the socket once more: what arrived
+    ``deadline`` (by ``time.monotonic``) bounds every wait. The server's clock enforces it by ``wake``, so
+    that setting it costs nothing. A wait that is ended looks at the socket once more: what arrived
     while the hub was busy is not too late.
     """
 
     __slots__ = (
-        "_output",
-        "_receiver",
-        "_sender",
-        "_stuck_since",
         "channel",
         "deadline",
         "ended",
         "hurried",
+        "output",
         "output_size",
+        "receiver",
+        "sender",
+        "stuck_since",
     )
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.deadline: float | None = None
+        self.deadline = NEVER
         self.hurried = False
         """Whether the connection is to end with the request under way."""
         self.ended = False
         """Whether the peer has ended its stream."""
         self.output_size = 0
         """Bytes that wait to be sent."""
-        self._output: list[Chunk] = []
-        self._stuck_since = 0.0
-        # The waiters of those that wait for bytes and for room, which may be two greenlets.
-        self._receiver: Any = None
-        self._sender: Any = None
-
-    def now(self) -> float:
-        """Return the clock of ``deadline``, in seconds."""
-        return monotonic()
+        self.output: list[Chunk] = []
+        self.stuck_since = 0.0
+        """Since when the peer has taken nothing of the output, by ``time.monotonic``."""
+        self.receiver: Any = None
+        """The waiter of the greenlet that waits for bytes."""
+        self.sender: Any = None
+        """The waiter of the greenlet that waits for room, which may be another."""
 
     def set_deadline(self, seconds: float | None) -> None:
         """Let waits end ``seconds`` from now with a ``TimeoutError``; ``None`` for never."""
-        self.deadline = None if seconds is None else self.now() + seconds
+        self.deadline = NEVER if seconds is None else monotonic() + seconds
 
     def take_turn(self) -> None:
         """Let other connections have their turn if this one's is over."""
@@ -79,12 +81,15 @@ class Stream:
             return data
         return b""
 
-    def send_soon(self, *chunks: Chunk) -> None:
-        """Send ``chunks`` with what else is sent in this turn, without waiting: the end of a response."""
-        for chunk in chunks:
-            if size := len(chunk):
-                self._output.append(chunk)
-                self.output_size += size
+    def forget_output(self) -> None:
+        """Send nothing of what waits: the connection is lost."""
+        self.output = []
+        self.output_size = 0
+
+    def send_soon(self, chunk: bytes) -> None:
+        """Send ``chunk`` with what else is sent in this turn, without waiting: the end of a response."""
+        self.output.append(chunk)
+        self.output_size += len(chunk)
         self.channel.cork()
 
     def sendall(self, chunks: Sequence[Chunk]) -> None:
@@ -93,31 +98,34 @@ class Stream:
         Raises ``TimeoutError`` after the deadline and ``OSError`` when the connection is lost.
         """
         self.take_turn()
-        self.send_soon(*chunks)
+        for chunk in chunks:
+            if chunk:
+                self.output.append(chunk)
+                self.output_size += len(chunk)
         self.drain()
 
     def drain(self) -> None:
         """Wait until all output has left. Raises what ``sendall`` raises."""
-        self._offer()
+        self.offer()
         while self.channel.awaits_room:
             self._wait(reads=False)
-            self._offer()
+            self.offer()
 
     def wait_until_writable(self) -> None:
         """Wait until the socket reports room. Raises what ``sendall`` raises."""
         self.channel.await_room()
         self._wait(reads=False)
 
-    def _offer(self) -> None:
+    def offer(self) -> None:
         """Offer the output to the socket; ``channel.awaits_room`` then tells whether some of it is left."""
         channel = self.channel
-        while self._output or channel.pending:
-            sent = channel.send(self._output)
+        while self.output or channel.pending:
+            sent = channel.send(self.output)
             self.output_size -= sent
-            self._output = unsent(self._output, sent) if self.output_size else []
-            if channel.pending or (self._output and not sent):
+            self.output = unsent(self.output, sent) if self.output_size else []
+            if channel.pending or (self.output and not sent):
                 if not channel.awaits_room:
-                    self._stuck_since = monotonic()
+                    self.stuck_since = monotonic()
                     channel.await_room()
                 return
         if channel.awaits_room:
@@ -125,20 +133,20 @@ class Stream:
 
     def _wait(self, reads: bool) -> None:
         """Wait until the hub has something to read, or room to write."""
-        if self.deadline is not None and self.now() >= self.deadline:
+        if monotonic() >= self.deadline:
             raise TimeoutError("the peer took too long")
         waiter: Waiter[None] = Waiter(self.channel.loop.hub)
         if reads:
-            self._receiver = waiter
+            self.receiver = waiter
         else:
-            self._sender = waiter
+            self.sender = waiter
         try:
             waiter.get()
         finally:
-            if self._receiver is waiter:
-                self._receiver = None
-            elif self._sender is waiter:
-                self._sender = None
+            if self.receiver is waiter:
+                self.receiver = None
+            elif self.sender is waiter:
+                self.sender = None
         if not self.channel.is_open:
             raise ConnectionAbortedError(errno.ECONNABORTED, "the connection was lost meanwhile")
 
@@ -149,13 +157,13 @@ class Stream:
 
     def wake_receiver(self) -> None:
         """Let the greenlet that waits for bytes, if one does, look again. In the hub."""
-        waiter, self._receiver = self._receiver, None
+        waiter, self.receiver = self.receiver, None
         if waiter is not None:
             self.channel.loop.resume(waiter)
 
     def wake_sender(self) -> None:
         """Let the greenlet that waits for room, if one does, look again. In the hub."""
-        waiter, self._sender = self._sender, None
+        waiter, self.sender = self.sender, None
         if waiter is not None:
             self.channel.loop.resume(waiter)
 

@@ -97,9 +97,9 @@ def accept(
         build_environ = partial(_build_extended, build_environ, extra)
     request = Request.from_head(head, http.remote_address, build_environ)
     _ask(service, request)
-    http.set_deadline(host.options.body_timeout)
-    http.send_soon(_switching_protocols(acceptance))
-    http.drain()
+    http.stream.set_deadline(host.options.body_timeout)
+    http.stream.send_soon(_switching_protocols(acceptance))
+    http.stream.drain()
     connection = WebSocketConnection(
         http.take(),
         host=host,

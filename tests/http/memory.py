@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from types import SimpleNamespace
-from typing import Any
+from functools import cache
 
+import gevent
+
+from geventkws.backend import Channel
 from geventkws.http.head import RequestHead
 from geventkws.http.reader import RequestReader
 from geventkws.http.stream import Stream
+from geventkws.loop.hub_loop import HubLoop
+from geventkws.loop.loop import Corked
 from geventkws.net.transport import Chunk
 
 
@@ -27,7 +31,7 @@ class MemoryTransport:
         return b"".join(self.writes)
 
     def fileno(self) -> int:
-        return -1
+        return 1_000_000  # it is open, but no descriptor of the process
 
     def recv(self, size: int) -> bytes | None:
         return self.reads.pop(0) if self.reads else b""
@@ -56,33 +60,37 @@ class MemoryTransport:
         pass
 
 
-class MemoryChannel:
-    """What a ``Stream`` needs of a channel, over a transport in memory: all that is sent leaves at once."""
+class PatientLoop(HubLoop):
+    """A loop in which a turn never ends, since there are no others, and output leaves at once."""
 
-    loop: Any = SimpleNamespace(take_turn=lambda: None)
-    awaits_room = False
-    pending = False
+    def take_turn(self) -> None:
+        pass
 
-    def __init__(self, transport: MemoryTransport) -> None:
-        self.transport = transport
-        self.owner: Any = None
+    def cork(self, corked: Corked) -> None:
+        corked.flush()
 
-    def recv(self) -> bytes | None:
-        return self.transport.recv(65536)
 
-    def send(self, chunks: Sequence[Chunk]) -> int:
-        return self.transport.send(chunks)
+@cache
+def patient_loop() -> PatientLoop:
+    return PatientLoop(gevent.get_hub())
 
-    def cork(self) -> None:
+
+class _Owner:
+    """An owner whose output leaves at once; when the peer is gone, nobody is told."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def _flush(self) -> None:
         with suppress(OSError):
-            self.owner._offer()
+            self._stream.offer()
 
 
 def stream_on(transport: MemoryTransport) -> Stream:
     """Return a stream whose bytes come from a transport in memory, and go there."""
-    channel: Any = MemoryChannel(transport)
-    channel.owner = Stream(channel)
-    stream: Stream = channel.owner
+    channel = Channel(patient_loop(), transport)
+    stream = Stream(channel)
+    channel.owner = _Owner(stream)
     return stream
 
 

@@ -45,7 +45,7 @@ def outcomes(reads: Iterable[bytes]) -> list[str | int]:
         told.append(f"upgrade {head.target} {rest.decode('latin-1')}".rstrip(" "))
     elif closed and rest:
         told.append("closed")
-    elif head is not None or reader.started:
+    elif head is not None or reader.has_more():
         told.append("unfinished")
     return told
 

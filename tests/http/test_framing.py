@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from geventkws.http.errors import HTTPError
-from geventkws.http.framing import BodyFraming, frame_request, frame_response
+from geventkws.http.framing import BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY, frame_request, frame_response
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ def test_a_request_without_one_plain_length_is_refused(fields: list[tuple[str, s
 @pytest.mark.parametrize(
     ("method", "version", "status", "length", "framing"),
     [
-        ("GET", "1.1", 200, 3, BodyFraming.LENGTH),
-        ("GET", "1.1", 200, None, BodyFraming.CHUNKED),
-        ("GET", "1.0", 200, 3, BodyFraming.LENGTH),
-        ("GET", "1.0", 200, None, BodyFraming.CLOSE),
-        ("HEAD", "1.1", 200, 3, BodyFraming.NONE),
-        ("GET", "1.1", 204, 3, BodyFraming.NONE),
-        ("GET", "1.0", 304, None, BodyFraming.NONE),
+        ("GET", "1.1", 200, 3, BY_LENGTH),
+        ("GET", "1.1", 200, None, BY_CHUNKS),
+        ("GET", "1.0", 200, 3, BY_LENGTH),
+        ("GET", "1.0", 200, None, BY_CLOSE),
+        ("HEAD", "1.1", 200, 3, NO_BODY),
+        ("GET", "1.1", 204, 3, NO_BODY),
+        ("GET", "1.0", 304, None, NO_BODY),
     ],
 )
 def test_a_response_is_framed_by_what_is_known(method, version, status, length, framing) -> None:

@@ -166,15 +166,15 @@ def test_a_head_may_have_as_many_fields_as_the_limit_and_no_more(chunked: Feed) 
 
 def test_a_reader_says_whether_a_request_has_begun() -> None:
     reader = RequestReader()
-    assert not reader.started
+    assert not reader.has_more()
     reader.feed(b"\r\n")
     assert reader.head() is None
-    assert not reader.started
+    assert not reader.has_more()
     reader.feed(GET[:1])
-    assert reader.started
+    assert reader.has_more()
     reader.feed(GET[1:])
     assert reader.head()
-    assert not reader.started
+    assert not reader.has_more()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from gevent.event import Event as Signal
 from gevent.pool import Pool
 
 from geventkws.http.connection import HTTPConnection
+from geventkws.http.stream import Stream
 from geventkws.server.reception import MAX_TURNED_AWAY
 from tests.integration.conftest import Serve, Site
 from tests.raw import PATIENCE
@@ -161,15 +162,18 @@ def test_a_body_that_comes_while_100_continue_is_sent_is_not_waited_for_again(
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
-    class LateStream(HTTPConnection):
+    class LateStream(Stream):
         """Waits for its turn for a while, as with many others, before it sends what the client waits for."""
-
-        __slots__ = ()
 
         def take_turn(self) -> None:
             gevent.sleep(0.05)
 
-    monkeypatch.setattr("geventkws.server.reception.HTTPConnection", LateStream)
+    def late_connection(channel, context, peer) -> HTTPConnection:
+        connection = HTTPConnection(channel, context, peer)
+        connection.stream = LateStream(channel)
+        return connection
+
+    monkeypatch.setattr("geventkws.server.reception.HTTPConnection", late_connection)
     client = serve(application=echo, body_timeout=1.0).connect(None)
     client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
     gevent.sleep(0.075)
