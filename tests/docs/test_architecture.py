@@ -1,0 +1,52 @@
+"""The page on the architecture names every module, and none that does not exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import geventkws
+
+PACKAGE = Path(geventkws.__file__).parent
+PAGE = Path(__file__).parents[2] / "docs" / "topics" / "architecture.md"
+ENTRY = re.compile(r"^(?P<indent>[│ ]*)[├└]── (?P<name>[\w./]+)")
+
+
+def modules_named() -> set[str]:
+    """Return the modules in the page's tree, as paths within the package."""
+    named, folder = set(), ""
+    for line in PAGE.read_text().splitlines():
+        if match := ENTRY.match(line):
+            folder = folder if match["indent"] else ""
+            if match["name"].endswith("/"):
+                folder = match["name"]
+            else:
+                named.add(folder + match["name"])
+    return named
+
+
+def modules_there() -> set[str]:
+    paths = (path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+    return {path.relative_to(PACKAGE).as_posix() for path in paths}
+
+
+def test_the_tree_is_that_of_the_package() -> None:
+    assert modules_named() == modules_there()
+
+
+def test_the_files_that_changes_lead_to_exist() -> None:
+    root = PAGE.parents[2]
+    for path in re.findall(
+        r"`((?:tests|protocol|http|server|websocket|loop|net)/[\w./]+)`", PAGE.read_text()
+    ):
+        assert (root / path).exists() or (PACKAGE / path).exists(), path
+
+
+@pytest.mark.parametrize("page", sorted(PAGE.parent.glob("*.md")), ids=lambda page: page.name)
+def test_the_modules_that_the_topics_name_exist(page: Path) -> None:
+    for path in re.findall(
+        r"`((?:protocol|http|server|websocket|loop|net)/\w+\.(?:py|pyx|pxd))`", page.read_text()
+    ):
+        assert (PACKAGE / path).exists(), path
