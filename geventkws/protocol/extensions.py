@@ -1,19 +1,18 @@
 """The negotiation of permessage-deflate (RFC 7692, section 7.1) as a pure function.
 
 A client offers the extension, perhaps several times with different parameters, in the order of its
-preference, and the first offer that can be accepted is. An offer with an unknown, a repeated or a
-malformed parameter is declined (section 7.1), which leaves the messages uncompressed: the connection
-opens all the same. A value in quotes, which no client sends, is taken for malformed.
+preference, and the first offer that can be accepted is. An offer with an unknown or a repeated parameter,
+or with a value that the parameter cannot have, is declined (section 7.1), which leaves the messages
+uncompressed: the connection opens all the same.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from geventkws.protocol.headers import OWS
+from geventkws.protocol.extension_list import ExtensionOffer
 
 EXTENSION = "permessage-deflate"
 MAX_WINDOW_BITS = 15
@@ -73,27 +72,26 @@ class Agreement(NamedTuple):
     answer: str
 
 
-def negotiate_deflate(lines: Iterable[str], compression: bool | PerMessageDeflate) -> Agreement | None:
+def negotiate_deflate(
+    offers: Iterable[ExtensionOffer], compression: bool | PerMessageDeflate
+) -> Agreement | None:
     """Return what is agreed with a client about compression, ``None`` if nothing is.
 
-    ``lines`` are the values of its ``Sec-WebSocket-Extensions`` fields and ``compression`` is the service's.
+    ``offers`` are the extensions that the client offers and ``compression`` is the service's.
     """
     if compression is False:
         return None
     options = PerMessageDeflate() if compression is True else compression
-    for offer in _offers(lines):
-        agreed = _agree(offer, options)
-        if agreed is not None:
-            return Agreement(agreed, _answer(offer, agreed))
+    for name, parameters in offers:
+        if name == EXTENSION and (offer := _read(parameters)) is not None:
+            agreed = _agree(offer, options)
+            if agreed is not None:
+                return Agreement(agreed, _answer(offer, agreed))
     return None
 
 
 Offer = dict[str, str | None]
-"""The parameters of an offer; the value of one that has none is ``None``."""
-
-# A member of a list whose quoted strings may hold commas (RFC 6455, 9.1). It matches whatever there is, so
-# that nothing is ever tried twice; a string that does not end goes on to the end of the line.
-_MEMBER = re.compile(r'(?:[^",]+|"[^"\\]*(?:\\.[^"\\]*)*"?)+', re.DOTALL)
+"""The parameters of an offer of permessage-deflate; the value of one that has none is ``None``."""
 
 # "a decimal integer value without leading zeroes between 8 to 15, inclusive" (7.1.2.1, 7.1.2.2)
 _BITS = frozenset(str(bits) for bits in range(MIN_WINDOW_BITS, MAX_WINDOW_BITS + 1))
@@ -107,23 +105,10 @@ _VALUES: dict[str, frozenset[str | None]] = {
 """All parameters and the values that each may have in an offer."""
 
 
-def _offers(lines: Iterable[str]) -> Iterator[Offer]:
-    """Yield the well-formed offers of permessage-deflate, in order."""
-    for line in lines:
-        for member in _MEMBER.findall(line):
-            name, *parameters = (part.strip(OWS) for part in member.split(";"))
-            if name == EXTENSION:
-                offer = _parse(parameters)
-                if offer is not None:
-                    yield offer
-
-
-def _parse(parameters: list[str]) -> Offer | None:
+def _read(parameters: Iterable[tuple[str, str | None]]) -> Offer | None:
     """Return the parameters of an offer, ``None`` if it must be declined for one of them (7.1)."""
     offer: Offer = {}
-    for parameter in parameters:
-        name, equals, text = parameter.partition("=")
-        value = text if equals else None
+    for name, value in parameters:
         if name in offer or value not in _VALUES.get(name, ()):
             return None
         offer[name] = value

@@ -14,9 +14,12 @@ step  what must hold                     else                                   
 7     one ``Sec-WebSocket-Key``          400                                        4.2.1, item 5
 8     no ``Origin``, or an allowed one   400 repeated, 403 foreign                  4.2.2, item 4; 10.2
 9     subprotocols are tokens            400                                        4.2.1, item 8; 4.2.2
+10    extensions follow their grammar    400                                        4.2.1, item 9; 9.1
 ====  =================================  =========================================  ======================
 
-The version comes before the key, for it is the version that says how the rest is to be read.
+The version comes before the key, for it is the version that says how the rest is to be read. What can mean
+only one thing is taken though it is badly written: a list that names nothing is no list, and a slash behind
+an origin is no part of it.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from geventkws.protocol.extension_list import ExtensionOffer, parse_extensions
 from geventkws.protocol.extensions import PerMessageDeflate, negotiate_deflate
 from geventkws.protocol.headers import Headers, is_token, list_members, tokens
 from geventkws.protocol.origin import origin_allowed, parse_authority
@@ -124,6 +128,7 @@ def negotiate(method: str, version: str, headers: Headers, service: HandshakePol
     key = _check_key(headers)
     _check_origin(headers, host, service.allowed_origins)
     subprotocol = _choose_subprotocol(headers, service.subprotocols)
+    offers = _read_extensions(headers)
     answer = [
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
@@ -131,7 +136,7 @@ def negotiate(method: str, version: str, headers: Headers, service: HandshakePol
     ]
     if subprotocol is not None:
         answer.append(("Sec-WebSocket-Protocol", subprotocol))
-    agreement = negotiate_deflate(headers.get_all("Sec-WebSocket-Extensions"), service.compression)
+    agreement = negotiate_deflate(offers, service.compression)
     if agreement is None:
         return Acceptance(answer, subprotocol)
     answer.append(("Sec-WebSocket-Extensions", agreement.answer))
@@ -197,17 +202,25 @@ def _check_origin(headers: Headers, host: str, allowed: Sequence[str] | str | No
 def _choose_subprotocol(headers: Headers, spoken: Sequence[str]) -> str | None:
     # 4.2.1, item 8: "a list of values indicating which protocols the client would like to speak, ordered by
     # preference"; 11.3.4: it may be split over several lines. A repeated value adds nothing and is let pass.
-    lines = headers.get_all("Sec-WebSocket-Protocol")
-    if not lines:
-        return None
-    offered = list_members(lines)
+    # Clients that were given an empty list send an empty field, and mean none.
+    offered = list_members(headers.get_all("Sec-WebSocket-Protocol"))
     # 4.2.1: on "any violations of the ABNF grammar [...] the server MUST stop processing"; 4.3: 1#token.
-    if not offered or not all(map(is_token, offered)):
+    if not all(map(is_token, offered)):
         raise HandshakeError(400, "Sec-WebSocket-Protocol header malformed in the upgrade request")
     # 4.2.2, item 5: "if the server does not wish to agree to one of the suggested subprotocols, it MUST NOT
     # send back a |Sec-WebSocket-Protocol| header field". Compared with regard to case.
     known = frozenset(spoken)
     return next((subprotocol for subprotocol in offered if subprotocol in known), None)
+
+
+def _read_extensions(headers: Headers) -> list[ExtensionOffer]:
+    # 9.1: of a value "that does not conform to the ABNF below, the recipient of such malformed data MUST
+    # immediately _Fail the WebSocket Connection_", whether or not the service has any extension.
+    try:
+        return parse_extensions(headers.get_all("Sec-WebSocket-Extensions"))
+    except ValueError as error:
+        message = f"Sec-WebSocket-Extensions header malformed in the upgrade request, {error}"
+        raise HandshakeError(400, message) from None
 
 
 def _lists(headers: Headers, name: str, member: str) -> bool:

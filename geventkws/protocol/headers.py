@@ -9,7 +9,10 @@ from functools import lru_cache
 OWS = " \t"
 """Optional whitespace (RFC 9110, 5.6.3); a plain ``str.strip`` would also take control characters."""
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+TOKEN_CHARACTER = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+"""The pattern of one character of a token (RFC 9110, 5.6.2)."""
+
+_TOKEN = re.compile(f"{TOKEN_CHARACTER}+")
 
 
 def is_token(text: str) -> bool:

@@ -87,7 +87,8 @@ _known_origin = lru_cache(maxsize=512)(_parse_origin)
 def origin_allowed(origin: str, host: str, allowed: Sequence[str] | str | None = None) -> bool:
     """Return whether a page of ``origin`` may open a connection to ``host``.
 
-    ``origin`` and ``host`` are the values of the request's header fields. ``allowed`` is one of these:
+    ``origin`` and ``host`` are the values of the request's header fields. A slash behind the origin, as some
+    clients send it that are no browsers, is no part of it. ``allowed`` is one of these:
 
     - ``None``: host and port of the origin must be those of ``host``; a missing port is the default
       of the origin's scheme, on both sides;
@@ -97,7 +98,7 @@ def origin_allowed(origin: str, host: str, allowed: Sequence[str] | str | None =
     """
     if allowed == ANY_ORIGIN:
         return True
-    own = parse_origin(origin)
+    own = parse_origin(origin.removesuffix("/"))
     if allowed is None:
         return own is not None and _same_host(own, host)
     listed = (allowed,) if isinstance(allowed, str) else allowed

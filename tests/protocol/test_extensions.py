@@ -1,4 +1,4 @@
-"""The negotiation of permessage-deflate (RFC 7692, section 7.1; RFC 6455, section 9.1)."""
+"""The negotiation of permessage-deflate (RFC 7692, section 7.1)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import geventkws
+from geventkws.protocol.extension_list import ExtensionOffer, parse_extensions
 from geventkws.protocol.extensions import Agreement, PerMessageDeflate, negotiate_deflate
 
 KEEPING = PerMessageDeflate(server_no_context_takeover=False, client_no_context_takeover=False)
@@ -18,7 +19,7 @@ KEEPING = PerMessageDeflate(server_no_context_takeover=False, client_no_context_
 
 
 def agreed(*lines: str, options: bool | PerMessageDeflate = KEEPING) -> Agreement:
-    agreement = negotiate_deflate(lines, options)
+    agreement = negotiate_deflate(parse_extensions(lines), options)
     assert agreement is not None
     return agreement
 
@@ -28,7 +29,7 @@ def answer(*lines: str, options: bool | PerMessageDeflate = KEEPING) -> str:
 
 
 def is_declined(*lines: str, options: bool | PerMessageDeflate = KEEPING) -> bool:
-    return negotiate_deflate(lines, options) is None
+    return negotiate_deflate(parse_extensions(lines), options) is None
 
 
 # The options
@@ -201,50 +202,29 @@ UNACCEPTABLE = [
     "unknown",
     "unknown=1",
     "Server_No_Context_Takeover",
-    "server_no_context_takeover=",
     "server_no_context_takeover=1",
     "server_no_context_takeover=true",
-    "client_no_context_takeover=",
     'client_no_context_takeover="1"',
     "server_max_window_bits",
-    "server_max_window_bits=",
     "server_max_window_bits=7",
     "server_max_window_bits=16",
     "server_max_window_bits=010",
+    'server_max_window_bits="010"',
     "server_max_window_bits=+10",
     "server_max_window_bits=-10",
     "server_max_window_bits=1e1",
     "server_max_window_bits=10.0",
-    "server_max_window_bits=1 0",
-    "server_max_window_bits=10=10",
-    "server_max_window_bits = 10",
-    "server_max_window_bits=\u0661\u0660",
-    "server_max_window_bits=\xb9\xb2",
     "server_max_window_bits=" + "9" * 5000,
-    'server_max_window_bits="10"',
     "server_max_window_bits='10'",
-    "client_max_window_bits=",
     "client_max_window_bits=7",
     "client_max_window_bits=16",
     "client_max_window_bits=09",
-    'client_max_window_bits="10"',
-    'client_max_window_bits="10',
-    'client_max_window_bits="1\\0"',
     "server_no_context_takeover; server_no_context_takeover",
     "client_no_context_takeover; client_no_context_takeover",
     "server_max_window_bits=10; server_max_window_bits=10",
+    'server_max_window_bits=10; server_max_window_bits="10"',
     "client_max_window_bits; client_max_window_bits",
     "client_max_window_bits; client_max_window_bits=10",
-    "",
-    ";",
-    "; server_no_context_takeover",
-    "server_no_context_takeover;",
-    "server_no_context_takeover client_no_context_takeover",
-    "=",
-    "=10",
-    '"',
-    '"server_no_context_takeover"',
-    "server_no_context_takeover\x0b",
 ]
 
 
@@ -253,71 +233,65 @@ def test_an_offer_with_a_wrong_parameter_is_declined(parameters):
     assert is_declined(f"permessage-deflate; {parameters}")
 
 
-@pytest.mark.parametrize("parameters", [each for each in UNACCEPTABLE if each.count('"') % 2 == 0])
+@pytest.mark.parametrize("parameters", UNACCEPTABLE)
 def test_the_offer_after_it_is_taken(parameters):
     second = "permessage-deflate; server_no_context_takeover"
     assert answer(f"permessage-deflate; {parameters}, {second}, permessage-deflate") == second
     assert answer(f"permessage-deflate; {parameters}", second, "permessage-deflate") == second
 
 
-@pytest.mark.parametrize(
-    "name", ["permessage-deflate=1", '"permessage-deflate"', "Permessage-Deflate", "permessage-deflate2"]
-)
+@pytest.mark.parametrize("name", ["Permessage-Deflate", "permessage-deflate2"])
 def test_another_extension_is_not_taken_for_it(name):
     assert is_declined(name)
 
 
 def test_other_extensions_are_passed_over():
-    lines = ("foo; a=1; b", "", ' bar; x="a;b" ,, permessage-deflate , permessage-deflate; unknown')
+    lines = ("foo; a=1; b", "", ' bar; x="a" ,, permessage-deflate , permessage-deflate; unknown')
     assert answer(*lines) == "permessage-deflate"
 
 
-@pytest.mark.parametrize(
-    "value",
-    ['"a, permessage-deflate, b"', '"\\", permessage-deflate, b"', '"a, permessage-deflate, b', '"\\'],
-)
-def test_what_is_within_a_quoted_string_is_no_offer(value):
-    assert is_declined(f"foo; x={value}")
-
-
-def test_an_offer_after_a_quoted_string_is_one():
-    assert answer('foo; x="a, \\" b"; y="", permessage-deflate') == "permessage-deflate"
+@pytest.mark.parametrize("value", ['"10"', '"1\\0"', " 10", '\t"10" '])
+def test_a_value_in_quotes_or_behind_a_space_is_the_same_value(value):
+    assert (
+        agreed(f"permessage-deflate; server_max_window_bits={value}").compression.server_max_window_bits == 10
+    )
+    assert (
+        agreed(f"permessage-deflate; client_max_window_bits={value}").compression.client_max_window_bits == 10
+    )
 
 
 # Hostile ones
 
 
-@pytest.mark.parametrize(
-    "piece", ["permessage-deflate;x,", '"', '\\"', '"\\', ",", ";", "permessage-deflate;", "=", '""', "a"]
-)
-def test_a_head_full_of_offers_is_judged_in_linear_time(piece):
+def test_a_head_full_of_offers_is_judged_in_linear_time():
     """Four times the longest head there is by default; quadratic time would be minutes."""
-    size = 1 << 18
-    line = "permessage-deflate;" + piece * (size // len(piece))
     start = time.process_time()
-    assert is_declined(line)
-    assert is_declined('"' + line)
+    assert is_declined("permessage-deflate;x," * (1 << 14))
     assert time.process_time() - start < 2
 
 
-FRAGMENTS = st.sampled_from(
-    [
-        "permessage-deflate",
-        "server_no_context_takeover",
-        "client_no_context_takeover",
-        "server_max_window_bits",
-        "client_max_window_bits",
-        *("=", ";", ",", " ", "\t", '"', "\\", "8", "9", "15", "16", "1"),
-    ]
+NAMES = [
+    "server_no_context_takeover",
+    "client_no_context_takeover",
+    "server_max_window_bits",
+    "client_max_window_bits",
+]
+PARAMETERS = st.tuples(
+    st.sampled_from(NAMES) | st.text(max_size=3),
+    st.none() | st.sampled_from(["", "8", "9", "15", "16"]) | st.text(max_size=3),
 )
 
 
 @given(
-    line=st.lists(FRAGMENTS | st.text(max_size=3), max_size=14).map("".join),
+    offers=st.lists(
+        st.builds(
+            ExtensionOffer, st.sampled_from(["permessage-deflate", "other"]), st.lists(PARAMETERS, max_size=3)
+        )
+    ),
     options=st.sampled_from([KEEPING, PerMessageDeflate(), replace(KEEPING, client_max_window_bits=9)]),
 )
-def test_no_offer_raises_and_an_answer_is_one_that_the_client_can_take(line, options):
-    agreement = negotiate_deflate([line], options)
+def test_no_offer_raises_and_an_answer_is_one_that_the_client_can_take(offers, options):
+    agreement = negotiate_deflate(offers, options)
     if agreement is None:
         return
     compression, answer = agreement
@@ -327,7 +301,7 @@ def test_no_offer_raises_and_an_answer_is_one_that_the_client_can_take(line, opt
     assert name == "permessage-deflate"
     assert len({parameter.partition("=")[0] for parameter in parameters}) == len(parameters)
     if "client_max_window_bits" in answer:
-        assert "client_max_window_bits" in line
+        assert any(name == "client_max_window_bits" for offer in offers for name, _ in offer.parameters)
 
 
 @given(

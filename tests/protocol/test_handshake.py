@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.protocol.handshake import Acceptance, HandshakeError, accept_key, negotiate
 from geventkws.protocol.headers import Headers, tokens
+from tests.protocol.extension_lines import MALFORMED
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -99,7 +100,7 @@ def test_an_extension_that_the_service_has_is_agreed_and_answered():
 
 
 def test_a_declined_extension_refuses_no_connection():
-    headers = request(("Sec-WebSocket-Extensions", 'permessage-deflate; server_max_window_bits="10'))
+    headers = request(("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=7"))
     acceptance = accepted(headers, Policy(compression=True))
     assert "Sec-WebSocket-Extensions" not in dict(acceptance.headers)
     assert acceptance.compression is None
@@ -311,6 +312,8 @@ def test_a_request_without_an_origin_passes_whatever_is_allowed():
         ("http://evil.example", "*"),
         ("null", "*"),
         ("https://page.example", ["https://page.example:443"]),
+        ("http://server.example.com/", None),
+        ("https://page.example/", ["https://page.example"]),
     ],
 )
 def test_an_allowed_origin_passes(origin, allowed):
@@ -322,7 +325,10 @@ def test_an_allowed_origin_passes(origin, allowed):
     [
         ("http://evil.example", None),
         ("http://server.example.com:8080", None),
+        ("http://server.example.com//", None),
+        ("http://server.example.com/page", None),
         ("null", None),
+        ("null/", ["null"]),
         ("", None),
         ("", ["https://page.example"]),
         ("http://server.example.com", []),
@@ -352,6 +358,9 @@ def test_a_repeated_origin_is_refused_with_400():
         (["other, superchat"], ["superchat", "chat"], "superchat"),
         (["other", "superchat, chat"], ["chat", "superchat"], "superchat"),
         ([",other ,\tchat,,"], ["chat"], "chat"),
+        (["", "chat"], ["chat"], "chat"),
+        ([""], ["chat"], None),
+        (["", " ,\t,"], ["chat"], None),
         (["chat, chat"], ["chat"], "chat"),
         (["other, other"], ["chat"], None),
         (["other"], ["chat"], None),
@@ -369,10 +378,6 @@ def test_the_subprotocol_is_the_first_of_the_client_that_the_service_speaks(line
 @pytest.mark.parametrize(
     "lines",
     [
-        [""],
-        [","],
-        [" ,\t,"],
-        ["", ""],
         ["a b"],
         ["chat, a b"],
         ["chat", "é"],
@@ -389,6 +394,19 @@ def test_malformed_subprotocols_are_refused_even_if_one_would_match(lines):
     )
 
 
+# 4.2.1, item 9, and 9.1: extensions
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(compression=True)])
+@pytest.mark.parametrize("line", MALFORMED)
+def test_malformed_extensions_are_refused_whatever_the_service_has(line, policy):
+    error = refused(request(("Sec-WebSocket-Extensions", line)), policy)
+    assert error.status == 400
+    assert error.message.startswith("Sec-WebSocket-Extensions header malformed in the upgrade request, at ")
+    mixed = request(("Sec-WebSocket-Extensions", "permessage-deflate"), ("Sec-WebSocket-Extensions", line))
+    assert refused(mixed, policy).status == 400
+
+
 # The order of the checks: each request has all the faults from its own on, and the first is the answer.
 
 FAULTS = [
@@ -403,7 +421,19 @@ FAULTS = [
         "Sec-WebSocket-Key header in the upgrade request is not 16 bytes in base64",
     ),
     ("Origin", ["null"], 403, "The origin of the upgrade request is not allowed to connect"),
-    ("Sec-WebSocket-Protocol", [""], 400, "Sec-WebSocket-Protocol header malformed in the upgrade request"),
+    (
+        "Sec-WebSocket-Protocol",
+        ["a b"],
+        400,
+        "Sec-WebSocket-Protocol header malformed in the upgrade request",
+    ),
+    (
+        "Sec-WebSocket-Extensions",
+        ["a b"],
+        400,
+        "Sec-WebSocket-Extensions header malformed in the upgrade request, at character 2:"
+        " behind an extension comes a comma, or a semicolon and a parameter",
+    ),
 ]
 
 

@@ -85,7 +85,7 @@ MALFORMED = [
     "http://",
     "http:///",
     "http://:80",
-    "http://example.com/",
+    "http://example.com//",
     "http://example.com/path",
     "http://example.com?",
     "http://example.com#",
@@ -134,6 +134,14 @@ def test_a_malformed_or_opaque_origin_is_foreign(origin):
     assert not origin_allowed(origin, host)
     assert not origin_allowed(origin, "example.com")
     assert not origin_allowed(origin, "example.com", ["http://example.com"])
+
+
+def test_a_slash_behind_an_origin_is_no_part_of_it():
+    assert origin_allowed("http://example.com/", "example.com")
+    assert origin_allowed("http://example.com:80/", "other", ["http://example.com"])
+    assert not origin_allowed("http://evil.example/", "example.com")
+    assert not origin_allowed("http://example.com/page", "example.com")
+    assert not origin_allowed("http://example.com/page/", "example.com")
 
 
 @pytest.mark.parametrize("origin", [*MALFORMED, "http://evil.example", "http://example.com"])
