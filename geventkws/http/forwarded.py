@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from typing import NamedTuple, TypeVar
 
 from geventkws.http.errors import HTTPError
 from geventkws.http.head import RequestHead
-from geventkws.net.address import Address
+from geventkws.net.address import Address, parse_ip
+from geventkws.protocol.headers import TOKEN_CHARACTER
 from geventkws.protocol.origin import parse_authority
 
 UNIX = "unix"
@@ -22,13 +23,15 @@ UNIX = "unix"
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
-# forwarded-pair and what follows it (RFC 7239, 4; RFC 9110, 5.6.2 and 5.6.4)
+# [ forwarded-pair ] and what follows it (RFC 7239, 4; RFC 9110, 5.6.2 and 5.6.4)
 _PAIR = re.compile(
-    r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)="
-    r'(?:([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)|"((?:[^"\\]|\\.)*)")[ \t]*(;|,|$)'
+    rf'[ \t]*(?:({TOKEN_CHARACTER}+)=(?:({TOKEN_CHARACTER}+)|"((?:[^"\\]|\\.)*)")[ \t]*)?(;|,|\Z)'
 )
-_EMPTY_ELEMENTS = re.compile(r"[ \t,]*")
 _QUOTED_PAIR = re.compile(r"\\(.)")
+
+# node (RFC 7239, 6): a name, an address of IPv6 in brackets or, as proxies write it, without, and a port
+_NODE = re.compile(r"(?:\[([^\]]+)\]|([^:\[]*:[^:]*:.*)|([^:\[]*))(?::(.*))?")
+_PORT = re.compile(r"[0-9]{1,5}")
 
 _T = TypeVar("_T")
 
@@ -46,10 +49,15 @@ class TrustedProxies:
         """Return whether a connection's peer is a trusted proxy."""
         if isinstance(peer, str):
             return self._unix
-        return bool(self._networks) and self._has(_address(peer[0]))
+        # Of a peer's own address, which the kernel tells, the scope is just not of interest.
+        return bool(self._networks) and self._has(peer[0].partition("%")[0])
 
-    def _has(self, address: IPv4Address | IPv6Address | None) -> bool:
-        return address is not None and any(address in network for network in self._networks)
+    def _has(self, host: str) -> bool:
+        try:
+            address = parse_ip(host)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
 
     def resolve(self, head: RequestHead, peer: Address) -> Forwarded:
         """Return what a trusted ``peer`` and the trusted proxies behind it say about a request.
@@ -96,7 +104,7 @@ class TrustedProxies:
         for position in range(len(nodes) - 1, -1, -1):
             node = parse_node(nodes[position])
             client = node or client
-            if node is None or not self._has(_address(node[0])):
+            if node is None or not self._has(node[0]):
                 break
         return position, client
 
@@ -127,19 +135,22 @@ def parse_forwarded(text: str) -> list[dict[str, str]]:
     """
     elements: list[dict[str, str]] = []
     element: dict[str, str] = {}
-    position = _skip(text, 0)
-    while position < len(text):
+    position, separator, has_pairs = 0, ",", False
+    while separator:
         match = _PAIR.match(text, position)
-        if match is None or (name := match[1].lower()) in element:
+        if match is None:
             raise HTTPError(400, "The Forwarded header is malformed")
-        element[name] = match[2] if match[3] is None else _QUOTED_PAIR.sub(r"\1", match[3])
+        name, token, string, separator = match.groups()
+        if name is not None:
+            if name.lower() in element:
+                raise HTTPError(400, f"An element of the Forwarded header has {name.lower()} twice")
+            element[name.lower()] = token if string is None else _QUOTED_PAIR.sub(r"\1", string)
+        # A pair may be empty, and an element of such pairs is one: a proxy's that tells nothing.
+        has_pairs = has_pairs or name is not None or separator == ";"
+        if separator != ";":
+            elements += [element] if has_pairs else []
+            element, has_pairs = {}, False
         position = match.end()
-        if match[4] != ";":
-            elements.append(element)
-            element = {}
-            position = _skip(text, position)
-    if element:
-        raise HTTPError(400, "The Forwarded header is malformed")
     return elements
 
 
@@ -148,32 +159,15 @@ def parse_node(text: str) -> tuple[str, int] | None:
 
     ``192.0.2.1``, ``192.0.2.1:80``, ``[2001:db8::1]:80`` and, as proxies write it, ``2001:db8::1``.
     """
-    host, port = text, ""
-    if text.startswith("["):
-        host, _, port = text[1:].partition("]")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-        port = ":" + port
-    address = _address(host)
-    if address is None:
+    match = _NODE.fullmatch(text)
+    if match is None:
         return None
-    digits = port[1:]
-    known = port.startswith(":") and digits.isascii() and digits.isdecimal() and len(digits) <= 5
-    return str(address), int(digits) if known else 0
-
-
-def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        address = ip_address(text)
+        address = parse_ip(match[1] or match[2] or match[3])
     except ValueError:
         return None
-    # An IPv4 peer of a dual-stack socket is the same peer.
-    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
-
-
-def _skip(text: str, position: int) -> int:
-    match = _EMPTY_ELEMENTS.match(text, position)
-    return match.end() if match else position
+    known = _PORT.fullmatch(match[4] or "") and int(match[4]) <= 65535
+    return str(address), int(match[4]) if known else 0
 
 
 def _listed(lines: list[str] | None) -> list[str]:

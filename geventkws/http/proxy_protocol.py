@@ -9,6 +9,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
+from geventkws.net.address import IPAddress, parse_ip, unmapped
+
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 _V1_START = b"PROXY "
 _V1_LEAST = len(b"PROXY UNKNOWN\r\n")
@@ -75,10 +77,10 @@ def _parse_v1(data: bytes) -> ProxiedAddress | None:
     if len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
         raise ValueError("it is not 'PROXY TCP4|TCP6 source destination source-port destination-port'")
     _, family, source, destination, source_port, destination_port = words
-    kind = IPv4Address if family == "TCP4" else IPv6Address
-    kind(destination)
+    kind: type[IPAddress] = IPv4Address if family == "TCP4" else IPv6Address
+    parse_ip(destination, kind)
     _port(destination_port)
-    return ProxiedAddress(_shown(kind(source)), _port(source_port))
+    return ProxiedAddress(str(parse_ip(source, kind)), _port(source_port))
 
 
 def _parse_v2(data: bytes) -> ProxiedAddress | None:
@@ -92,16 +94,11 @@ def _parse_v2(data: bytes) -> ProxiedAddress | None:
         return None
     if len(body) < 2 * size + 4:
         raise ValueError("it is too short for its addresses")
-    return ProxiedAddress(
-        _shown(ip_address(body[:size])), int.from_bytes(body[2 * size : 2 * size + 2], "big")
-    )
+    source = unmapped(ip_address(body[:size]))
+    return ProxiedAddress(str(source), int.from_bytes(body[2 * size : 2 * size + 2], "big"))
 
 
 def _port(text: str) -> int:
     if not (text.isdecimal() and len(text) <= 5 and int(text) <= 65535):
         raise ValueError(f"{text!r} is no port")
     return int(text)
-
-
-def _shown(address: IPv4Address | IPv6Address) -> str:
-    return str((isinstance(address, IPv6Address) and address.ipv4_mapped) or address)

@@ -19,7 +19,7 @@ def resolve(*lines: str, peer=PROXY, proxies=PROXIES):
 
 def test_only_addresses_and_networks_of_the_list_are_trusted() -> None:
     proxies = TrustedProxies(["192.0.2.7", "10.0.0.0/8", "2001:db8::/32"])
-    for host in ("192.0.2.7", "10.255.0.1", "::ffff:10.0.0.1", "2001:db8::1"):
+    for host in ("192.0.2.7", "10.255.0.1", "::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1%eth0"):
         assert proxies.trusts((host, 1))
     for host in ("192.0.2.8", "11.0.0.1", "2001:db9::1", ""):
         assert not proxies.trusts((host, 1))
@@ -51,6 +51,10 @@ def test_an_entry_that_is_no_address_is_an_error(entry: str) -> None:
         ("2001:db9::1", ("2001:db9::1", 0)),
         ("192.0.2.1, unknown", PROXY),
         ("192.0.2.1, garbage!, 10.0.0.2", ("10.0.0.2", 0)),
+        ("192.0.2.1, fe80::1%eth0", PROXY),
+        ("192.0.2.1, [2001:db8::7%a b], 10.0.0.2", ("10.0.0.2", 0)),
+        ("192.0.2.1, [2001:db8::7, 10.0.0.2", ("10.0.0.2", 0)),
+        ("192.0.2.1, [2001:db8::7]x, 10.0.0.2", ("10.0.0.2", 0)),
         ("", PROXY),
     ],
 )
@@ -80,6 +84,123 @@ def test_lines_of_one_name_are_one_chain() -> None:
 )
 def test_the_scheme_is_the_one_the_outermost_proxy_saw(lines: list[str], scheme: str | None) -> None:
     assert resolve(*lines).scheme == scheme
+
+
+CLIENT = ("192.0.2.1", 0)
+AS_SENT = {
+    "nginx, $proxy_add_x_forwarded_for": (
+        [
+            "X-Forwarded-For: 203.0.113.9, 192.0.2.1",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: www.example.org",
+        ],
+        CLIENT,
+    ),
+    "nginx, listening on a Unix-domain socket": (
+        [
+            "X-Forwarded-For: 203.0.113.9, unix:",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: www.example.org",
+        ],
+        PROXY,
+    ),
+    "HAProxy, option forwardfor: a line of its own": (
+        [
+            "X-Forwarded-For: 203.0.113.9",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: www.example.org",
+            "X-Forwarded-For: 192.0.2.1",
+        ],
+        CLIENT,
+    ),
+    "HAProxy, option forwarded": (
+        ['Forwarded: proto=https;host="www.example.org";by="10.0.0.1:443";for="192.0.2.1:33333"'],
+        ("192.0.2.1", 33333),
+    ),
+    "HAProxy, option forwarded, IPv6": (
+        ['Forwarded: for=203.0.113.9, proto=https;host="www.example.org";for="[2001:db9::1]:33333"'],
+        ("2001:db9::1", 33333),
+    ),
+    "AWS ALB": (
+        [
+            "X-Forwarded-For: 203.0.113.9, 192.0.2.1",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: www.example.org",
+        ],
+        CLIENT,
+    ),
+    "AWS ALB, client port preserved, IPv6": (
+        [
+            "X-Forwarded-For: [2001:db9::1]:33333",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: www.example.org",
+        ],
+        ("2001:db9::1", 33333),
+    ),
+    "Cloudflare, before a proxy of one's own": (
+        [
+            "CF-Connecting-IP: 192.0.2.1",
+            'CF-Visitor: {"scheme":"https"}',
+            "X-Forwarded-For: 192.0.2.1,10.9.9.9",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: www.example.org",
+        ],
+        CLIENT,
+    ),
+    "Traefik, a WebSocket": (
+        [
+            "X-Forwarded-For: 192.0.2.1",
+            "X-Forwarded-Host: www.example.org",
+            "X-Forwarded-Proto: wss",
+            "X-Forwarded-Server: traefik",
+            "X-Real-Ip: 192.0.2.1",
+        ],
+        CLIENT,
+    ),
+    "Envoy, no space behind the commas": (
+        [
+            "x-forwarded-for: 203.0.113.9,192.0.2.1,10.0.0.2",
+            "x-forwarded-proto: https",
+            "x-forwarded-host: www.example.org",
+            "x-envoy-external-address: 192.0.2.1",
+        ],
+        CLIENT,
+    ),
+    "Azure Application Gateway, with the client's port": (
+        [
+            "X-Forwarded-For: 203.0.113.9, 192.0.2.1:51234",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: www.example.org",
+            "X-Original-Host: www.example.org",
+        ],
+        ("192.0.2.1", 51234),
+    ),
+    "Google Cloud, with the balancer's own address": (
+        [
+            "X-Forwarded-For: 203.0.113.9,192.0.2.1,10.1.2.3",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: www.example.org",
+            "Via: 1.1 google",
+        ],
+        CLIENT,
+    ),
+    "Apache mod_proxy, in a chain": (
+        [
+            "X-Forwarded-For: 192.0.2.1, 10.0.0.3",
+            "X-Forwarded-Host: www.example.org, inner.example.org",
+            "X-Forwarded-Proto: https, http",
+            "X-Forwarded-Server: outer.example.org, inner.example.org",
+        ],
+        CLIENT,
+    ),
+}
+
+
+@pytest.mark.parametrize("proxy", AS_SENT)
+def test_the_fields_are_understood_as_proxies_send_them(proxy: str) -> None:
+    lines, client = AS_SENT[proxy]
+    seen = resolve(*lines)
+    assert (seen.client, seen.scheme, seen.head.field("Host")) == (client, "https", "www.example.org")
 
 
 def test_the_forwarded_host_replaces_the_host() -> None:
@@ -129,6 +250,10 @@ def test_fields_that_contradict_each_other_are_refused(one: str, other: str) -> 
         ),
         ('For="[2001:db8::17]:47", for=unknown', [{"for": "[2001:db8::17]:47"}, {"for": "unknown"}]),
         (r'for="a\"b,c;d"', [{"for": 'a"b,c;d'}]),
+        ("for=a;", [{"for": "a"}]),
+        (";for=a", [{"for": "a"}]),
+        ("for=a; ;;proto=http,", [{"for": "a", "proto": "http"}]),
+        ("for=a, ;", [{"for": "a"}, {}]),
     ],
 )
 def test_forwarded_is_taken_apart(text: str, elements: list[dict[str, str]]) -> None:
@@ -137,7 +262,19 @@ def test_forwarded_is_taken_apart(text: str, elements: list[dict[str, str]]) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["for", "for=", 'for="a', "for=a;", "for=a;for=b", "for=a b", "for=a:1", '"', ";for=a", 'for="a"b'],
+    [
+        "for",
+        "for=",
+        'for="a',
+        "for=a;For=b",
+        "for=a b",
+        "for=a:1",
+        '"',
+        "for = a",
+        "=a",
+        'for="a"b',
+        'for=""b"',
+    ],
 )
 def test_a_malformed_forwarded_is_refused(text: str) -> None:
     with pytest.raises(HTTPError) as caught:
@@ -151,8 +288,21 @@ def test_a_malformed_forwarded_is_refused(text: str) -> None:
         ("192.0.2.1:70000000", ("192.0.2.1", 0)),
         ("192.0.2.1:_port", ("192.0.2.1", 0)),
         ("[2001:db8::1]:443", ("2001:db8::1", 443)),
+        ("192.0.2.1:65536", ("192.0.2.1", 0)),
+        ("192.0.2.1:", ("192.0.2.1", 0)),
         ("[2001:db8::1]", ("2001:db8::1", 0)),
+        ("[192.0.2.1]:80", ("192.0.2.1", 80)),
         ("_hidden", None),
+        ("unix:", None),
+        ("", None),
+        ("[]", None),
+        ("[2001:db8::1", None),
+        ("[2001:db8::1]80", None),
+        ("[2001:db8::1]:80]", ("2001:db8::1", 0)),
+        ("2001:db8::1]:80", None),
+        ("fe80::1%eth0", None),
+        ("fe80::1%x y", None),
+        ("[fe80::1%\n]:80", None),
         ("192.0.2.1.5", None),
     ],
 )
