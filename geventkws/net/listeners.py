@@ -10,6 +10,8 @@ from typing import Any
 
 from gevent.socket import socket as gevent_socket
 
+from geventkws.escape import escape
+
 UNIX_PREFIX = "unix:"
 SYSTEMD = "systemd"
 
@@ -107,9 +109,12 @@ def inherited(listener: str) -> Any:
 
 
 def shown(address: Any) -> tuple[str, int] | str:
-    """Return a peer's address as it is told: IPv4 as IPv4, however the socket it arrived at is bound."""
+    """Return a peer's address as it is told: IPv4 as IPv4, however the socket it arrived at is bound.
+
+    The name of a Unix-domain socket is the peer's choice, and is escaped.
+    """
     if not isinstance(address, tuple):
-        return os.fsdecode(address) if address else ""
+        return escape(os.fsdecode(address)) if address else ""
     host, port = address[:2]
     if host.startswith("::ffff:") and "." in host:
         host = host[len("::ffff:") :]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
 
+from geventkws.escape import escape
 from geventkws.http.context import AccessEntry
 from geventkws.http.head import RequestHead
 from geventkws.http.log import access_logger as logger
 from geventkws.net.address import Address
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.websocket.connection import WebSocketConnection
-
-# What could end a line, move the cursor of a terminal, or close the quotes.
-_UNSAFE = re.compile(r'[\x00-\x1f"\\\x7f-\x9f]')
 
 
 def log_request(entry: AccessEntry) -> None:
@@ -49,14 +46,8 @@ def log_websocket(connection: WebSocketConnection, reason: WebSocketCloseReasonC
     )
 
 
-def escape(text: str) -> str:
-    r"""Return ``text`` with control characters, quotes and backslashes as ``\xNN``."""
-    return _UNSAFE.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
-
-
 def _host(address: Address) -> str:
-    host = address[0] if isinstance(address, tuple) else address
-    return escape(host) or "-"
+    return (address[0] if isinstance(address, tuple) else address) or "-"
 
 
 def _field(head: RequestHead | None, name: str) -> str:

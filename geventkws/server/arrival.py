@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from geventkws.backend import Channel
+from geventkws.escape import escape
 from geventkws.http.proxy_protocol import ProxyProtocolError, missing, parse
 from geventkws.loop.farewell import Farewell
 from geventkws.net.address import Address
@@ -86,7 +87,7 @@ class Arrival:
         try:
             complete = transport.handshake()
         except OSError as error:
-            logger.debug("The TLS handshake of %s failed: %s", self._peer, error)
+            logger.debug("The TLS handshake of %s failed: %s", self._peer, escape(error))
             # A peer that has said something gets an answer that a reset must not destroy.
             Farewell(self._channel, self._reception.options.close_timeout, self._reception.forget)
             return
@@ -104,7 +105,7 @@ class Arrival:
         self._channel.owner._readable()
 
     def _refuse(self, error: OSError) -> None:
-        logger.debug("The connection of %s is refused: %s", self._peer, error)
+        logger.debug("The connection of %s is refused: %s", self._peer, escape(error))
         self._over()
 
     def _proceed(self) -> None:

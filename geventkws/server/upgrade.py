@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
+from geventkws.escape import escape
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.head import RequestHead
@@ -120,7 +121,8 @@ def _ask(service: WebSocketService, request: Request) -> None:
     except HandshakeError:
         raise
     except Exception as error:
-        logger.error("%s.connecting failed for %s", type(service).__name__, request.path, exc_info=error)
+        path = escape(request.path)
+        logger.error("%s.connecting failed for %s", type(service).__name__, path, exc_info=error)
         raise HandshakeError(500, "The service failed") from error
 
 

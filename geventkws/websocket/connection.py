@@ -32,6 +32,7 @@ from gevent.event import Event as Signal
 from gevent.hub import Waiter
 
 from geventkws.backend import Channel, Conversation, Endpoint
+from geventkws.escape import escape
 from geventkws.loop.hub_loop import HubLoop
 from geventkws.net.tls_records import MAX_CIPHERTEXT
 from geventkws.options import ServerOptions
@@ -195,7 +196,8 @@ class WebSocketConnection(Conversation):
         )
 
     def __repr__(self) -> str:
-        return f"<WebSocketConnection {self.id} {self.request.path} {closing.State(self._state).name}>"
+        state = closing.State(self._state).name
+        return f"<WebSocketConnection {self.id} {escape(self.request.path)} {state}>"
 
     def ping(self, message: str | bytes | None = None) -> bool:
         """Send a ping (Kitura: ``ping(withMessage:)``); the peer answers by itself.

@@ -151,6 +151,9 @@ class TestIP:
         assert shown(b"/run/peer.sock") == "/run/peer.sock"
         assert shown("") == ""
 
+    def test_what_a_unix_peer_calls_itself_cannot_forge_a_line_of_a_log(self) -> None:
+        assert shown(b"/run/a\nCRITICAL \x1b[31m\xff") == "/run/a\\x0aCRITICAL \\x1b[31m\\udcff"
+
 
 def _has_ipv6() -> bool:
     try:

@@ -120,6 +120,47 @@ def test_the_server_logs_where_it_listens_and_that_it_stopped(
     assert messages == [f"Listening on port {site.port}", "Stopped"]
 
 
+FORGED = "/rooms/%0aCRITICAL%20root%1b[31m%c2%9b%e2%80%a8%e2%80%ae"
+
+
+class FailingAtOnce(WebSocketService):
+    def connecting(self, request):
+        raise RuntimeError("oops")
+
+
+class Representing(Recorder):
+    """Logs everything about its connections that has a ``repr``."""
+
+    def connected(self, connection):
+        request = connection.request
+        for each in (connection, request, request.headers, request.query, request.cookies):
+            logging.getLogger("geventkws.server").info("%r, %s", each, each)
+        super().connected(connection)
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(
+    ("service", "logged"),
+    [
+        (FailingAtOnce(), "connecting failed"),
+        (Representing(), "<WebSocketConnection"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_no_line_of_the_log_is_the_peers(
+    serve: Serve, caplog: pytest.LogCaptureFixture, service: WebSocketService, logged: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "geventkws")
+    site = serve(paths={"/rooms/<room>": service})
+    client = site.connect(f"{FORGED}?{FORGED}", "User-Agent: \x9b31m", "Cookie: a=\x9b\\012")
+    client.close()
+    site.wait_until_empty()
+    access_lines(caplog, 1)
+    messages = [record.getMessage() for record in caplog.records]
+    assert any(logged in message for message in messages)
+    assert all(message.isprintable() for message in messages), messages
+
+
 @pytest.mark.logs_errors
 def test_a_failing_connecting_is_logged_and_answered_with_500(
     serve: Serve, caplog: pytest.LogCaptureFixture
