@@ -50,6 +50,11 @@ class Broadcast:
         self._compress = compress
         self._frames: dict[Compression | None, bytes] = {}
 
+    @property
+    def size(self) -> int:
+        """Bytes of the message, as it was before compression."""
+        return len(self._payload)
+
     def frame_for(self, deflate: Deflate | None) -> bytes:
         """Return the frame for an endpoint with this ``deflate``; it must then be sent there, and once."""
         if deflate is not None and deflate.compression is None:

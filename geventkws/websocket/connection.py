@@ -498,7 +498,7 @@ class WebSocketConnection(Conversation):
 
     def _send_broadcast_later(self, message: Broadcast) -> bool:
         if self._channel.loop.is_foreign_thread():
-            return self.active and self._loop.call_from_thread(self._send_broadcast, message)
+            return self._broadcast_from_thread(message)
         return self._has_room_now() and self._send_broadcast(message)
 
     def _is_over_limit(self) -> bool:
@@ -542,17 +542,39 @@ class WebSocketConnection(Conversation):
 
     def _call_from_thread(self, size: int, function: Callable[..., bool], *args: Any) -> bool:
         """Queue a call for the hub; a thread whose connection is over the limit waits here."""
-        with self._loop.lock:
-            gate = self._gate
-            if gate is None:
-                gate = self._gate = ThreadGate()
-                self._watches_output = True
-        endpoint, limit = self._endpoint, self._max_send_buffer
-        if not gate.enter(size, lambda: self.active, lambda: limit - endpoint.output_size):
+        gate = self._thread_gate()
+        if not gate.enter(size, self._is_active, self._room_left):
             return False
+        return self._loop.call_from_thread(self._carried_over, gate, size, partial(function, *args))
 
-        def call() -> None:
-            gate.leave(size)
-            function(*args)
+    def _broadcast_from_thread(self, message: Broadcast) -> bool:
+        """Queue a message for the hub; a connection that is over the limit is ended with 1013."""
+        gate = self._thread_gate()
+        entered = gate.enter_or_shut(message.size, self._is_active, self._room_left)
+        if entered is None:
+            # Behind what was queued for it, all of which still goes out.
+            self._loop.call_from_thread(self.drop, Code.TRY_AGAIN_LATER, "Broadcasts come too fast")
+        if not entered:
+            return False
+        return self._loop.call_from_thread(
+            self._carried_over, gate, message.size, partial(self._send_broadcast, message)
+        )
 
-        return self._loop.call_from_thread(call)
+    def _thread_gate(self) -> ThreadGate:
+        with self._loop.lock:
+            if self._gate is None:
+                self._gate = ThreadGate()
+                self._watches_output = True
+            return self._gate
+
+    def _is_active(self) -> bool:
+        return self.active
+
+    def _room_left(self) -> int:
+        return self._max_send_buffer - self._endpoint.output_size
+
+    @staticmethod
+    def _carried_over(gate: ThreadGate, size: int, call: Callable[[], object]) -> None:
+        """Make a thread's call. In the hub."""
+        gate.leave(size)
+        call()

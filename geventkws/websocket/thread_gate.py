@@ -1,4 +1,4 @@
-"""Where native threads wait until a connection has room for their messages."""
+"""Where native threads wait, or are turned away, until a connection has room for their messages."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ CALL_SIZE = 256
 
 
 class ThreadGate:
-    """Counts the bytes that threads have queued for a connection, and holds the threads over its limit.
+    """Counts the bytes that threads have queued for a connection, and stops the threads at its limit.
 
     The locks are real ones, whatever gevent has patched: it is threads that wait here, not greenlets.
     """
 
-    __slots__ = ("_lock", "_queued", "_waiting")
+    __slots__ = ("_is_shut", "_lock", "_queued", "_waiting")
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
         self._queued = 0
+        self._is_shut = False
         self._waiting: list[Any] = []
 
     def enter(self, size: int, is_open: Callable[[], bool], room: Callable[[], int]) -> bool:
@@ -31,16 +32,35 @@ class ThreadGate:
         """
         while True:
             with self._lock:
-                if not is_open():
+                if self._is_shut or not is_open():
                     return False
-                if room() > self._queued:
-                    self._queued += size + CALL_SIZE
+                if self._has_taken(size, room):
                     return True
                 turn = allocate_lock()
                 turn.acquire()
                 self._waiting.append(turn)
             # ``open`` changes what is asked above before it takes the lock, so no wake-up is missed.
             turn.acquire()
+
+    def enter_or_shut(self, size: int, is_open: Callable[[], bool], room: Callable[[], int]) -> bool | None:
+        """Count a message as ``enter`` does, but never wait: shut the gate where there is no room.
+
+        Returns ``None`` to the caller that shut it, who has to end the connection, and then ``False`` to all.
+        """
+        with self._lock:
+            if self._is_shut or not is_open():
+                return False
+            if self._has_taken(size, room):
+                return True
+            self._is_shut = True
+        self.open()
+        return None
+
+    def _has_taken(self, size: int, room: Callable[[], int]) -> bool:
+        if room() <= self._queued:
+            return False
+        self._queued += size + CALL_SIZE
+        return True
 
     def leave(self, size: int) -> None:
         """Count a message of ``size`` bytes as handed over. In the hub."""

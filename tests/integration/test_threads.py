@@ -8,11 +8,16 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent import monkey
 from gevent.threadpool import ThreadPool
 
 from geventkws import WebSocketConnection, broadcast
+from geventkws.loop.hub_loop import allocate_lock
+from geventkws.websocket.thread_gate import CALL_SIZE
 from tests.integration.conftest import Recorder, Serve, Site
-from tests.raw import CLOSE, PING, TEXT, Frame, RawClient, close_frame, masked
+from tests.raw import CLOSE, PATIENCE, PING, TEXT, Frame, RawClient, close_frame, masked
+
+start_new_thread: Callable[..., int] = monkey.get_original("_thread", "start_new_thread")
 
 THREADS = 8
 LIMIT = 20_000
@@ -244,10 +249,72 @@ class TestOverTheLimit:
 
         def broadcast_some() -> int:
             # One might still fit, where the kernel has just taken some.
-            return max(broadcast([one.connection], "x" * 5_000) for _ in range(5))
+            return min(broadcast([one.connection], "x" * 5_000) for _ in range(5))
 
-        assert pool.spawn(broadcast_some).get(timeout=5) == 1, "taken means queued"
+        assert pool.spawn(broadcast_some).get(timeout=5) == 0, "over the limit it is not even queued"
         assert one.client.close_code()[0] == 1013
         one.service.expect("disconnected", 1013)
         thread.get(timeout=5)
         assert sent[-1] is False
+
+    @pytest.mark.parametrize("size", [0, 5_000])
+    def test_broadcasts_to_a_busy_hub_are_queued_up_to_the_limit(self, serve: Serve, size: int) -> None:
+        one = One(serve, max_send_buffer=LIMIT)
+        other = one.site.connect()
+        one.service.expect("connected")
+        taken: list[int] = []
+
+        def flood() -> None:
+            taken.extend(broadcast(one.service.connections, "x" * size) for _ in range(1_000))
+
+        # The hub runs in this thread, which does nothing but wait for the other one.
+        run_in_thread(flood)
+        count = taken.index(0)
+        assert taken == [2] * count + [0] * (1_000 - count)
+        assert (count - 1) * (size + CALL_SIZE) < LIMIT <= count * (size + CALL_SIZE)
+        for client in (one.client, other):
+            assert [client.frame() for _ in range(count)] == [Frame(TEXT, b"x" * size)] * count
+            assert client.close_code() == (1013, "Broadcasts come too fast")
+        for _ in range(2):
+            one.service.expect("disconnected", 1013)
+        one.service.expect_nothing_more()
+
+    def test_messages_and_broadcasts_share_the_limit(self, serve: Serve) -> None:
+        one = One(serve, max_send_buffer=LIMIT)
+        results: list[object] = []
+
+        def send_and_broadcast() -> None:
+            results.append(one.connection.send("x" * LIMIT))
+            results.append(broadcast([one.connection], "too much"))
+            results.append(one.connection.send("too late"))
+
+        run_in_thread(send_and_broadcast)
+        assert results == [True, 0, False]
+        assert one.client.frame() == Frame(TEXT, b"x" * LIMIT)
+        assert one.client.close_code()[0] == 1013
+
+    def test_with_room_a_thread_may_broadcast_for_ever(self, pool: ThreadPool, serve: Serve) -> None:
+        one = One(serve, max_send_buffer=LIMIT)
+        for _ in range(3 * LIMIT // 1_000):
+            assert pool.apply(broadcast, ([one.connection], "x" * 1_000)) == 1
+            assert one.client.frame() == Frame(TEXT, b"x" * 1_000)
+        assert one.connection.active
+
+
+def run_in_thread(function: Callable[[], object]) -> None:
+    """Run ``function`` in a native thread; meanwhile nothing runs in this one, and not its hub."""
+    done = allocate_lock()
+    done.acquire()
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            done.release()
+
+    start_new_thread(run, ())
+    assert done.acquire(timeout=PATIENCE)
+    assert not errors, errors

@@ -23,6 +23,9 @@ class Connection:
     def enter(self, size: int) -> bool:
         return self.gate.enter(size, lambda: self.open, lambda: self.room)
 
+    def enter_or_shut(self, size: int) -> bool | None:
+        return self.gate.enter_or_shut(size, lambda: self.open, lambda: self.room)
+
 
 @pytest.fixture
 def threads() -> Iterator[ThreadPool]:
@@ -106,6 +109,24 @@ def test_small_messages_are_not_free() -> None:
         assert connection.enter(0)
     connection.open = False
     assert not connection.enter(0), "the eleventh would have waited"
+
+
+def test_who_must_not_wait_shuts_the_gate_for_all(threads: ThreadPool) -> None:
+    connection = Connection(100)
+    assert connection.enter_or_shut(100) is True
+    thread = threads.spawn(connection.enter, 1)
+    assert waiting(thread)
+    assert connection.enter_or_shut(1) is None, "there is no room, and this caller is told first"
+    assert thread.get(timeout=5) is False
+    connection.gate.leave(100)
+    assert connection.enter_or_shut(1) is False
+    assert connection.enter(1) is False
+
+
+def test_who_must_not_wait_does_not_shut_what_has_ended() -> None:
+    connection = Connection(0)
+    connection.open = False
+    assert connection.enter_or_shut(1) is False
 
 
 def test_no_wake_up_is_lost_between_looking_and_waiting(threads: ThreadPool) -> None:
