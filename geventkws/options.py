@@ -74,6 +74,12 @@ class ServerOptions:
     proxy_protocol: bool = False
     """Whether every connection starts with a PROXY header, which has the client's address."""
 
+    unix_socket_mode: int | None = None
+    """The mode of the file of a listener ``"unix:/path"``, such as ``0o660``; ``None`` for the umask's."""
+
+    unix_socket_owner: str | None = None
+    """Its owner: ``"user"``, ``"user:group"`` or ``":group"``; ``None`` for those of the process."""
+
     server_header: str | None = "geventkws"
     """The ``Server`` of responses; ``None`` for none."""
 
@@ -125,6 +131,24 @@ def _check_field_value(name: str, value: object, annotation: str) -> None:
         raise ValueError(f"option {name!r} must be printable ASCII, not {value!r}")
 
 
+def _check_mode(name: str, value: object, annotation: str) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"option {name!r} must be a number such as 0o660, not {value!r}")
+    if not 0 < value <= 0o777:
+        raise ValueError(f"option {name!r} must be 0o1 to 0o777, not {value:#o}; write it like 0o660")
+
+
+def _check_owner(name: str, value: object, annotation: str) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise TypeError(f"option {name!r} must be a string such as 'user:group', not {value!r}")
+    if not value.strip(":") or value.count(":") > 1:
+        raise ValueError(f"option {name!r} must be 'user', 'user:group' or ':group', not {value!r}")
+
+
 def _check_number(name: str, value: object, annotation: str) -> None:
     if value is None:
         if "None" not in annotation:
@@ -143,4 +167,6 @@ _CHECKS = {
     "proxy_protocol": _check_flag,
     "server_header": _check_field_value,
     "trusted_proxies": _check_networks,
+    "unix_socket_mode": _check_mode,
+    "unix_socket_owner": _check_owner,
 }

@@ -25,6 +25,12 @@ def test_networks_are_kept_as_a_tuple() -> None:
         ("proxy_protocol", True),
         ("server_header", None),
         ("server_header", "me/1.0"),
+        ("unix_socket_mode", None),
+        ("unix_socket_mode", 0o660),
+        ("unix_socket_owner", None),
+        ("unix_socket_owner", "www-data"),
+        ("unix_socket_owner", ":www-data"),
+        ("unix_socket_owner", "0:33"),
     ],
 )
 def test_values_that_make_sense_are_taken(name: str, value: object) -> None:
@@ -43,6 +49,9 @@ def test_values_that_make_sense_are_taken(name: str, value: object) -> None:
         ("proxy_protocol", 1, "'proxy_protocol' must be True or False"),
         ("server_header", 1, "'server_header' must be a string or None"),
         ("trusted_proxies", "10.0.0.1", "'trusted_proxies' must be a list"),
+        ("unix_socket_mode", "660", "'unix_socket_mode' must be a number such as 0o660"),
+        ("unix_socket_mode", True, "'unix_socket_mode' must be a number such as 0o660"),
+        ("unix_socket_owner", 33, "'unix_socket_owner' must be a string such as 'user:group'"),
     ],
 )
 def test_another_name_or_type_is_a_type_error(name: str, value: object, error: str) -> None:
@@ -58,6 +67,12 @@ def test_another_name_or_type_is_a_type_error(name: str, value: object, error: s
         ("head_timeout", float("nan")),
         ("server_header", "a\r\nb"),
         ("trusted_proxies", ["proxy.example"]),
+        ("unix_socket_mode", 0),
+        ("unix_socket_mode", 660),
+        ("unix_socket_mode", -1),
+        ("unix_socket_owner", ""),
+        ("unix_socket_owner", ":"),
+        ("unix_socket_owner", "a:b:c"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_a_value_error(name: str, value: object) -> None:

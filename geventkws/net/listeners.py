@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import socket
 import stat
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from gevent.socket import socket as gevent_socket
@@ -14,6 +18,9 @@ from geventkws.escape import escape
 
 UNIX_PREFIX = "unix:"
 SYSTEMD = "systemd"
+
+_LARGEST_ID = 2**32 - 2
+"""The largest number of a user or a group; the one behind it is -1."""
 
 _FIRST_PASSED = 3
 """The first descriptor of those that systemd passes on (sd_listen_fds(3))."""
@@ -46,22 +53,88 @@ def unix_path(listener: object) -> str | None:
     return "\0" + path[1:] if path.startswith("@") else path
 
 
-def bind_unix(path: str, backlog: int) -> Any:
-    """Return a listening socket at ``path``, in place of one that a server left behind when it died.
+def unix_address(listener: object, mode: int | None, owner: str | None) -> UnixAddress | None:
+    """Return where a listener ``"unix:..."`` is and who may connect; ``None`` for any other listener.
 
-    Raises ``OSError`` if a server still listens there, or a file of another kind is in the way.
+    ``mode`` and ``owner`` are the options ``unix_socket_mode`` and ``unix_socket_owner``. Raises
+    ``ValueError`` for an owner that does not exist, and for either where there is no file to have it.
     """
-    if _is_abandoned(path):
-        os.unlink(path)
-    listener = gevent_socket(socket.AF_UNIX)
+    path = unix_path(listener)
+    if (mode is not None or owner is not None) and (path is None or path.startswith("\0")):
+        raise ValueError("unix_socket_mode and unix_socket_owner are for a listener 'unix:/path/of/a/file'")
+    if path is None:
+        return None
+    return UnixAddress(path, mode, None if owner is None else find_owner(owner))
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """Where a server listens, and who may connect: mode and owner of the socket's file."""
+
+    path: str
+    mode: int | None = None
+    """``None`` for what the umask leaves."""
+    owner: tuple[int, int] | None = None
+    """User and group, by number; -1 for the one that stays as it is."""
+
+    def __str__(self) -> str:
+        return self.path
+
+    def bind(self, backlog: int) -> Any:
+        """Return a listening socket, in place of one that a server left behind when it died.
+
+        Raises ``OSError`` if a server still listens there, a file of another kind is in the way, or the owner
+        may not be given.
+        """
+        if _is_abandoned(self.path):
+            os.unlink(self.path)
+        listener = gevent_socket(socket.AF_UNIX)
+        file = None
+        try:
+            listener.bind(self.path)
+            file = SocketFile(self.path)
+            # Before ``listen`` nobody can connect, so nobody can whom the file will not let.
+            self._set_permissions()
+            listener.listen(backlog)
+            listener.setblocking(False)
+        except OSError as error:
+            listener.close()
+            if file is not None:
+                file.remove()
+            raise OSError(error.errno, f"{error.strerror}: {self.path!r}") from None
+        return listener
+
+    def _set_permissions(self) -> None:
+        if self.owner is not None:
+            try:
+                os.chown(self.path, *self.owner)
+            except OSError as error:
+                text = f"unix_socket_owner cannot be set: {error.strerror}"
+                raise OSError(error.errno, text) from None
+        if self.mode is not None:
+            os.chmod(self.path, self.mode)
+
+
+def find_owner(text: str) -> tuple[int, int]:
+    """Return the numbers of ``"user"``, ``"user:group"`` or ``":group"``, names or numbers; -1 for none.
+
+    Raises ``ValueError`` for a name that this machine does not know.
+    """
+    user, _, group = text.partition(":")
     try:
-        listener.bind(path)
-        listener.listen(backlog)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"{error.strerror}: {path!r}") from None
-    return listener
+        return _number(user, lambda: pwd.getpwnam(user).pw_uid), _number(
+            group, lambda: grp.getgrnam(group).gr_gid
+        )
+    except KeyError as error:
+        raise ValueError(f"option 'unix_socket_owner': {error.args[0]}") from None
+
+
+def _number(text: str, find: Callable[[], int]) -> int:
+    if not text:
+        return -1
+    if text.isascii() and text.isdecimal() and int(text) <= _LARGEST_ID:
+        return int(text)
+    return find()
 
 
 def bind_dual_stack(address: Any, backlog: int) -> Any:

@@ -27,11 +27,11 @@ from geventkws.net.certificates import CertificateFiles
 from geventkws.net.listeners import (
     SYSTEMD,
     SocketFile,
+    UnixAddress,
     bind_dual_stack,
-    bind_unix,
     inherited,
     shown,
-    unix_path,
+    unix_address,
 )
 from geventkws.net.tls import check_context
 from geventkws.net.transport import PlainTransport
@@ -153,9 +153,10 @@ class WebSocketServer(StreamServer):
 
     def set_listener(self, listener: Any) -> None:
         """Take the listener (called by gevent)."""
-        path = unix_path(listener)
-        if path is not None:
-            self.family, self.address = socket.AF_UNIX, path
+        # An address of a kind that gevent does not know; it only passes it on to ``get_listener``.
+        address: Any = unix_address(listener, self.options.unix_socket_mode, self.options.unix_socket_owner)
+        if address is not None:
+            self.family, self.address = socket.AF_UNIX, address
         elif isinstance(listener, str) and listener.partition(":")[0] == SYSTEMD:
             super().set_listener(inherited(listener))
         else:
@@ -165,8 +166,8 @@ class WebSocketServer(StreamServer):
     def get_listener(cls, address: Any, backlog: int | None = None, family: int | None = None) -> Any:
         """Return the listening socket (called by gevent)."""
         backlog = cls.backlog if backlog is None else backlog
-        if family == socket.AF_UNIX:
-            return bind_unix(address, backlog)
+        if isinstance(address, UnixAddress):
+            return address.bind(backlog)
         if address[0] in ("", "::"):
             return bind_dual_stack(address, backlog)
         return super().get_listener(address, backlog, family)

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from geventkws import ServiceRegistry, WebSocketServer
-from geventkws.net.listeners import shown, unix_path
+from geventkws.net.listeners import UnixAddress, shown, unix_path
 from tests.integration.conftest import Recorder
 from tests.programs import ROOT
 from tests.raw import PATIENCE, RawClient
 
 GET = b"GET / HTTP/1.1\r\nHost: own\r\nConnection: close\r\n\r\n"
+
+
+UID, GID = os.geteuid(), os.getegid()
+NOBODY = 65534
+
+# Only root may give files away.
+OWNERS = [(f"{UID}:{GID}", (UID, GID)), (f":{GID}", (UID, GID)), (pwd.getpwuid(UID).pw_name, (UID, GID))]
+if UID == 0:
+    OWNERS += [
+        ("1234:5678", (1234, 5678)),
+        (":5678", (0, 5678)),
+        ("1234:", (1234, GID)),
+        ("nobody", (NOBODY, GID)),
+    ]
 
 
 def tell(environ, start_response):
@@ -118,6 +135,78 @@ class TestUnixSockets:
         server.start()
         assert ask(socket.AF_UNIX, f"\0{name}") == " localhost 80"
         server.stop(timeout=1)
+
+    @pytest.mark.parametrize("mode", [0o600, 0o660, 0o666, 0o777])
+    @pytest.mark.parametrize("umask", [0o000, 0o077])
+    def test_its_file_has_the_mode_that_was_asked_for_whatever_the_umask(
+        self, path: str, mode: int, umask: int
+    ) -> None:
+        before = os.umask(umask)
+        try:
+            server = WebSocketServer(f"unix:{path}", tell, unix_socket_mode=mode)
+            server.start()
+            assert os.umask(umask) == umask, (
+                "the umask is the whole process's, and none of the server's business"
+            )
+            assert stat.S_IMODE(os.stat(path).st_mode) == mode
+            assert ask(socket.AF_UNIX, path)
+            server.stop(timeout=1)
+        finally:
+            os.umask(before)
+
+    def test_nobody_can_connect_before_it_has_its_mode_and_its_owner(self, path: str) -> None:
+        """Who asks at each system call on the way is refused, or finds the file as it shall be."""
+        seen: list[tuple[str, bool, int]] = []
+
+        def look(frame: object, event: str, argument: Any) -> None:
+            if event == "c_return" and os.path.exists(path):
+                name = getattr(argument, "__name__", "")
+                with socket.socket(socket.AF_UNIX) as probe:
+                    seen.append((name, probe.connect_ex(path) == 0, stat.S_IMODE(os.lstat(path).st_mode)))
+
+        address = UnixAddress(path, 0o600, (os.getuid(), os.getgid()))
+        sys.setprofile(look)
+        try:
+            listener = address.bind(16)
+        finally:
+            sys.setprofile(None)
+        with listener:
+            names = [name for name, _, _ in seen]
+            assert names.index("bind") < names.index("chown") < names.index("chmod") < names.index("listen")
+            assert {mode for _, connected, mode in seen if connected} == {0o600}
+            assert {connected for _, connected, mode in seen if mode != 0o600} == {False}
+
+    @pytest.mark.parametrize(("owner", "numbers"), OWNERS)
+    def test_its_file_has_the_owner_that_was_asked_for(
+        self, path: str, owner: str, numbers: tuple[int, int]
+    ) -> None:
+        server = WebSocketServer(f"unix:{path}", tell, unix_socket_owner=owner)
+        server.start()
+        status = os.stat(path)
+        assert (status.st_uid, status.st_gid) == numbers
+        server.stop(timeout=1)
+
+    def test_an_owner_that_may_not_be_given_is_an_error_and_leaves_no_file(self, path: str) -> None:
+        os.chmod(".", 0o777)
+        if UID == 0:
+            os.seteuid(NOBODY)  # who may give nothing away
+        try:
+            with pytest.raises(PermissionError, match=r"unix_socket_owner cannot be set: .*: 'app\.sock'"):
+                UnixAddress(path, owner=(1234, -1)).bind(16)
+        finally:
+            os.seteuid(UID)
+        assert not os.path.exists(path)
+
+    def test_an_owner_must_exist(self, path: str) -> None:
+        for owner in ("no-such-user", ":no-such-group", f"{2**32 - 1}", f"0:{2**32 - 1}"):
+            with pytest.raises(ValueError, match=r"option 'unix_socket_owner': .*(no-such-|4294967295)"):
+                WebSocketServer(f"unix:{path}", tell, unix_socket_owner=owner)
+
+    @pytest.mark.parametrize("listener", [("127.0.0.1", 0), "unix:@abstract", "127.0.0.1:0"])
+    @pytest.mark.parametrize("option", [{"unix_socket_mode": 0o600}, {"unix_socket_owner": "root"}])
+    def test_mode_and_owner_are_for_a_file(self, listener: Any, option: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match="are for a listener 'unix:/path/of/a/file'"):
+            WebSocketServer(listener, tell, **option)
 
     def test_a_path_is_needed(self) -> None:
         with pytest.raises(ValueError, match="needs the path"):
