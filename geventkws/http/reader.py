@@ -28,6 +28,23 @@ _START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]")
 _BESIDE_TARGET = 64
 """Bytes that a request line has beside its target, at most: no method known is that long."""
 
+# Registered with IANA, and not known to every llhttp. (PRI, which is registered too, is no request's.)
+_FURTHER_METHODS = frozenset(
+    [
+        "BASELINE-CONTROL",
+        "CHECKIN",
+        "LABEL",
+        "MKREDIRECTREF",
+        "MKWORKSPACE",
+        "ORDERPATCH",
+        "QUERY",
+        "UNCHECKOUT",
+        "UPDATE",
+        "UPDATEREDIRECTREF",
+        "VERSION-CONTROL",
+    ]
+)
+
 _VERSIONS = {"HTTP/1.1": "1.1", "HTTP/1.0": "1.0"}
 _OTHER_VERSION = re.compile(r"HTTP/[0-9]\.[0-9]")
 
@@ -220,9 +237,12 @@ def _check(data: bytes, method: str) -> None:
     except HttpParserUpgrade:
         pass  # Whether it is one, framing.py decides.
     except HttpParserInvalidMethodError:
-        if is_token(method):
+        if method in _FURTHER_METHODS:
+            _check(b"".join((b"PUT", memoryview(data)[len(method) :])), "PUT")
+        elif is_token(method):
             raise HTTPError(501, "The request method is not known") from None
-        raise HTTPError(400, "The request method is malformed") from None
+        else:
+            raise HTTPError(400, "The request method is malformed") from None
     except HttpParserError as error:
         raise HTTPError(400, f"The request is malformed: {error}") from None
 

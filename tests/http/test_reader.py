@@ -227,3 +227,78 @@ def test_a_field_is_looked_up_without_case_and_joined() -> None:
     [(head, _)] = read_all([request(fields=b"Accept: a\r\nACCEPT: b\r\n")])
     assert head.field("accept") == "a, b"
     assert head.field("cookie") is None
+
+
+REGISTERED = [
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "OPTIONS",
+    "ORDERPATCH",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PUT",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+]
+"""The IANA registry, without CONNECT and TRACE, which are refused, and PRI, which is no request's."""
+
+
+@pytest.mark.parametrize("method", REGISTERED)
+def test_every_registered_method_reaches_the_application(method: str) -> None:
+    data = request(target=b"/a", method=method.encode(), fields=b"Content-Length: 2\r\n", body=b"hi")
+    [(head, body)] = read_all([data])
+    assert (head.method, head.target, body) == (method, "/a", b"hi")
+    [(bodyless, _), (second, _)] = read_all([request(method=method.encode()) + GET])
+    assert (bodyless.method, second.method) == (method, "GET")
+
+
+@pytest.mark.parametrize("method", ["GET", "UPDATE", "LABEL", "VERSION-CONTROL"])
+@pytest.mark.parametrize(
+    ("start", "rest"),
+    [
+        (" /\x01", ""),
+        (" /", "Host : a\r\n"),
+        (" /", "A\x00: b\r\n"),
+        (" /", "A: b\x01c\r\n"),
+        (" /", " A: b\r\n"),
+        (" /", "A: b\rc\r\n"),
+        (" /", "GET / HTTP/1.1\r\n"),
+        ("  /", ""),
+    ],
+)
+def test_the_rest_of_the_head_is_checked_whatever_the_method(method: str, start: str, rest: str) -> None:
+    data = f"{method}{start} HTTP/1.1\r\nHost: a\r\n{rest}\r\n".encode()
+    assert read_all([data]) == [400]
+
+
+@pytest.mark.parametrize("method", ["update", "UPDATES", "UP", "PRI", "GETUPDATE"])
+def test_a_method_that_is_not_registered_is_not_one_of_them(method: str) -> None:
+    assert read_all([request(method=method.encode())])[0] in (400, 501)
