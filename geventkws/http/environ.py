@@ -95,6 +95,9 @@ class EnvironBuilder:
             environ[keys.get(name) or self._key(name)] = value
         if len(environ) != before + len(headers):
             self._join_lines(environ, headers)
+        if "HTTP_PROXY" in environ:
+            # It is CGI's name for the proxy that requests are to be made through (httpoxy, CVE-2016-5385).
+            del environ["HTTP_PROXY"]
         return environ
 
     def _join_lines(self, environ: dict[str, Any], headers: tuple[tuple[str, str], ...]) -> None:

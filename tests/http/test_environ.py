@@ -50,6 +50,18 @@ def test_lines_of_one_name_are_joined() -> None:
     assert environ["HTTP_COOKIE"] == "c=1; d=2"
 
 
+@pytest.mark.parametrize("name", ["Proxy", "proxy", "PROXY"])
+@pytest.mark.parametrize("lines", ["{}: http://evil.example\r\n", "{}: a\r\n{}: b\r\nA: 1\r\na: 2\r\n"])
+def test_a_proxy_field_does_not_become_the_proxy_of_outgoing_requests(name: str, lines: str) -> None:
+    builder = EnvironBuilder("example.org", 8080)
+    for _ in range(2):
+        head = f"GET / HTTP/1.1\r\nHost: h\r\n{lines.format(name, name)}B: 3\r\n\r\n"
+        environ = build(head.encode(), builder)
+        assert "HTTP_PROXY" not in environ
+        assert environ["HTTP_B"] == "3"
+        assert environ.get("HTTP_A", "1, 2") == "1, 2"
+
+
 def test_an_environ_is_the_requests_own() -> None:
     build(b"GET / HTTP/1.1\r\nHost: h\r\nX: 1\r\n\r\n")["wsgi.version"] = None
     environ = build(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
