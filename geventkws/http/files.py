@@ -28,8 +28,9 @@ class FileWrapper:
         return self
 
     def __next__(self) -> bytes:
-        if block := self.filelike.read(self._block_size):
-            return bytes(block)
+        block: bytes = self.filelike.read(self._block_size)
+        if block:
+            return block
         raise StopIteration
 
 

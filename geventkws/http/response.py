@@ -108,16 +108,19 @@ class Response:
     def write(self, data: bytes) -> None:
         """Send a part of the body at once, and the head before it."""
         if not isinstance(data, bytes):
-            raise TypeError(f"a response body is made of bytes, not of {type(data).__name__}")
+            raise _no_bytes(data)
         if data:
             head = b"" if self.head_sent else self._start()
-            self._write(head, data)
+            self._write(head, bytes(data))
 
     # ------------------------------------------------------------ for the server
 
     def send(self, body: Iterable[bytes]) -> None:
         """Send what the application returned: in one write if it is all there, else as it comes."""
         if self.status and not self.head_sent and isinstance(body, (list, tuple)):
+            for chunk in body:
+                if not isinstance(chunk, bytes):
+                    raise _no_bytes(chunk)
             self._finish(b"".join(body))
             return
         if isinstance(body, FileWrapper) and self.status and not self.head_sent:
@@ -242,6 +245,10 @@ class Response:
         except OSError as error:
             self.peer_gone = True
             raise PeerGoneError(str(error)) from error
+
+
+def _no_bytes(data: object) -> TypeError:
+    return TypeError(f"a response body is made of bytes (PEP 3333), not of {type(data).__name__}")
 
 
 def _parts(chunks: tuple[bytes, ...]) -> Iterator[tuple[bytes | memoryview, ...]]:

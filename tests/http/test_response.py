@@ -6,6 +6,7 @@ import pytest
 
 from geventkws.http import fields
 from geventkws.http.errors import PeerGoneError
+from geventkws.http.files import FileWrapper
 from geventkws.http.response import MAX_WRITE, Response, plain_response
 from tests.helpers import running
 from tests.http.memory import MemoryTransport, head_of, stream_on
@@ -312,3 +313,36 @@ def test_the_servers_own_response_has_defaults_and_takes_what_is_given() -> None
     assert headers["Connection"] == "Upgrade, close"
     assert headers["Content-Type"] == "text/html"
     assert headers["Content-Length"] == str(len(body)) == "4"
+
+
+class Reads:
+    """A file whose blocks are not what they should be."""
+
+    def __init__(self, data) -> None:
+        self.read = lambda size: data
+
+
+class Bytes(bytes):
+    """A kind of bytes."""
+
+
+@pytest.mark.parametrize("data", [bytearray(b"abc"), memoryview(b"abc"), "abc", 3, [b"abc"]], ids=repr)
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda data: [data],
+        lambda data: [b"abc", data],
+        lambda data: (data,),
+        lambda data: iter([data]),
+        lambda data: FileWrapper(Reads(data)),
+    ],
+    ids=["list", "longer list", "tuple", "iterator", "file"],
+)
+def test_a_body_of_any_kind_is_made_of_bytes_and_nothing_else(body, data) -> None:
+    with pytest.raises(TypeError, match=f"made of bytes \\(PEP 3333\\), not of {type(data).__name__}$"):
+        answer(body(data))
+
+
+@pytest.mark.parametrize("body", [[Bytes(b"abc")], [b"a", Bytes(b"bc")], iter([Bytes(b"abc")])])
+def test_a_kind_of_bytes_will_do(body) -> None:
+    assert answer(body)[0].bytes_sent == 3
