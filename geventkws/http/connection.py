@@ -16,6 +16,7 @@ import gevent
 from gevent import Timeout
 
 from geventkws.backend import Channel, use_compiled
+from geventkws.escape import escape
 from geventkws.http.body import RequestBody, check_size
 from geventkws.http.context import AccessEntry, HTTPContext, server_options
 from geventkws.http.errors import HTTPError, RequestBodyError
@@ -395,7 +396,7 @@ class HTTPConnection:
         if response.peer_gone:
             logger.debug("%s left while it was answered: %s", self.remote_address, error)
         elif isinstance(error, (RequestBodyError, HandshakeError)):
-            logger.debug("The request of %s is refused: %s", self.remote_address, error)
+            logger.debug("The request of %s is refused: %s", self.remote_address, escape(error))
         else:
             logger.error("The application failed at %s %r", head.method, head.target, exc_info=error)
         if self._phase == _TAKEN:

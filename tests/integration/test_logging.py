@@ -11,7 +11,7 @@ import gevent
 import pytest
 import requests
 
-from geventkws import WebSocketService
+from geventkws import HandshakeError, WebSocketService
 from tests.integration.conftest import Echo, Recorder, Serve
 from tests.raw import PATIENCE, TEXT, close_frame, masked
 
@@ -123,6 +123,17 @@ def test_the_server_logs_where_it_listens_and_that_it_stopped(
 FORGED = "/rooms/%0aCRITICAL%20root%1b[31m%c2%9b%e2%80%a8%e2%80%ae"
 
 
+class Refusing(WebSocketService):
+    """Says who is refused what, and why, in the words of the request."""
+
+    def connecting(self, request):
+        raise HandshakeError(403, f"{request.path} is not for {request.headers['User-Agent']}")
+
+
+def refusing(environ, start_response):
+    environ["geventkws.upgrade"](Refusing())
+
+
 class FailingAtOnce(WebSocketService):
     def connecting(self, request):
         raise RuntimeError("oops")
@@ -144,14 +155,16 @@ class Representing(Recorder):
     [
         (FailingAtOnce(), "connecting failed"),
         (Representing(), "<WebSocketConnection"),
+        (None, "is refused: 403 /rooms/"),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_no_line_of_the_log_is_the_peers(
-    serve: Serve, caplog: pytest.LogCaptureFixture, service: WebSocketService, logged: str
+    serve: Serve, caplog: pytest.LogCaptureFixture, service: WebSocketService | None, logged: str
 ) -> None:
     caplog.set_level(logging.DEBUG, "geventkws")
-    site = serve(paths={"/rooms/<room>": service})
+    paths = {"/rooms/<room>": service} if service else {}
+    site = serve(paths=paths, application=refusing, application_upgrades=True)
     client = site.connect(f"{FORGED}?{FORGED}", "User-Agent: \x9b31m", "Cookie: a=\x9b\\012")
     client.close()
     site.wait_until_empty()
