@@ -16,8 +16,10 @@ cdef class Response:
     cdef _Stream _stream
     cdef object _timeout
     cdef public Py_ssize_t bytes_sent
+    cdef public bint complete
     cdef public bint head_sent
     cdef public bint incomplete
+    cdef public bint is_over
     cdef public bint keep_alive
     cdef public bint peer_gone
     cdef public int status

@@ -13,6 +13,7 @@ cdef class Stream:
     cdef readonly object sender
     cdef public bint ended
     cdef public bint hurried
+    cdef public bint is_given
 
     cpdef set_deadline(self, seconds)
     cpdef take_turn(self)

@@ -105,6 +105,7 @@ class HTTPConnection:
     def take(self) -> Channel:
         """Hand the channel over, open and all answers sent, to another owner."""
         self._phase = _TAKEN
+        self.stream.is_given = True
         self.channel.resume()
         return self.channel
 
@@ -359,8 +360,14 @@ class HTTPConnection:
         try:
             self._call(head, body, response)
         except (Exception, Timeout) as error:
-            return self._fail(head, response, error)
+            response.is_over = True
+            if not response.complete:
+                return self._fail(head, response, error)
+            # In ``close()``, most likely. The client has all that it was to get.
+            text = "The application failed behind its answer to %s %r"
+            logger.error(text, head.method, head.target, exc_info=error)
         except BaseException as error:
+            response.is_over = True
             self._report(error)
             return _GIVEN if self._phase == _TAKEN else self._cut_off(response)
         if self._phase == _TAKEN:
@@ -411,7 +418,9 @@ class HTTPConnection:
         return self._refuse(head, 500, "The server failed to answer this request")
 
     def _cut_off(self, response: Response) -> int:
-        """Let the client see that a response is not complete."""
+        """Let the client see that a response is not complete, if it is not."""
+        if response.complete:
+            return _LINGER
         if response.ends_with_connection:
             return _ABORT
         if self.channel.awaits_room:

@@ -49,8 +49,10 @@ class Response:
         "_stream",
         "_timeout",
         "bytes_sent",
+        "complete",
         "head_sent",
         "incomplete",
+        "is_over",
         "keep_alive",
         "peer_gone",
         "status",
@@ -78,6 +80,10 @@ class Response:
         """Bytes of the body, without the chunked coding."""
         self.incomplete = False
         """Whether the application sent less than it announced: the client must see a cut."""
+        self.complete = False
+        """Whether all of it was sent: whatever the application does now, there is nothing to cut off."""
+        self.is_over = False
+        """Whether the application may send nothing more: what it writes would go into the next response."""
         self.peer_gone = False
 
     @property
@@ -107,6 +113,8 @@ class Response:
 
     def write(self, data: bytes) -> None:
         """Send a part of the body at once, and the head before it."""
+        if self.is_over or self._stream.is_given:
+            raise RuntimeError("write() was called after its response had ended")
         if not isinstance(data, bytes):
             raise _no_bytes(data)
         if data:
@@ -171,6 +179,7 @@ class Response:
             raise PeerGoneError(str(error)) from error
 
     def _finish(self, last: bytes) -> None:
+        self.is_over = True
         head = b""
         if not self.head_sent:
             # Now the length is known. But nobody knows what a GET would have got where HEAD got nothing.
@@ -187,6 +196,7 @@ class Response:
                 "The application sent %d bytes of a Content-Length of %s for %s %r",
                 *(self.bytes_sent, self._length, self._request.method, self._request.target),
             )
+        self.complete = not self.incomplete
 
     def _start(self) -> bytes:
         """Decide the framing and return the head, which from now on counts as sent."""
@@ -235,6 +245,7 @@ class Response:
                 self._transmit((head + data,))
         else:
             self._transmit((head, data))
+        self.complete = is_last
 
     def _transmit(self, chunks: tuple[bytes, ...]) -> None:
         stream = self._stream

@@ -33,6 +33,7 @@ class Stream:
         "deadline",
         "ended",
         "hurried",
+        "is_given",
         "output",
         "output_size",
         "receiver",
@@ -47,6 +48,8 @@ class Stream:
         """Whether the connection is to end with the request under way."""
         self.ended = False
         """Whether the peer has ended its stream."""
+        self.is_given = False
+        """Whether the channel has another owner, who alone may send."""
         self.output_size = 0
         """Bytes that wait to be sent."""
         self.output: list[Chunk] = []

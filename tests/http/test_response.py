@@ -346,3 +346,60 @@ def test_a_body_of_any_kind_is_made_of_bytes_and_nothing_else(body, data) -> Non
 @pytest.mark.parametrize("body", [[Bytes(b"abc")], [b"a", Bytes(b"bc")], iter([Bytes(b"abc")])])
 def test_a_kind_of_bytes_will_do(body) -> None:
     assert answer(body)[0].bytes_sent == 3
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("headers", [PLAIN, [("Content-Length", "3")]])
+@pytest.mark.parametrize("body", [lambda: [b"abc"], lambda: iter([b"a", b"bc"]), lambda: iter([])])
+def test_a_response_that_has_ended_takes_nothing_more(version, headers, body) -> None:
+    response, transport = response_to(version=version)
+    write = response.start_response("200 OK", headers)
+    response.send(body())
+    written = transport.written
+    for data in (b"late", b""):
+        with pytest.raises(RuntimeError, match="after its response had ended"):
+            write(data)
+    assert transport.written == written
+
+
+def test_nothing_is_written_to_a_connection_that_has_become_something_else() -> None:
+    transport = MemoryTransport()
+    stream = stream_on(transport)
+    write = Response(head_of(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), stream).start_response("200 OK", PLAIN)
+    stream.is_given = True
+    with pytest.raises(RuntimeError, match="after its response had ended"):
+        write(b"late")
+    assert not transport.written
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "body", "complete"),
+    [
+        ("1.0", PLAIN, [b"abc"], True),
+        ("1.0", PLAIN, iter([b"abc"]), True),
+        ("1.1", PLAIN, iter([b"abc"]), True),
+        ("1.1", [("Content-Length", "3")], [b"abc"], True),
+        ("1.1", [("Content-Length", "3")], iter([b"ab", b"cd"]), True),
+        ("1.1", [("Content-Length", "3")], [b"ab"], False),
+        ("1.1", [("Content-Length", "3")], iter([b"ab"]), False),
+        ("1.1", [("Content-Length", "3")], iter([]), False),
+    ],
+)
+def test_a_response_is_complete_when_all_that_was_announced_is_sent(version, headers, body, complete) -> None:
+    response, _ = answer(body, headers=headers, version=version)
+    assert response.complete is complete
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "sent", "complete"),
+    [
+        ("1.1", PLAIN, b"abc", False),
+        ("1.0", PLAIN, b"abc", False),
+        ("1.1", [("Content-Length", "3")], b"ab", False),
+        ("1.1", [("Content-Length", "3")], b"abc", True),
+    ],
+)
+def test_before_its_end_only_a_length_tells_that_it_is(version, headers, sent, complete) -> None:
+    response, _ = response_to(version=version)
+    response.start_response("200 OK", headers)(sent)
+    assert response.complete is complete

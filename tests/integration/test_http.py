@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import wsgiref.validate
+from collections.abc import Iterator
 from typing import Any
 
 import gevent
@@ -14,7 +15,7 @@ from gevent.event import Event
 
 from geventkws import HandshakeError
 from tests.integration.conftest import Recorder, Serve, Site
-from tests.raw import PATIENCE, TEXT, RawClient, masked, upgrade_request
+from tests.raw import PATIENCE, PING, PONG, TEXT, Frame, RawClient, masked, upgrade_request
 
 PLAIN = [("Content-Type", "text/plain")]
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -365,9 +366,41 @@ class TestApplicationsThatFail:
             def close(self) -> None:
                 raise ValueError("in close")
 
-        data = exchange(serve(application=answer_with(Broken(b"a"))), GET)
-        assert data.endswith(b"0\r\n\r\n")
-        assert "in close" in caplog.text
+        data = exchange(serve(application=answer_with(Broken(b"a"))), GET + LAST_GET)
+        assert data.count(b"HTTP/1.1 200 OK") == 2
+        assert b"1\r\na\r\n0\r\n\r\n" in data
+        assert caplog.text.count("ValueError: in close") == 2
+
+    @pytest.mark.logs_errors
+    @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+    @pytest.mark.parametrize("length", [[], [("Content-Length", "6400000")]])
+    def test_an_error_of_close_takes_nothing_of_a_response_that_is_complete(
+        self, serve: Serve, caplog, version: bytes, length: list[tuple[str, str]]
+    ) -> None:
+        class Broken(Body):
+            def close(self) -> None:
+                raise ValueError("in close")
+
+        body = Broken(*[b"x" * 64_000] * 100)
+        site = serve(application=answer_with(body, headers=PLAIN + length))
+        data = exchange(site, LAST_GET.replace(b"1.1", version))
+        assert data.count(b"x" * 64_000) == 100
+        assert "failed behind its answer to GET '/last'" in caplog.text
+
+    @pytest.mark.logs_errors
+    def test_an_error_behind_the_last_byte_of_its_length_takes_nothing_of_a_response(
+        self, serve: Serve
+    ) -> None:
+        def application(environ, start_response):
+            start_response("200 OK", [("Content-Length", "6400000")])
+            yield b"x" * 6_400_000
+            raise ValueError("behind it")
+
+        with RawClient(serve(application=application).port, receive_buffer=4096) as client:
+            for _ in range(2):
+                client.send(GET)
+                client.read_head()
+                assert client.read_body(6_400_000) == b"x" * 6_400_000
 
     @pytest.mark.parametrize("rest", [b"zz\r\n", b"3\r\nabcd"])
     def test_a_malformed_body_is_a_400_and_no_error_of_ours(self, serve: Serve, rest: bytes) -> None:
@@ -396,6 +429,101 @@ class TestApplicationsThatFail:
         site.wait_until_empty()
         assert body.closed == 1
         assert not [record for record in caplog.records if record.levelname not in ("DEBUG", "INFO")]
+
+
+class Keeping:
+    """An application that keeps every ``write``, and answers in two parts, the second when it is let."""
+
+    def __init__(self) -> None:
+        self.writes: list[Any] = []
+        self.go_on = Event()
+
+    def __call__(self, environ, start_response):
+        if environ["PATH_INFO"] == "/fails":
+            self.writes.append(start_response("200 OK", PLAIN))
+            raise ValueError("for the test")
+        if environ["PATH_INFO"] == "/fails-early":
+            self.writes.append(lambda data: start_response("200 OK", PLAIN)(data))
+            raise ValueError("for the test")
+        if environ["PATH_INFO"] == "/accepts":
+            self.writes.append(start_response("200 OK", PLAIN))
+            environ["geventkws.upgrade"](Recorder())
+            self.write_late()
+            return []
+        self.writes.append(start_response("200 OK", PLAIN))
+        return self.parts(environ["PATH_INFO"])
+
+    def parts(self, path: str) -> Iterator[bytes]:
+        yield b"first"
+        if path == "/waits":
+            assert self.go_on.wait(PATIENCE)
+        yield b"second"
+
+    def write_late(self) -> None:
+        """Use the first ``write``, as an application might that left something to do for later."""
+        for data in (b"late", b""):
+            with pytest.raises(
+                RuntimeError, match=r"was called (after its response had ended|a second time)"
+            ):
+                self.writes[0](data)
+
+
+WHOLE = b"5\r\nfirst\r\n6\r\nsecond\r\n0\r\n\r\n"
+
+
+class TestWritesThatAreLate:
+    def get(self, client: RawClient, path: str) -> None:
+        client.send(GET.replace(b" / ", b" %b " % path.encode()))
+
+    def test_between_two_responses(self, serve: Serve) -> None:
+        application = Keeping()
+        with RawClient(serve(application=application).port) as client:
+            for _ in range(2):
+                self.get(client, "/")
+                client.read_head()
+                assert client.read_body(len(WHOLE)) == WHOLE
+                application.write_late()
+            client.half_close()
+            assert client.read_to_end() == b""
+
+    def test_within_the_next_response(self, serve: Serve) -> None:
+        application = Keeping()
+        with RawClient(serve(application=application).port) as client:
+            self.get(client, "/")
+            client.read_head()
+            assert client.read_body(len(WHOLE)) == WHOLE
+            self.get(client, "/waits")
+            client.read_head()
+            assert client.peek(10) == WHOLE[:10]
+            application.write_late()
+            application.go_on.set()
+            assert client.read_body(len(WHOLE)) == WHOLE
+
+    def test_when_the_connection_is_closed(self, serve: Serve) -> None:
+        application = Keeping()
+        site = serve(application=application)
+        exchange(site, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        site.wait_until_empty()
+        application.write_late()
+
+    @pytest.mark.logs_errors
+    @pytest.mark.parametrize("path", ["/fails", "/fails-early"])
+    def test_when_the_server_has_answered_in_its_place(self, serve: Serve, path: str) -> None:
+        application = Keeping()
+        with RawClient(serve(application=application).port) as client:
+            self.get(client, path)
+            assert client.read_head().startswith("HTTP/1.1 500")
+            application.write_late()
+            assert client.read_to_end() == b"The server failed to answer this request\n"
+
+    def test_when_the_connection_has_become_a_websocket(self, serve: Serve) -> None:
+        application = Keeping()
+        site = serve(application=application, application_upgrades=True)
+        client = site.connect("/accepts")
+        assert client.head.startswith("HTTP/1.1 101")
+        client.send(masked(PING, b"still a WebSocket"))
+        assert client.frame() == Frame(PONG, b"still a WebSocket")
+        application.write_late()
 
 
 class TestRequestsTheServerAnswersItself:
