@@ -28,6 +28,8 @@ SWITCHES = (
     "--no-proxy-server",
 )
 
+FAINT_TEXTS = (Path(__file__).parent / "browser" / "faint_texts.js").read_text()
+
 Result = TypeVar("Result")
 
 
@@ -108,6 +110,20 @@ class ChatPage:
     def expect_people(self, *nicks: str) -> None:
         """Wait until exactly these people are here."""
         self.wait(lambda: self.texts("#people .name") == list(nicks), f"{nicks} as the people here")
+
+    def scrolled_out_of_sight(self, selector: str) -> tuple[int, int]:
+        """Return how many CSS pixels of an element's content are out of sight, across and down."""
+        script = (
+            "const one = document.querySelector(arguments[0]);"
+            "return [one.scrollWidth - one.clientWidth, one.scrollHeight - one.clientHeight]"
+        )
+        across, down = self.driver.execute_script(script, selector)
+        return across, down
+
+    def faint_texts(self) -> list[str]:
+        """Return the texts in sight whose contrast is below 4.5, the minimum of WCAG 2.2, 1.4.3."""
+        texts: list[str] = self.driver.execute_script(FAINT_TEXTS)
+        return texts
 
     def complaints(self) -> list[str]:
         """Return what the browser's console holds: errors and breaches of the content security policy."""

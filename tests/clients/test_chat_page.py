@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 import websocket
+from selenium.webdriver.common.keys import Keys
 
 from tests.clients.chat_page import OpenPage
 from tests.helpers import free_port
 from tests.programs import PATIENCE, Server, server
 
 MARKUP = "<img src=x onerror=\"document.title='broken'\"> <b>bold</b> &amp; <script>alert(1)</script>"
+WORDS = " ".join(["words"] * 20)
 
 
 @pytest.mark.parametrize("width", [375, 1200])
@@ -33,6 +37,64 @@ def test_what_people_type_is_text_at_any_width(chat: Server, open_page: OpenPage
     assert page.complaints() == []
 
 
+def send_from_a_terminal(chat: Server, texts: Iterable[str]) -> None:
+    other = websocket.create_connection(f"ws://{chat.address}/chat", timeout=PATIENCE)
+    for text in texts:
+        other.send(text)
+    other.close(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_only_the_messages_scroll_however_many_they_are(
+    chat: Server, open_page: OpenPage, width: int
+) -> None:
+    page = open_page(chat, width)
+    assert page.scrolled_out_of_sight("html") == (0, 0)
+    page.join("Ann")
+    assert page.scrolled_out_of_sight("html") == (0, 0)
+    for first, last in ((1, 5), (6, 200)):
+        send_from_a_terminal(chat, (f"{number}: {WORDS}" for number in range(first, last + 1)))
+        page.expect_message("guest-1" if first == 1 else "guest-2", f"{last}: {WORDS}")
+        assert len(page.conversation()) == last
+        assert page.scrolled_out_of_sight("html") == (0, 0)
+    assert page.scrolled_out_of_sight("#scroller")[1] > 0
+    assert page.find("#text").is_displayed()
+    page.driver.execute_script("window.scrollTo(0, 1000)")
+    assert page.driver.execute_script("return window.scrollY") == 0
+
+
+def test_the_button_to_the_newest_message_stays_above_a_long_draft(chat: Server, open_page: OpenPage) -> None:
+    page = open_page(chat, width=390)
+    page.join("Ann")
+    send_from_a_terminal(chat, map(str, range(50)))
+    page.expect_message("guest-1", "49")
+    page.driver.execute_script("document.getElementById('scroller').scrollTop = 0")
+    page.write((Keys.SHIFT + Keys.ENTER + Keys.SHIFT) * 12)
+    send_from_a_terminal(chat, ["news"])
+    page.wait(lambda: page.find("#newest").is_displayed(), "that there are new messages")
+    button, composer = page.find("#newest").rect, page.find("#composer").rect
+    assert button["y"] + button["height"] <= composer["y"]
+    page.find("#newest").click()
+    page.wait(lambda: not page.find("#newest").is_displayed(), "the newest message")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_its_ground(chat: Server, open_page: OpenPage, scheme: str) -> None:
+    page = open_page(chat)
+    page.driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    page.enter("guest-7")
+    page.wait(lambda: page.text("#nick-problem"), "why the name will not do")
+    faint = page.faint_texts()
+    page.join("Ann")
+    send_from_a_terminal(chat, ["Hello"])
+    page.say("Hello")
+    page.expect_message("You", "Hello")
+    page.expect_people("Ann")
+    assert faint + page.faint_texts() == []
+
+
 def test_on_a_phone_a_button_shows_who_is_here(chat: Server, open_page: OpenPage) -> None:
     page = open_page(chat, width=375)
     page.join("Ann")
@@ -40,6 +102,9 @@ def test_on_a_phone_a_button_shows_who_is_here(chat: Server, open_page: OpenPage
     page.find("#people-toggle").click()
     assert page.find("#people").is_displayed()
     assert page.text("#people .name") == "Ann"
+    page.find("#rename").click()
+    page.find("#back").click()
+    assert not page.find("#people").is_displayed(), "it does not cover the messages for ever"
 
 
 def test_a_nick_that_is_taken_is_told_and_another_one_will_do(chat: Server, open_page: OpenPage) -> None:
@@ -47,8 +112,42 @@ def test_a_nick_that_is_taken_is_told_and_another_one_will_do(chat: Server, open
     first.join("Ann")
     second.enter("ann")
     second.wait(lambda: "called “ann” already" in second.text("#nick-problem"), "that the name is taken")
+    assert second.text("#entrance-state") == "", "it is connected"
+    assert second.text("#join .primary") == "Join"
     second.join("Anna")
     first.expect_people("Ann", "Anna")
+
+
+def test_a_name_can_be_changed_and_the_screen_for_it_says_so(chat: Server, open_page: OpenPage) -> None:
+    page = open_page(chat)
+    assert page.text("#join .primary") == "Join"
+    page.join("Ann")
+    page.find("#rename").click()
+    assert page.text("#join h1") == "Change your name"
+    assert page.text("#join .primary") == "Change name"
+    assert page.text("#entrance-state") == ""
+    page.enter("guest-7")
+    page.wait(lambda: page.text("#nick-problem"), "why the name will not do")
+    assert page.text("#join .primary") == "Change name"
+    page.enter("Anna")
+    page.expect_people("Anna")
+    assert not page.find("#join").is_displayed()
+
+
+def test_a_name_half_written_survives_a_lost_connection(open_page: OpenPage) -> None:
+    port = free_port()
+    with server("chat", port) as chat:
+        page = open_page(chat)
+        page.join("Ann")
+        page.find("#rename").click()
+        page.enter("guest-7")
+        page.wait(lambda: page.text("#nick-problem"), "why the name will not do")
+        page.find("#nick").send_keys("Hild")
+    page.wait(lambda: "No connection" in page.text("#entrance-state"), "that the connection is lost")
+    with server("chat", port):
+        page.wait(lambda: page.text("#entrance-state") == "", "that the connection is back")
+        page.find("#nick").send_keys("e", Keys.ENTER)
+        page.expect_people("Hilde")
 
 
 def test_a_reload_keeps_the_nick_the_messages_and_the_draft(chat: Server, open_page: OpenPage) -> None:
@@ -88,6 +187,7 @@ def test_the_page_comes_back_when_the_server_does_and_keeps_the_draft(open_page:
     assert page.draft() == "second"
     with server("chat", port) as chat:
         page.expect_state("Connected")
+        assert page.text("#text-problem") == ""
         page.say("")
         page.expect_message("You", "second")
         assert page.draft() == ""

@@ -33,6 +33,7 @@ remember("sessionStorage", "session", session);
 let wanted = ""; // the name I asked for
 let nick = ""; // the name I have; "" before the server has let me in
 let joined = false; // by this connection
+let renaming = false; // I am writing another name
 let unread = 0;
 const people = new Set();
 const seen = new Set(); // what is on the page, by key, or by time, nick and text
@@ -75,8 +76,9 @@ const handlers = {
     people.clear();
     message.people.forEach((one) => people.add(one));
     view.showState("open", "Connected");
-    view.showChat();
+    if (!renaming) view.showChat();
     fitHeight();
+    checkLength(); // what was said of a lost connection is over
     view.quietly(() => message.history.forEach(receive));
     view.showPeople(people, nick);
   },
@@ -103,10 +105,17 @@ const handlers = {
   error(message) {
     const failed = pending.get(message.key);
     if (failed) giveUp(message.key, failed, message.text);
-    else if (message.code === "nick") view.showEntrance(wanted, message.text, joined);
+    else if (message.code === "nick") chooseAnother(message.text);
     else view.addNotice(message.text);
   },
 };
+
+function chooseAnother(problem) {
+  view.showEntrance(wanted, problem, joined);
+  renaming = joined;
+  if (joined) wanted = nick; // which a lost connection is to come back with
+  else view.showState("nameless", "");
+}
 
 // Messages ---------------------------------------------------------------------------------------------------------
 
@@ -154,12 +163,17 @@ byId("join").addEventListener("submit", (event) => {
     return;
   }
   view.showNickProblem("");
+  renaming = false;
   if (connection.open) connection.send({ type: "join", nick: wanted, session });
   else connection.connect();
 });
 
-byId("rename").addEventListener("click", () => view.showEntrance(nick, "", joined));
-byId("back").addEventListener("click", view.showChat);
+byId("rename").addEventListener("click", () => {
+  renaming = true;
+  view.togglePeople(false);
+  view.showEntrance(nick, "", renaming);
+});
+byId("back").addEventListener("click", backToChat);
 byId("retry").addEventListener("click", () => connection.connect());
 byId("newest").addEventListener("click", view.scrollToEnd);
 
@@ -169,8 +183,13 @@ byId("people-toggle").addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   view.togglePeople(false);
-  if (joined) view.showChat();
+  if (joined || renaming) backToChat();
 });
+
+function backToChat() {
+  renaming = false;
+  view.showChat();
+}
 
 function checkLength() {
   const over = [...input.value.trim()].length - limit;

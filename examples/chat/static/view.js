@@ -134,9 +134,11 @@ export function showState(state, text, retry = "") {
   byId("entrance-state").textContent = state === "open" ? "" : text;
 }
 
-export function showEntrance(nick, problem = "", mayGoBack = false) {
+export function showEntrance(nick, problem = "", renaming = false) {
   byId("entrance").hidden = false;
-  byId("back").hidden = !mayGoBack;
+  byId("entrance-title").textContent = renaming ? "Change your name" : "Chat";
+  byId("enter").textContent = renaming ? "Change name" : "Join";
+  byId("back").hidden = !renaming;
   byId("chat").hidden = true;
   const input = byId("nick");
   input.value = nick;
