@@ -27,7 +27,6 @@ help:  ## List the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 chat: $(VENV)/examples.installed  ## Serve the chat example (PORT=8080)
-	@echo "Open http://localhost:$(PORT)/ in a browser, or in two. Ctrl-C ends the server."
 	@exec $(BIN)/python examples/chat/server.py --port $(PORT)
 
 # GEVENT_DEBUG has gevent warn of watchers that nobody closed, whose memory libuv would go on using.
@@ -98,28 +97,33 @@ clean:  ## Remove all that these verbs made
 
 # One environment for all verbs; each extra of pyproject.toml is installed when a verb first needs it.
 $(VENV)/%.installed: pyproject.toml setup.py $(COMPILED) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@echo "Installing geventkws[$*] in $(VENV) (compiles: about a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]" || \
+		{ echo "geventkws[$*] could not be installed: see pip's error above" >&2; exit 1; }
 	@touch $@
 
 # Autobahn's test suite is a program for Python 2.7; later releases of virtualenv make no environments for that.
 $(WSTEST): tests/compliance/requirements.txt | $(BIN)/python
+	@echo "Installing the Autobahn test suite in $(VENV)/wstest"
 	@test -n "$(PYTHON27)" || \
 		{ echo "wstest needs Python 2.7; say which by make PYTHON27=/path/to/python2.7 ..." >&2; exit 1; }
-	$(BIN)/python -m venv $(VENV)/virtualenv
-	$(VENV)/virtualenv/bin/python -m pip install --quiet --disable-pip-version-check virtualenv==20.21.1
-	$(VENV)/virtualenv/bin/python -m virtualenv --quiet --clear --python "$(PYTHON27)" $(VENV)/wstest
-	$(VENV)/wstest/bin/python -m pip install --quiet --disable-pip-version-check --no-python-version-warning \
+	@$(BIN)/python -m venv $(VENV)/virtualenv
+	@$(VENV)/virtualenv/bin/python -m pip install --quiet --disable-pip-version-check virtualenv==20.21.1
+	@$(VENV)/virtualenv/bin/python -m virtualenv --quiet --clear --python "$(PYTHON27)" $(VENV)/wstest
+	@$(VENV)/wstest/bin/python -m pip install --quiet --disable-pip-version-check --no-python-version-warning \
 		--requirement $<
 	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "geventkws needs Python 3.10 or later; say which by make PYTHON=/path/to/python3 ..." >&2; exit 1; }
+	@echo "Making a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
 # The clients for Node. Without npm their tests are skipped (in CI: fail), and pytest says so.
 %/node_modules/.installed: %/package.json
 	@if command -v npm >/dev/null; then \
-		cd $* && npm install --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error && \
+		echo "Installing the Node packages of $*" && cd $* && \
+		npm install --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error && \
 		touch node_modules/.installed; \
 	else echo "npm is not installed: the tests of $* that need it will be skipped" >&2; fi

@@ -14,6 +14,7 @@ import argparse
 import logging
 import os
 import signal
+import sys
 
 import gevent
 from chat_service import ChatService
@@ -71,6 +72,14 @@ def main() -> None:
     server = WebSocketServer((arguments.host, arguments.port), app)
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, server.stop)
+    try:
+        server.start()
+    except OSError as error:
+        sys.exit(f"{error.strerror}; choose another port by --port, or by make chat PORT=9000")
+    print(
+        f"Open http://localhost:{server.server_port}/ in a browser, or in two. Ctrl-C ends the server.",
+        flush=True,
+    )
     server.serve_forever()
 
 

@@ -12,6 +12,7 @@ monkey.patch_all()
 import argparse
 import logging
 import signal
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -64,6 +65,10 @@ def main() -> None:
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, server.stop)
+    try:
+        server.start()
+    except OSError as error:
+        sys.exit(f"{error.strerror}; choose another port by --port")
     server.serve_forever()
 
 

@@ -115,6 +115,14 @@ class TestEveryProgram:
             client.socket.shutdown()
             assert running.wait() == 0
 
+    @pytest.mark.parametrize("name", ["echo", "chat"])
+    def test_a_port_that_is_taken_is_one_line_which_says_what_to_do(self, name: str, echo: Server) -> None:
+        with Server(name, echo.port) as late:
+            assert late.wait() == 1
+        assert late.output.count("\n") == 1
+        assert "already in use" in late.output
+        assert "choose another port by --port" in late.output
+
 
 class TestEcho:
     @pytest.mark.parametrize("message", ["grüße", b"\x00\xff\xfe", "", b"", "long " * 20_000])
