@@ -2,17 +2,63 @@
 
 from __future__ import annotations
 
+import os
+
+# Compiled methods have no signatures: the reference is made of the readable sources.
+os.environ["GEVENTKWS_PURE"] = "1"
+
+from geventkws import (
+    ConnectionClosed,
+    QueryParameters,
+    Request,
+    WebSocketCloseReasonCode,
+    WebSocketConnection,
+)
+from geventkws.options import ServerOptions
+from geventkws.protocol.headers import Headers
 from geventkws.version import __version__
 
 project = "geventkws"
 copyright = "The geventkws authors, Apache-2.0"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
-html_theme = "alabaster"
-html_theme_options = {"description": "WebSocket services beside a WSGI application"}
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+html_theme = "furo"
+html_title = "geventkws"
+html_favicon = "../examples/chat/static/icon.svg"
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#1f5fc4", "color-brand-content": "#1f5fc4"},
+    "dark_css_variables": {"color-brand-primary": "#8ab4ff", "color-brand-content": "#8ab4ff"},
+}
+html_show_sourcelink = False
+html_copy_source = False
+copybutton_exclude = ".linenos, .gp, .go"
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-myst_heading_anchors = 3
+autodoc_typehints_format = "short"
+maximum_signature_line_length = 80
+python_use_unqualified_type_names = True
+
+MADE_BY_THE_SERVER = (
+    ConnectionClosed,
+    Headers,
+    QueryParameters,
+    Request,
+    ServerOptions,
+    WebSocketCloseReasonCode,
+    WebSocketConnection,
+)
+"""Classes whose constructors are nobody's business: users are given the instances."""
+
+
+def hide_constructor(app, what, name, obj, options, signature, return_annotation):
+    """Leave the constructor's arguments out of the reference (the event ``autodoc-process-signature``)."""
+    return ("", None) if obj in MADE_BY_THE_SERVER else None
+
+
+def setup(app):
+    app.connect("autodoc-process-signature", hide_constructor)

@@ -5,6 +5,7 @@ from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.protocol.handshake import HandshakeError
 from geventkws.registry import ServiceRegistry, WebSocket
+from geventkws.request import QueryParameters, Request
 from geventkws.server.server import WebSocketServer
 from geventkws.service import WebSocketService
 from geventkws.version import __version__
@@ -16,6 +17,8 @@ __all__ = [
     "ConnectionClosed",
     "HandshakeError",
     "PerMessageDeflate",
+    "QueryParameters",
+    "Request",
     "ServiceRegistry",
     "WebSocket",
     "WebSocketCloseReasonCode",
