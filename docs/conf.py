@@ -28,7 +28,10 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = "geventkws"
+html_static_path = ["style"]
+html_css_files = ["pictures.css"]
 html_favicon = "../examples/chat/static/icon.svg"
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#1f5fc4", "color-brand-content": "#1f5fc4"},

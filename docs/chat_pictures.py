@@ -1,0 +1,71 @@
+"""Takes the pictures of the chat example's page: ``python -m docs.chat_pictures``.
+
+Writes ``pictures/chat-light.png`` and ``pictures/chat-dark.png``, beside this program. Needs what the tests
+of the page need: Chromium and its driver.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import websocket
+
+from tests.clients.chat_page import ChatPage, chromium
+from tests.programs import PATIENCE, server
+
+PICTURES = Path(__file__).parent / "pictures"
+SCHEMES = ("light", "dark")
+WIDTH, HEIGHT, SCALE = 760, 320, 2
+
+OTHERS = ("Ben", "Hilde")
+CONVERSATION = (("Ben", "The tide comes in at six."), ("Ann", "Three hours, then. Who is coming along?"))
+"""Who says what; Ann is the one who looks at the page."""
+
+
+def person(address: str, nick: str) -> websocket.WebSocket:
+    """Let somebody into the chat, and wait until they are in."""
+    connection = websocket.create_connection(
+        f"ws://{address}/chat", timeout=PATIENCE, subprotocols=["chat.json"]
+    )
+    connection.send(json.dumps({"type": "join", "nick": nick}))
+    connection.recv()
+    return connection
+
+
+def converse(page: ChatPage, address: str) -> None:
+    """Have everybody say their lines, Ann on the page."""
+    others = {nick: person(address, nick) for nick in OTHERS}
+    page.join("Ann")
+    for nick, text in CONVERSATION:
+        if nick == "Ann":
+            page.say(text)
+            page.wait(lambda: page.texts("#messages .own time"), "when it was said")
+        else:
+            others[nick].send(json.dumps({"type": "message", "text": text}))
+            page.expect_message(nick, text)
+
+
+def main() -> None:
+    """Take a picture of one conversation in each colour scheme."""
+    PICTURES.mkdir(exist_ok=True)
+    with TemporaryDirectory() as profile, server("chat") as chat:
+        driver = chromium(Path(profile), WIDTH)
+        try:
+            size = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": SCALE, "mobile": False}
+            driver.get(f"http://{chat.address}/")
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            page = ChatPage(driver)
+            converse(page, chat.address)
+            driver.execute_script("document.activeElement.blur()")
+            for scheme in SCHEMES:
+                feature = {"name": "prefers-color-scheme", "value": scheme}
+                driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+                driver.save_screenshot(str(PICTURES / f"chat-{scheme}.png"))
+        finally:
+            driver.quit()
+
+
+if __name__ == "__main__":
+    main()
