@@ -14,7 +14,6 @@ from geventkws import (
     WebSocketCloseReasonCode,
     WebSocketConnection,
 )
-from geventkws.options import ServerOptions
 from geventkws.protocol.headers import Headers
 from geventkws.version import __version__
 
@@ -51,7 +50,6 @@ MADE_BY_THE_SERVER = (
     Headers,
     QueryParameters,
     Request,
-    ServerOptions,
     WebSocketCloseReasonCode,
     WebSocketConnection,
 )
