@@ -18,7 +18,7 @@ cdef class HTTPConnection:
     cdef readonly _HTTPContext context
     cdef readonly object peer
     cdef public object remote_address
-    cdef public object scheme
+    cdef public object proxied
     cdef public object extra_environ
     cdef _RequestReader _reader
     cdef _RequestHead _head

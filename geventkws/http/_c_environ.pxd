@@ -8,6 +8,6 @@ cdef class EnvironBuilder:
     cdef readonly dict _keys
 
     @cython.locals(environ=dict, keys=dict, headers=tuple, before=Py_ssize_t, target=str, path=str, query=str)
-    cpdef dict build(self, _RequestHead head, remote_address, body=*, scheme=*)
+    cpdef dict build(self, _RequestHead head, remote_address, body=*, proxied=*)
     cdef _join_lines(self, dict environ, tuple headers)
     cdef str _key(self, str name)

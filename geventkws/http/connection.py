@@ -65,8 +65,8 @@ class HTTPConnection:
         "context",
         "extra_environ",
         "peer",
+        "proxied",
         "remote_address",
-        "scheme",
         "stream",
     )
 
@@ -78,8 +78,8 @@ class HTTPConnection:
         self.context = context
         self.remote_address = peer
         """The client's address: of a trusted proxy's requests, the one that the request came from."""
-        self.scheme: str | None = None
-        """The scheme by which the client asked a trusted proxy; ``None`` if the proxy does not say."""
+        self.proxied: dict[str, str] | None = None
+        """What a trusted proxy says about the environ of the request: scheme and port."""
         self.peer = peer
         """Who is connected: the client, or a proxy."""
         self.extra_environ: dict[str, Any] | None = None
@@ -231,7 +231,9 @@ class HTTPConnection:
             if head is not None:
                 if self._trusted:
                     self.remote_address = self.peer
-                    head, self.remote_address, self.scheme = self.context.proxies.resolve(head, self.peer)
+                    forwarded = self.context.proxies.resolve(head, self.peer)
+                    head, self.remote_address = forwarded.head, forwarded.client
+                    self.proxied = forwarded.environ
                 check_size(head, self.context.max_body_size)
                 return head
         except HTTPError as error:
@@ -384,7 +386,7 @@ class HTTPConnection:
         """Call the application and send what it returns."""
         context = self.context
         environ = context.environ.build(
-            head, self.remote_address, body.buffered() if body else None, self.scheme
+            head, self.remote_address, body.buffered() if body else None, self.proxied
         )
         if self.extra_environ:
             environ.update(self.extra_environ)

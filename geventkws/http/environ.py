@@ -67,15 +67,15 @@ class EnvironBuilder:
         head: Head,
         remote_address: Address,
         body: io.BufferedIOBase | None = None,
-        scheme: str | None = None,
+        proxied: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         """Return a fresh environ for a request.
 
-        ``body`` is its ``wsgi.input``, empty if not given; ``scheme`` the one that a proxy was asked by.
+        ``body`` is its ``wsgi.input``, empty if not given; ``proxied`` what a trusted proxy says of it.
         """
         environ = self._base.copy()
-        if scheme is not None:
-            environ["wsgi.url_scheme"] = scheme
+        if proxied is not None:
+            environ.update(proxied)
         target = head.target
         path, _, query = target.partition("?")
         environ["REQUEST_METHOD"] = head.method

@@ -1,8 +1,8 @@
-"""What trusted proxies say about a request: who sent it, by which scheme and to which host.
+"""What trusted proxies say about a request: who sent it, by which scheme and to which host and port.
 
-``X-Forwarded-For``, ``-Proto`` and ``-Host``, and ``Forwarded`` (RFC 7239), are fields that anybody may
-send. They count only where the peer is a trusted proxy, and of a chain of addresses only as far as
-trusted proxies wrote it: the client is the rightmost address that is not a trusted proxy's.
+``X-Forwarded-For``, ``-Proto``, ``-Host`` and ``-Port``, and ``Forwarded`` (RFC 7239), are fields that
+anybody may send. They count only where the peer is a trusted proxy, and of a chain of addresses only as far
+as trusted proxies wrote it: the client is the rightmost address that is not a trusted proxy's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from geventkws.http.errors import HTTPError
 from geventkws.http.head import RequestHead
 from geventkws.net.address import Address, parse_ip
 from geventkws.protocol.headers import TOKEN_CHARACTER
-from geventkws.protocol.origin import parse_authority
+from geventkws.protocol.origin import DEFAULT_PORTS, parse_authority
 
 UNIX = "unix"
 """The entry that trusts every peer of a Unix-domain socket, which has no address."""
@@ -32,6 +32,7 @@ _QUOTED_PAIR = re.compile(r"\\(.)")
 # node (RFC 7239, 6): a name, an address of IPv6 in brackets or, as proxies write it, without, and a port
 _NODE = re.compile(r"(?:\[([^\]]+)\]|([^:\[]*:[^:]*:.*)|([^:\[]*))(?::(.*))?")
 _PORT = re.compile(r"[0-9]{1,5}")
+MAX_PORT = 65535
 
 _T = TypeVar("_T")
 
@@ -68,24 +69,26 @@ class TrustedProxies:
         for name, value in head.headers:
             lines.setdefault(name.lower(), []).append(value)
         one, other = self._by_x_forwarded(lines), self._by_forwarded(lines)
-        said = Said(
-            _agreed(one.client, other.client),
-            _agreed(one.scheme, other.scheme),
-            _agreed(one.host, other.host),
-        )
-        if said.host is not None and parse_authority(said.host) is None:
+        client = _agreed(one.client, other.client) or peer
+        scheme, host = _agreed(one.scheme, other.scheme), _agreed(one.host, other.host)
+        if host is not None and parse_authority(host) is None:
             raise HTTPError(400, "The host that the proxy forwards is malformed")
-        if said.host is not None:
+        if one.port is not None:
+            host = _with_port(host or head.field("Host"), one.port, scheme)
+        if host is not None:
             others = [pair for pair in head.headers if pair[0].lower() != "host"]
-            head = head.with_headers((("Host", said.host), *others))
-        return Forwarded(head, said.client or peer, said.scheme)
+            head = head.with_headers((("Host", host), *others))
+        return Forwarded(head, client, scheme, one.port)
 
     def _by_x_forwarded(self, lines: dict[str, list[str]]) -> Said:
         nodes = _listed(lines.get("x-forwarded-for"))
         position, client = self._client(nodes)
         schemes, hosts = _listed(lines.get("x-forwarded-proto")), _listed(lines.get("x-forwarded-host"))
         scheme = _SCHEMES.get((_beside(schemes, nodes, position) or "").lower())
-        return Said(client, scheme, _beside(hosts, nodes, position))
+        port = _beside(_listed(lines.get("x-forwarded-port")), nodes, position)
+        if port is not None and not (_PORT.fullmatch(port) and 0 < int(port) <= MAX_PORT):
+            raise HTTPError(400, "The port that the proxy forwards is malformed")
+        return Said(client, scheme, _beside(hosts, nodes, position), port and str(int(port)))
 
     def _by_forwarded(self, lines: dict[str, list[str]]) -> Said:
         elements = parse_forwarded(", ".join(lines.get("forwarded", ())))
@@ -115,6 +118,7 @@ class Said(NamedTuple):
     client: tuple[str, int] | None = None
     scheme: str | None = None
     host: str | None = None
+    port: str | None = None
 
 
 class Forwarded(NamedTuple):
@@ -125,6 +129,14 @@ class Forwarded(NamedTuple):
     client: Address
     scheme: str | None
     """``"http"`` or ``"https"``; ``None`` if no proxy said."""
+    port: str | None = None
+    """The port that the client connected to; ``None`` if no proxy said."""
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What the request's environ has in place of what this server would say."""
+        said = {"wsgi.url_scheme": self.scheme, "SERVER_PORT": self.port}
+        return {key: value for key, value in said.items() if value is not None}
 
 
 def parse_forwarded(text: str) -> list[dict[str, str]]:
@@ -166,8 +178,20 @@ def parse_node(text: str) -> tuple[str, int] | None:
         address = parse_ip(match[1] or match[2] or match[3])
     except ValueError:
         return None
-    known = _PORT.fullmatch(match[4] or "") and int(match[4]) <= 65535
+    known = _PORT.fullmatch(match[4] or "") and int(match[4]) <= MAX_PORT
     return str(address), int(match[4]) if known else 0
+
+
+def _with_port(host: str | None, port: str, scheme: str | None) -> str | None:
+    """Return a host with the port that the client connected to.
+
+    A port that the host has already is the client's own word. The scheme's default is left out.
+    """
+    authority = parse_authority(host or "")
+    if host is None or authority is None or authority.port is not None:
+        return host
+    defaults = DEFAULT_PORTS.values() if scheme is None else (DEFAULT_PORTS[scheme],)
+    return host if int(port) in defaults else f"{host.rstrip(':')}:{port}"
 
 
 def _listed(lines: list[str] | None) -> list[str]:

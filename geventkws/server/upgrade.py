@@ -92,8 +92,8 @@ def accept(
         raise HandshakeError(400, "The client must wait for the answer to its upgrade request")
     build_environ = host.build_environ
     extra = http.channel.transport.environ()
-    if http.scheme is not None:
-        extra["wsgi.url_scheme"] = http.scheme
+    if http.proxied is not None:
+        extra |= http.proxied
     if extra:
         build_environ = partial(_build_extended, build_environ, extra)
     request = Request.from_head(head, http.remote_address, build_environ)

@@ -95,10 +95,16 @@ def test_a_unix_socket_has_the_port_of_its_scheme() -> None:
 
 
 def test_a_forwarded_address_without_a_port_has_none() -> None:
-    environ = BUILDER.build(head_of(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), ("192.0.2.1", 0), scheme="https")
+    environ = BUILDER.build(head_of(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), ("192.0.2.1", 0))
     assert environ["REMOTE_ADDR"] == "192.0.2.1"
     assert "REMOTE_PORT" not in environ
-    assert environ["wsgi.url_scheme"] == "https"
+
+
+def test_what_a_proxy_says_comes_in_place_of_the_servers_own() -> None:
+    said = {"wsgi.url_scheme": "https", "SERVER_PORT": "443"}
+    environ = BUILDER.build(head_of(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), REMOTE, proxied=said)
+    assert said.items() <= environ.items()
+    assert build(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")["SERVER_PORT"] == "8080"
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,7 @@ AS_SENT = {
     ),
     "AWS ALB": (
         [
+            "X-Forwarded-Port: 443",
             "X-Forwarded-For: 203.0.113.9, 192.0.2.1",
             "X-Forwarded-Proto: https",
             "X-Forwarded-Host: www.example.org",
@@ -152,6 +153,7 @@ AS_SENT = {
             "X-Forwarded-For: 192.0.2.1",
             "X-Forwarded-Host: www.example.org",
             "X-Forwarded-Proto: wss",
+            "X-Forwarded-Port: 443",
             "X-Forwarded-Server: traefik",
             "X-Real-Ip: 192.0.2.1",
         ],
@@ -171,6 +173,7 @@ AS_SENT = {
             "X-Forwarded-For: 203.0.113.9, 192.0.2.1:51234",
             "X-Forwarded-Proto: https",
             "X-Forwarded-Host: www.example.org",
+            "X-Forwarded-Port: 443",
             "X-Original-Host: www.example.org",
         ],
         ("192.0.2.1", 51234),
@@ -208,6 +211,48 @@ def test_the_forwarded_host_replaces_the_host() -> None:
         head = resolve(line).head
         assert head.field("Host") == "www.example.org:8443"
     assert resolve("X-Forwarded-For: 192.0.2.1").head.field("Host") == "own"
+
+
+@pytest.mark.parametrize(
+    ("lines", "port", "host"),
+    [
+        (["X-Forwarded-Port: 8443"], "8443", "own:8443"),
+        (["X-Forwarded-Port: 8443", "X-Forwarded-Proto: https"], "8443", "own:8443"),
+        (["X-Forwarded-Port: 443", "X-Forwarded-Proto: https"], "443", "own"),
+        (["X-Forwarded-Port: 80", "X-Forwarded-Proto: http"], "80", "own"),
+        (["X-Forwarded-Port: 80", "X-Forwarded-Proto: https"], "80", "own:80"),
+        (["X-Forwarded-Port: 443"], "443", "own"),
+        (["X-Forwarded-Port: 08443"], "8443", "own:8443"),
+        (["X-Forwarded-Port: 8443", "X-Forwarded-Host: www.example.org"], "8443", "www.example.org:8443"),
+        (["X-Forwarded-Port: 8443", "X-Forwarded-Host: www.example.org:"], "8443", "www.example.org:8443"),
+        (["X-Forwarded-Port: 8443", "X-Forwarded-Host: [2001:db8::1]"], "8443", "[2001:db8::1]:8443"),
+        (["X-Forwarded-Port: 8443", "X-Forwarded-Host: www.example.org:444"], "8443", "www.example.org:444"),
+        (["X-Forwarded-Port: 8443", "Forwarded: host=www.example.org"], "8443", "www.example.org:8443"),
+        (["X-Forwarded-Port: 8443, 80", "X-Forwarded-For: 192.0.2.1, 10.0.0.2"], "8443", "own:8443"),
+        (["X-Forwarded-Port: 1, 8443", "X-Forwarded-For: 203.0.113.9, 192.0.2.1"], "8443", "own:8443"),
+        (["X-Forwarded-Port: 1", "X-Forwarded-Port: 8443"], "8443", "own:8443"),
+        (["X-Forwarded-Port:"], None, "own"),
+    ],
+)
+def test_the_forwarded_port_is_the_servers_and_the_hosts_where_it_names_none(
+    lines: list[str], port: str | None, host: str
+) -> None:
+    seen = resolve(*lines)
+    assert (seen.port, seen.head.field("Host")) == (port, host)
+    assert seen.environ.get("SERVER_PORT") == port
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "+1", "443;", "4 43", "\u00b2", "[443]"])
+def test_a_forwarded_port_that_is_none_is_refused(port: str) -> None:
+    with pytest.raises(HTTPError) as caught:
+        resolve(f"X-Forwarded-Port: {port}")
+    assert caught.value.status == 400
+
+
+def test_a_request_without_a_host_is_given_none_by_a_port() -> None:
+    head = head_of(b"GET / HTTP/1.0\r\nX-Forwarded-Port: 8443\r\n\r\n")
+    seen = PROXIES.resolve(head, PROXY)
+    assert (seen.port, seen.head.field("Host")) == ("8443", None)
 
 
 @pytest.mark.parametrize("host", ["a/b", "a b", "u@a", "[::g]"])

@@ -17,11 +17,15 @@ FORWARDED = {
         "X-Forwarded-For: 198.51.100.7, 192.0.2.1",
         "X-Forwarded-Proto: https",
         "X-Forwarded-Host: www.example.org",
+        "X-Forwarded-Port: 443",
     ),
-    "Forwarded": ("Forwarded: for=198.51.100.7, for=192.0.2.1;proto=https;host=www.example.org",),
+    "Forwarded": (
+        "Forwarded: for=198.51.100.7, for=192.0.2.1;proto=https;host=www.example.org",
+        "X-Forwarded-Port: 443",
+    ),
 }
 TRUST = {"trusted_proxies": ["127.0.0.0/8"]}
-KEYS = ("REMOTE_ADDR", "wsgi.url_scheme", "HTTP_HOST")
+KEYS = ("REMOTE_ADDR", "wsgi.url_scheme", "HTTP_HOST", "SERVER_PORT")
 
 
 def tell(environ, start_response):
@@ -41,12 +45,12 @@ def told(site: Site, *lines: str, before: bytes = b"") -> Any:
 class TestForwardedFields:
     def test_a_trusted_proxy_is_believed(self, serve: Serve, kind: str) -> None:
         site = serve(application=tell, **TRUST)
-        assert told(site, *FORWARDED[kind]) == ["192.0.2.1", "https", "www.example.org"]
+        assert told(site, *FORWARDED[kind]) == ["192.0.2.1", "https", "www.example.org", "443"]
 
     @pytest.mark.parametrize("proxies", [[], ["10.0.0.0/8"]])
     def test_nobody_else_is(self, serve: Serve, kind: str, proxies: list[str]) -> None:
         site = serve(application=tell, trusted_proxies=proxies)
-        assert told(site, *FORWARDED[kind]) == ["127.0.0.1", "http", "own"]
+        assert told(site, *FORWARDED[kind]) == ["127.0.0.1", "http", "own", str(site.port)]
 
     def test_services_see_the_same(self, serve: Serve, kind: str) -> None:
         service = Recorder()
@@ -56,7 +60,7 @@ class TestForwardedFields:
         request = service.connections[0].request
         assert request.remote_address[0] == "192.0.2.1"
         assert request.headers["Host"] == "www.example.org"
-        assert [request.environ[key] for key in KEYS] == ["192.0.2.1", "https", "www.example.org"]
+        assert [request.environ[key] for key in KEYS] == ["192.0.2.1", "https", "www.example.org", "443"]
 
     @pytest.mark.parametrize(
         ("origin", "status"), [("https://www.example.org", "101"), ("http://127.0.0.1", "403")]
@@ -95,11 +99,11 @@ class TestTheProxyProtocol:
     @pytest.mark.parametrize("header", [PROXY_1, PROXY_2])
     def test_the_client_is_the_one_in_the_header(self, serve: Serve, header: bytes) -> None:
         site = serve(application=tell, proxy_protocol=True)
-        assert told(site, before=header) == ["192.0.2.1", "http", "own"]
+        assert told(site, before=header) == ["192.0.2.1", "http", "own", str(site.port)]
 
     def test_a_proxy_may_speak_for_itself(self, serve: Serve) -> None:
         site = serve(application=tell, proxy_protocol=True)
-        assert told(site, before=b"PROXY UNKNOWN\r\n") == ["127.0.0.1", "http", "own"]
+        assert told(site, before=b"PROXY UNKNOWN\r\n") == ["127.0.0.1", "http", "own", str(site.port)]
 
     def test_a_service_sees_the_client(self, serve: Serve) -> None:
         service = Recorder()
@@ -161,4 +165,4 @@ class TestTheProxyProtocol:
             raw.sock = client.wrap_socket(raw.sock, server_hostname="localhost")
             raw.send(b"GET / HTTP/1.1\r\nHost: own\r\nConnection: close\r\n\r\n")
             raw.read_head()
-            assert json.loads(raw.read_to_end()) == ["192.0.2.1", "https", "own"]
+            assert json.loads(raw.read_to_end()) == ["192.0.2.1", "https", "own", str(site.port)]
