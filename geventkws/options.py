@@ -59,6 +59,13 @@ class ServerOptions:
     max_body_size: int | None = None
     """Bytes of a request body (413)."""
 
+    spool_chunked: bool = True
+    """Whether chunked request bodies are read whole before the application is called; if not, it reads them
+    as they come, and ``wsgi.input_terminated`` says so."""
+
+    max_spool_size: int = 16 * 1024 * 1024
+    """Bytes of such a body (413), of which up to 256 KiB are kept in memory and more in a temporary file."""
+
     body_timeout: float | None = 60.0
     """Seconds that one read of a request body, or one write of a response, may wait for the peer."""
 
@@ -166,6 +173,7 @@ _CHECKS = {
     "application_upgrades": _check_flag,
     "proxy_protocol": _check_flag,
     "server_header": _check_field_value,
+    "spool_chunked": _check_flag,
     "trusted_proxies": _check_networks,
     "unix_socket_mode": _check_mode,
     "unix_socket_owner": _check_owner,

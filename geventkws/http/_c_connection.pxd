@@ -50,6 +50,7 @@ cdef class HTTPConnection:
     cdef int _answer(self, _RequestHead head) except -1
     @cython.locals(context=_HTTPContext)
     cdef _call(self, _RequestHead head, body, _Response response)
+    cdef _run(self, application, dict environ, body, _Response response)
     cdef int _fail(self, _RequestHead head, _Response response, error) except -1
     cdef int _cut_off(self, _Response response) except -1
     cdef int _refuse(self, _RequestHead head, int status, message, headers=*) except -1

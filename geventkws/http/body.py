@@ -81,6 +81,15 @@ class RequestBody(io.RawIOBase):
             pass
         return False
 
+    def check_answer(self, status: int) -> None:
+        """Raise the error of a read again where an answer with this ``status`` hides it.
+
+        Frameworks that do not know what to make of an error from ``wsgi.input`` answer 500 or 400.
+        """
+        error = self.error
+        if error is not None and (status == 500 or (status == 400 and error.status != 400)):
+            raise error
+
     def _piece(self, limit: int) -> bytes:
         if self.error is not None:
             raise self.error

@@ -20,10 +20,11 @@ from geventkws.escape import escape
 from geventkws.http.body import RequestBody, check_size
 from geventkws.http.context import AccessEntry, HTTPContext, server_options
 from geventkws.http.errors import HTTPError, RequestBodyError
-from geventkws.http.head import RequestHead
+from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.http.log import access_logger, logger
 from geventkws.http.reader import RequestReader
 from geventkws.http.response import Response, plain_response
+from geventkws.http.spool import body_limit, decoded
 from geventkws.http.stream import MAX_OUTPUT, NEVER, Stream
 from geventkws.loop.farewell import Farewell
 from geventkws.net.address import Address
@@ -353,7 +354,8 @@ class HTTPConnection:
         context = self.context
         body = None
         if head.body_length:
-            body = RequestBody(head, self._reader, self.stream, context.body_timeout, context.max_body_size)
+            limit = body_limit(head, context.options)
+            body = RequestBody(head, self._reader, self.stream, context.body_timeout, limit)
         may_persist = body.may_be_discarded if body else None
         response = Response(head, self.stream, context.body_timeout, may_persist, context.server_line)
         self._requests_left -= 1
@@ -391,9 +393,20 @@ class HTTPConnection:
         if self.extra_environ:
             environ.update(self.extra_environ)
         application = server_options if head.target == "*" else context.application
+        if body is not None and head.body_length == CHUNKED:
+            with decoded(environ, body, context.options):
+                self._run(application, environ, body, response)
+        else:
+            self._run(application, environ, body, response)
+
+    def _run(
+        self, application: Any, environ: dict[str, Any], body: RequestBody | None, response: Response
+    ) -> None:
         result = application(environ, response.start_response)
         try:
             if self._phase != _TAKEN:
+                if body is not None and not response.head_sent:
+                    body.check_answer(response.status)
                 response.send(result)
         finally:
             close = getattr(result, "close", None)

@@ -49,7 +49,6 @@ class EnvironBuilder:
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,
-            "wsgi.input_terminated": True,
             # Each request has its own; here already, so that a copy has room for them.
             "REQUEST_METHOD": "",
             "REQUEST_URI": "",

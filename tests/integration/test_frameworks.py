@@ -67,6 +67,15 @@ class TestEachFramework:
     def test_each_event_of_a_stream_arrives_when_it_is_yielded(self, site: Site) -> None:
         check_stream(site)
 
+    def test_a_form_that_comes_in_chunks_is_taken(self, site: Site) -> None:
+        answer = requests.post(
+            f"{site.url}/form",
+            data=iter(Upload(2 * MIB, name="Ann")),
+            headers={"Content-Type": "multipart/form-data; boundary=b"},
+            timeout=PATIENCE,
+        )
+        assert answer.json() == {"name": "Ann", "size": 2 * MIB}
+
     @pytest.mark.logs_errors
     def test_an_error_is_a_500_without_internals(self, site: Site) -> None:
         answer = requests.get(f"{site.url}/fails", timeout=PATIENCE)
@@ -76,18 +85,6 @@ class TestEachFramework:
 
 def test_each_event_of_a_plain_generator_arrives_when_it_is_yielded(serve: Serve, tmp_path: Path) -> None:
     check_stream(site_of(plain, serve, tmp_path))
-
-
-def test_flask_takes_a_form_that_comes_in_chunks(serve: Serve, tmp_path: Path) -> None:
-    # Of these frameworks it alone looks for wsgi.input_terminated.
-    site = site_of(FRAMEWORKS["flask"], serve, tmp_path)
-    answer = requests.post(
-        f"{site.url}/form",
-        data=iter(Upload(2 * MIB, name="Ann")),
-        headers={"Content-Type": "multipart/form-data; boundary=b"},
-        timeout=PATIENCE,
-    )
-    assert answer.json() == {"name": "Ann", "size": 2 * MIB}
 
 
 def test_a_view_of_flask_decides_on_an_upgrade(serve: Serve) -> None:

@@ -1,0 +1,62 @@
+"""A chunked body as applications can use it: read whole before they are called, and given a length.
+
+WSGI has no way to say that a body ends where reading ends, and most applications take one without a
+``CONTENT_LENGTH`` for empty (PEP 3333, "environ Variables").
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from geventkws.http.body import RequestBody
+from geventkws.http.head import CHUNKED, RequestHead
+from geventkws.options import ServerOptions
+
+SPOOL_MEMORY = 256 * 1024
+"""Bytes of a body that are kept in memory; a longer one goes to a temporary file."""
+
+_PIECE = 64 * 1024
+
+
+def body_limit(head: RequestHead, options: ServerOptions) -> int | None:
+    """Return how many bytes the body of a request may have; ``None`` for any number."""
+    limit = options.max_body_size
+    if head.body_length != CHUNKED or not options.spool_chunked:
+        return limit
+    return options.max_spool_size if limit is None else min(limit, options.max_spool_size)
+
+
+@contextmanager
+def decoded(environ: dict[str, Any], body: RequestBody, options: ServerOptions) -> Iterator[None]:
+    """Let the environ of a chunked request say how its body is to be read, while the application runs.
+
+    Raises ``RequestBodyError`` for a body that does not arrive as it should, before anybody has seen it.
+    """
+    environ.pop("HTTP_TRANSFER_ENCODING", None)  # of which nothing is left
+    if not options.spool_chunked:
+        environ["wsgi.input_terminated"] = True
+        yield
+        return
+    with spool(body) as file:
+        environ["CONTENT_LENGTH"] = str(file.tell())
+        file.seek(0)
+        environ["wsgi.input"] = file
+        yield
+
+
+@contextmanager
+def spool(body: RequestBody) -> Iterator[IO[bytes]]:
+    """Read all of ``body`` into a file, which is positioned at its end and closed with the context."""
+    with ExitStack() as files:
+        file: IO[bytes] = files.enter_context(io.BytesIO())
+        while piece := body.read(_PIECE):
+            if isinstance(file, io.BytesIO) and file.tell() + len(piece) > SPOOL_MEMORY:
+                with file as start:
+                    file = files.enter_context(TemporaryFile())
+                    file.write(start.getvalue())
+            file.write(piece)
+        yield file
