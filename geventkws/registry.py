@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 from urllib.parse import unquote
 
-from geventkws.service import WebSocketService, check_service
+from geventkws.service import WebSocketService
+from geventkws.service_check import check_service
+
+logger = logging.getLogger("geventkws.server")
 
 Segments = tuple[str | None, ...]
 """A registered path: its literal segments in their normal form, None where a parameter stands."""
@@ -38,12 +43,25 @@ class ServiceRegistry:
     def register(self, service: WebSocketService, on_path: str) -> None:
         """Put ``service`` at ``on_path``, such as ``"chat"`` or ``"/rooms/<room>"``, replacing what is there.
 
-        Raises ``TypeError`` if ``service`` is not an instance of ``WebSocketService`` or an attribute is of
-        the wrong type, and ``ValueError`` if a parameter is malformed or an attribute cannot be right.
+        Raises ``TypeError`` or ``ValueError``, whose text says what to write instead, for a service that
+        cannot work as its callbacks or attributes are, and for what is no path: with a scheme, a query or a
+        fragment, with a parameter that is written another way, or with nothing in it.
         """
+        if isinstance(on_path, WebSocketService):
+            raise TypeError("the service comes first: register(service, on_path)")
         check_service(service)
         path = _absolute(on_path)
-        self._routes[_segments(path)] = _Route(path, _parameters(path), service)
+        _check_path(on_path)
+        segments = _segments(path)
+        replaced = self._routes.get(segments)
+        if replaced is not None and replaced.service is not service:
+            logger.warning(
+                "%s at %s replaces %s, which was registered there before",
+                type(service).__name__,
+                path,
+                type(replaced.service).__name__,
+            )
+        self._routes[segments] = _Route(path, _parameters(path), service)
         self._find_shapes()
 
     def unregister(self, path: str) -> None:
@@ -111,6 +129,34 @@ def _absolute(path: str) -> str:
     if not isinstance(path, str):
         raise TypeError(f"a path must be a str, not {path!r}")
     return path if path.startswith("/") else f"/{path}"
+
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
+_OTHER_PARAMETER = re.compile(r"\{(\w*)[^}]*\}|^:(\w+)$")
+"""How other libraries write a parameter: ``{room}``, ``{room:int}``, ``:room``."""
+
+
+def _check_path(path: str) -> None:
+    """Refuse what could never be asked for, and say what to write instead."""
+    if not path:
+        raise ValueError("the path is empty: write '/' for the root")
+    scheme = _SCHEME.match(path)
+    if scheme:
+        raise ValueError(
+            f"path {path!r} is a URL: write {path[scheme.end() :] or '/'!r}, without {scheme[0]!r}"
+        )
+    _parameters(_absolute(path))
+    for segment in path.split("/"):
+        other = _OTHER_PARAMETER.search(segment)
+        if other:
+            name = other[1] or other[2] or "name"
+            raise ValueError(f"path {path!r}: a parameter is written '<{name}>', not {segment!r}")
+    for mark, kind, remedy in (
+        ("#", "a fragment, which no client sends", "leave it out"),
+        ("?", "a query", "leave it out, and read connection.request.query"),
+    ):
+        if mark in path:
+            raise ValueError(f"path {path!r} has {kind}: {remedy}")
 
 
 def _segments(path: str) -> Segments:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from geventkws.once import first_time
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.protocol.extensions import PerMessageDeflate
-from geventkws.protocol.headers import is_token
-from geventkws.protocol.origin import ANY_ORIGIN, parse_origin
 
 if TYPE_CHECKING:
     from geventkws.request import Request
     from geventkws.websocket.connection import WebSocketConnection
+
+logger = logging.getLogger("geventkws.server")
+
+PUSH_STYLE = ("received", "received_text", "received_binary")
+"""The callbacks that handle messages, where there is no ``run``."""
 
 
 class WebSocketService:
@@ -56,78 +61,54 @@ class WebSocketService:
 
         Calls ``received_text`` or ``received_binary`` unless overridden.
         """
+        # What they return is passed on: a coroutine among it is a mistake, which the caller tells.
         if isinstance(message, str):
-            self.received_text(message, connection)
-        else:
-            self.received_binary(message, connection)
+            return self.received_text(message, connection)
+        return self.received_binary(message, connection)
 
     def received_text(self, message: str, connection: WebSocketConnection) -> None:
         """Handle a text message; unless overridden, close the connection with 1003."""
+        _tell_unhandled(self, "text")
         connection.close(WebSocketCloseReasonCode.INVALID_DATA_TYPE, "Text messages are not accepted here")
 
     def received_binary(self, message: bytes, connection: WebSocketConnection) -> None:
         """Handle a binary message; unless overridden, close the connection with 1003."""
+        _tell_unhandled(self, "binary")
         connection.close(WebSocketCloseReasonCode.INVALID_DATA_TYPE, "Binary messages are not accepted here")
 
     def disconnected(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
         """Take note of a connection's end: exactly one call for each of ``connected``."""
 
 
-def check_service(service: object) -> WebSocketService:
-    """Return ``service`` if it can serve, so that a mistake shows at registration and not at a handshake.
+def defines(service: WebSocketService, name: str) -> bool:
+    """Return whether a service has a callback ``name`` of its own: the base class's does nothing."""
+    own = getattr(service, name)
+    return getattr(own, "__func__", own) is not vars(WebSocketService).get(name)
 
-    Raises ``TypeError`` if it is not an instance of ``WebSocketService`` or an attribute is of another type
-    than it is documented to be, and ``ValueError`` if ``subprotocols`` or ``allowed_origins`` hold something
-    that no client could match, ``connection_timeout`` is not above 0 or ``max_message_size`` is negative.
-    """
-    if isinstance(service, type) and issubclass(service, WebSocketService):
-        raise TypeError(f"register an instance, {service.__name__}(...), not the class {service.__name__}")
-    if not isinstance(service, WebSocketService):
-        raise TypeError(f"a service must be a WebSocketService, not {service!r}")
-    owner = type(service).__name__
-    if isinstance(service.subprotocols, str):
-        raise TypeError(f"{owner}.subprotocols must be a list of names, not {service.subprotocols!r}")
-    for subprotocol in service.subprotocols:
-        if not is_token(subprotocol):
-            raise ValueError(f"{owner}.subprotocols: {subprotocol!r} is no token (RFC 9110, 5.6.2)")
-    _check_allowed_origins(owner, service.allowed_origins)
-    _check_connection_timeout(owner, service.connection_timeout)
-    _check_max_message_size(owner, service.max_message_size)
-    if not isinstance(service.compression, (bool, PerMessageDeflate)):
-        raise TypeError(
-            f"{owner}.compression must be True, False or a PerMessageDeflate, not {service.compression!r}"
+
+def _tell_unhandled(service: WebSocketService, kind: str) -> None:
+    if first_time(service, kind):
+        logger.warning(
+            "%s closes connections with 1003, for they send %s messages, which it does not handle:"
+            " define received_%s(self, message, connection), or received",
+            type(service).__name__,
+            kind,
+            kind,
         )
-    return service
-
-
-def _check_connection_timeout(owner: str, timeout: object) -> None:
-    if timeout is None:
-        return
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"{owner}.connection_timeout must be a number of seconds or None, not {timeout!r}")
-    if not timeout > 0:
-        raise ValueError(f"{owner}.connection_timeout must be greater than 0 (None: never), not {timeout!r}")
-
-
-def _check_max_message_size(owner: str, size: object) -> None:
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f"{owner}.max_message_size must be a number of bytes, not {size!r}")
-    if size < 0:
-        raise ValueError(f"{owner}.max_message_size must not be negative, not {size!r}")
-
-
-def _check_allowed_origins(owner: str, allowed: Sequence[str] | str | None) -> None:
-    if allowed is None or allowed == ANY_ORIGIN:
-        return
-    for origin in (allowed,) if isinstance(allowed, str) else allowed:
-        if origin != "null" and parse_origin(origin) is None:
-            raise ValueError(
-                f"{owner}.allowed_origins: {origin!r} is no origin; write it like 'https://example.com:8443',"
-                " without a path and with an international name in its xn-- form"
-            )
 
 
 def pull_style_run(service: WebSocketService) -> Callable[[WebSocketConnection], object] | None:
-    """Return the method ``run(connection)`` of a service that takes its messages itself, or ``None``."""
-    run = getattr(service, "run", None)
-    return run if callable(run) else None
+    """Return the method ``run(connection)`` of a service that takes its messages itself, or ``None``.
+
+    One that only ``__getattr__`` knows of counts unless messages are handled: some answer to every name.
+    """
+    run: Callable[[WebSocketConnection], object] | None = getattr(service, "run", None)
+    if not callable(run):
+        return None
+    if (
+        hasattr(type(service), "run")
+        or "run" in vars(service)
+        or not any(defines(service, name) for name in PUSH_STYLE)
+    ):
+        return run
+    return None

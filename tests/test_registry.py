@@ -17,6 +17,9 @@ class Named(WebSocketService):
     def __init__(self, name):
         self.name = name
 
+    def connected(self, connection):
+        pass
+
 
 def registry(*paths):
     """Return a registry with a service at each of ``paths``, called as its path."""
@@ -66,7 +69,7 @@ def test_another_path_is_not_found(asked):
 
 @pytest.mark.parametrize("asked", ["", "chat", "*", "http://localhost/chat", "localhost:80", "%2Fchat"])
 def test_what_is_no_path_is_not_found(asked):
-    assert registry("chat", "*", "localhost:80", "").match(asked) is None
+    assert registry("chat", "*", "localhost:80", "/").match(asked) is None
 
 
 def test_a_trailing_slash_counts():
@@ -76,9 +79,8 @@ def test_a_trailing_slash_counts():
     assert found(services, "/room/") == ("room/", {})
 
 
-@pytest.mark.parametrize("registered", ["", "/"])
-def test_the_root_is_the_empty_path(registered):
-    assert found(registry(registered), "/") == (registered, {})
+def test_the_root_is_a_slash():
+    assert found(registry("/"), "/") == ("/", {})
 
 
 def test_only_one_leading_slash_may_be_left_out():
@@ -212,6 +214,34 @@ def test_a_repeated_parameter_is_a_value_error():
         ServiceRegistry().register(Named("x"), "<a>/<b>/<a>")
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "the path is empty: write '/' for the root"),
+        ("ws://h/chat", "'ws://h/chat' is a URL: write '/chat', without 'ws://h'"),
+        ("WSS://h:8080", "'WSS://h:8080' is a URL: write '/', without 'WSS://h:8080'"),
+        ("/chat?x=1", r"'/chat\?x=1' has a query: leave it out, and read connection\.request\.query"),
+        ("chat#top", "'chat#top' has a fragment, which no client sends: leave it out"),
+        ("/rooms/{room}", "a parameter is written '<room>', not '{room}'"),
+        ("/rooms/{room:int}/x", "a parameter is written '<room>', not '{room:int}'"),
+        ("/rooms/room-{}", "a parameter is written '<name>', not 'room-{}'"),
+        ("/rooms/:room", "a parameter is written '<room>', not ':room'"),
+        ("/rooms/<int:room>", "a whole segment like '<room>', not '<int:room>'"),
+        (r"^rooms/(?P<room>\w+)$", "a whole segment like '<room>'"),
+    ],
+)
+def test_what_nobody_could_ask_for_is_a_value_error_that_says_what_to_write(path, said):
+    services = ServiceRegistry()
+    with pytest.raises(ValueError, match=said):
+        services.register(Named("x"), path)
+    assert not services.services
+
+
+@pytest.mark.parametrize("path", ["/at:noon", "a:b", "/%3Aroom", "/what%3F", "/%7Broom%7D", "http:/x", "*"])
+def test_what_only_resembles_a_mistake_is_a_path(path):
+    assert list(registry(path).services) == ["/" + path.removeprefix("/")]
+
+
 # Registering
 
 
@@ -222,6 +252,19 @@ def test_registering_on_a_taken_path_replaces():
     assert found(services, "/chat") == ("new", {})
     assert found(services, "/rooms/1") == ("new", {"b": "1"})
     assert list(services.services) == ["/chat", "/Rooms/<b>"]
+
+
+def test_a_replacement_is_told_in_the_log(caplog):
+    services, first = registry("other"), Named("first")
+    services.register(first, "/Chat")
+    services.register(first, "chat")
+    assert not caplog.records
+    services.register(type("Other", (Named,), {})("second"), "chat")
+    [record] = caplog.records
+    assert record.getMessage() == "Other at /chat replaces Named, which was registered there before"
+    services.unregister("chat")
+    services.register(first, "chat")
+    assert caplog.records == [record]
 
 
 def test_one_service_may_be_at_several_paths():
@@ -273,6 +316,11 @@ def test_what_is_no_service_is_a_type_error(service):
     assert services.match("/chat") is None
 
 
+def test_swapped_arguments_are_told():
+    with pytest.raises(TypeError, match=r"the service comes first: register\(service, on_path\)"):
+        ServiceRegistry().register("chat", Named("x"))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("path", [None, 1, b"/chat"])
 def test_a_path_that_is_no_str_is_a_type_error(path):
     with pytest.raises(TypeError, match="a path must be a str"):
@@ -312,7 +360,7 @@ SEGMENTS = st.text("aAbB%2f<>.", max_size=4) | st.text(max_size=8)
 
 @given(st.lists(SEGMENTS, max_size=6).map("/".join))
 def test_any_path_is_found_or_not(path):
-    services = registry("a", "a/<b>", "<a>/b/<c>", "", "ab/")
+    services = registry("a", "a/<b>", "<a>/b/<c>", "/", "ab/")
     for asked in (path, f"/{path}"):
         match = services.match(asked)
         if match is not None:
@@ -326,7 +374,7 @@ def test_any_text_survives_as_the_value_of_a_parameter(value):
     assert found(registry("rooms/<room>"), path) == ("rooms/<room>", {"room": value})
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<>%"), min_size=1))
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<>%{}:?#"), min_size=1))
 def test_a_path_finds_itself_in_any_case(text):
     services = registry(text)
     assert found(services, "/" + quote(text.removeprefix("/").casefold())) == (text, {})

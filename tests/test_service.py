@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
+from geventkws.once import MAX_TOLD, first_time
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
-from geventkws.protocol.extensions import PerMessageDeflate
-from geventkws.service import WebSocketService, check_service, pull_style_run
+from geventkws.service import WebSocketService, pull_style_run
 
 
 class Recorder:
@@ -74,68 +74,6 @@ def test_the_defaults_of_a_service():
     assert pull_style_run(service) is None
 
 
-def test_a_service_is_its_own_check():
-    service = Echo()
-    assert check_service(service) is service
-
-
-def test_a_class_in_the_place_of_an_instance_is_named():
-    with pytest.raises(TypeError, match=r"register an instance, Echo\(\.\.\.\), not the class Echo"):
-        check_service(Echo)
-
-
-@pytest.mark.parametrize("service", [None, "chat", object(), int, Recorder()])
-def test_anything_else_is_no_service(service):
-    with pytest.raises(TypeError, match="must be a WebSocketService"):
-        check_service(service)
-
-
-def with_attributes(**attributes):
-    return type("Configured", (WebSocketService,), attributes)()
-
-
-@pytest.mark.parametrize(
-    "attributes",
-    [
-        {"subprotocols": ["chat", "v2.chat"]},
-        {"subprotocols": ("chat",)},
-        {"max_message_size": 0},
-        {"allowed_origins": "*"},
-        {"allowed_origins": []},
-        {"allowed_origins": "https://example.com"},
-        {"allowed_origins": ["https://example.com:8443", "http://[::1]", "null"]},
-    ],
-)
-def test_attributes_that_can_be_right_are_taken(attributes):
-    service = with_attributes(**attributes)
-    assert check_service(service) is service
-
-
-@pytest.mark.parametrize(
-    ("attributes", "error", "text"),
-    [
-        ({"subprotocols": "chat"}, TypeError, "Configured.subprotocols must be a list of names, not 'chat'"),
-        ({"subprotocols": ["a b"]}, ValueError, "Configured.subprotocols: 'a b' is no token"),
-        ({"subprotocols": ["chat", ""]}, ValueError, "Configured.subprotocols: '' is no token"),
-        (
-            {"allowed_origins": "example.com"},
-            ValueError,
-            "Configured.allowed_origins: 'example.com' is no origin",
-        ),
-        ({"allowed_origins": ["*"]}, ValueError, r"'\*' is no origin"),
-        ({"allowed_origins": ["http://a", "http://b/"]}, ValueError, "'http://b/' is no origin"),
-        ({"allowed_origins": ["http://bücher.example"]}, ValueError, "xn--"),
-        ({"max_message_size": None}, TypeError, "Configured.max_message_size must be a number of bytes"),
-        ({"max_message_size": 1e6}, TypeError, "max_message_size must be a number of bytes, not 1000000.0"),
-        ({"max_message_size": True}, TypeError, "max_message_size must be a number of bytes, not True"),
-        ({"max_message_size": -1}, ValueError, "max_message_size must not be negative, not -1"),
-    ],
-)
-def test_attributes_that_cannot_be_right_are_refused(attributes, error, text):
-    with pytest.raises(error, match=text):
-        check_service(with_attributes(**attributes))
-
-
 def test_a_service_with_a_method_run_is_of_the_pull_style():
     class Puller(WebSocketService):
         def run(self, connection):
@@ -149,21 +87,40 @@ def test_a_service_with_a_method_run_is_of_the_pull_style():
 
 @pytest.mark.parametrize("attributes", [{}, {"run": None}, {"run": 60}])
 def test_a_service_without_a_method_run_is_of_the_push_style(attributes):
-    assert pull_style_run(with_attributes(**attributes)) is None
+    assert pull_style_run(type("Configured", (WebSocketService,), attributes)()) is None
 
 
-@pytest.mark.parametrize("compression", [True, False, PerMessageDeflate(level=9)])
-def test_compression_is_on_or_off_or_has_options(compression):
+def test_a_run_by_getattr_counts_where_messages_are_not_handled():
+    class Anything(WebSocketService):
+        def __getattr__(self, name):
+            return lambda *args: (name, args)
+
+    class Handler(Anything):
+        def received_text(self, message, connection):
+            pass
+
+    run = pull_style_run(Anything())
+    assert run is not None
+    assert run(recorder())
+    assert pull_style_run(Handler()) is None
+
+
+def test_a_kind_that_is_not_handled_is_told_once_for_each_service_and_kind(caplog):
+    class Deaf(WebSocketService):
+        pass
+
+    for service in (Deaf(), Deaf()):
+        for message in ("a", b"a", "b", b"b"):
+            service.received(message, recorder())
+    told = [record.getMessage() for record in caplog.records]
+    assert told == 2 * [
+        f"Deaf closes connections with 1003, for they send {kind} messages, which it does not handle: define"
+        f" received_{kind}(self, message, connection), or received"
+        for kind in ("text", "binary")
+    ]
+
+
+def test_what_is_told_of_a_service_is_bounded():
     service = Echo()
-    service.compression = compression
-    assert check_service(service) is service
-
-
-@pytest.mark.parametrize("compression", [None, 1, "deflate", PerMessageDeflate])
-def test_a_compression_that_is_none_is_a_type_error(compression):
-    service = Echo()
-    service.compression = compression
-    with pytest.raises(
-        TypeError, match=r"^Echo\.compression must be True, False or a PerMessageDeflate, not"
-    ):
-        check_service(service)
+    assert [first_time(service, number) for number in range(MAX_TOLD + 5)] == [True] * MAX_TOLD + [False] * 5
+    assert first_time(Echo(), 0)

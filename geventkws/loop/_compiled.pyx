@@ -708,7 +708,9 @@ cdef class Conversation:
         while True:
             try:
                 if self._messages is not None and self._greeted:
-                    self.service.received(self.c_next_message(), self)
+                    result = self.service.received(self.c_next_message(), self)
+                    if result is not None:
+                        self._check_result("received", result)
                     if self._messages is not None and loop.turn_is_over():
                         if not is_away():
                             self._channel.queue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import reprlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
@@ -11,12 +12,14 @@ from geventkws.escape import escape
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.head import RequestHead
+from geventkws.loop.hub_loop import HubLoop
 from geventkws.protocol.deflate import deflate_for
 from geventkws.protocol.handshake import Acceptance, HandshakeError, negotiate
 from geventkws.protocol.headers import Headers
 from geventkws.registry import ServiceRegistry
 from geventkws.request import Request, split_target
-from geventkws.service import WebSocketService, check_service
+from geventkws.service import WebSocketService
+from geventkws.service_check import check_result, check_service
 from geventkws.websocket.connection import NO_PARAMETERS, Host, WebSocketConnection
 from geventkws.websocket.conversation import COMPRESSED_READ
 
@@ -85,7 +88,7 @@ def accept(
     """Complete the handshake, answer 101 and start the connection; raises ``HandshakeError`` to refuse."""
     if host.stopping:
         raise HandshakeError(503, "The server is shutting down")
-    acceptance = negotiate(head.method, head.version, Headers(head.headers), service)
+    acceptance = _negotiate(service, head)
     if acceptance.compression is not None and len(read_ahead) > COMPRESSED_READ:
         # RFC 6455, 4.1: "the client MUST wait for a response from the server before sending any
         # further data". It may inflate to more than is taken in one turn.
@@ -114,16 +117,38 @@ def accept(
     host.websocket_opened(connection)
 
 
-def _ask(service: WebSocketService, request: Request) -> None:
-    """Let the service refuse; its mistakes are answered with 500."""
+def _negotiate(service: WebSocketService, head: RequestHead) -> Acceptance:
     try:
-        service.connecting(request)
+        return negotiate(head.method, head.version, Headers(head.headers), service)
     except HandshakeError:
         raise
-    except Exception as error:
-        path = escape(request.path)
-        logger.error("%s.connecting failed for %s", type(service).__name__, path, exc_info=error)
-        raise HandshakeError(500, "The service failed") from error
+    except Exception as error:  # an attribute of the service was changed, or is a property that failed
+        raise _failure(service, "attributes", head.target, error) from error
+
+
+def _ask(service: WebSocketService, request: Request) -> None:
+    """Let the service refuse. Nobody is let in by its mistake: whatever it raises or returns is a 500."""
+    connecting: Callable[[Request], object] = service.connecting
+    try:
+        answer = connecting(request)
+        check_result(service, "connecting", answer)
+        if answer is not None:
+            raise TypeError(
+                f"connecting returned {reprlib.repr(answer)}: return nothing to accept, or"
+                " raise HandshakeError(status, message) to refuse"
+            )
+    except HandshakeError:
+        raise
+    except BaseException as error:
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            HubLoop.current().report(error)
+        raise _failure(service, "connecting", request.path, error) from error
+
+
+def _failure(service: WebSocketService, what: str, where: str, error: BaseException) -> HandshakeError:
+    """Log a mistake of a service, and return the refusal that answers it."""
+    logger.error("%s.%s failed for %s", type(service).__name__, what, escape(where), exc_info=error)
+    return HandshakeError(500, "The service failed")
 
 
 def _switching_protocols(acceptance: Acceptance) -> bytes:

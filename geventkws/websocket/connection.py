@@ -45,6 +45,7 @@ from geventkws.protocol.errors import ProtocolError
 from geventkws.protocol.messages import Event, Ping
 from geventkws.request import Request
 from geventkws.service import WebSocketService, pull_style_run
+from geventkws.service_check import check_result
 from geventkws.websocket import keepalive
 from geventkws.websocket.thread_gate import ThreadGate
 
@@ -461,7 +462,7 @@ class WebSocketConnection(Conversation):
         elif self._outcome is not None and self._told == Told.CONNECTED:
             self._told = Told.DISCONNECTED
             try:
-                self.service.disconnected(self, self._outcome)
+                self._call("disconnected", self._outcome)
             finally:
                 self._told = Told.EVERYTHING
                 self._loop.guard(self._check_whether_over)
@@ -470,13 +471,18 @@ class WebSocketConnection(Conversation):
     def _tell_connected(self) -> None:
         self._told = Told.CONNECTED
         self._greeted = True
-        self.service.connected(self)
-        run = pull_style_run(self.service)
-        if run is not None:
+        self._call("connected")
+        if pull_style_run(self.service) is not None:
             with suppress(ConnectionClosed):
-                run(self)
+                self._call("run")
             self._discard_inbox()
             self.close()
+
+    def _call(self, name: str, *args: object) -> None:
+        self._check_result(name, getattr(self.service, name)(self, *args))
+
+    def _check_result(self, name: str, result: object) -> None:
+        check_result(self.service, name, result)
 
     def _failed(self, error: BaseException) -> None:
         """End the connection for an exception in a callback, which is the service's mistake: 1011."""

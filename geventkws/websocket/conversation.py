@@ -133,6 +133,10 @@ class Conversation:
         """End the connection for an exception of the service."""
         raise NotImplementedError
 
+    def _check_result(self, name: str, result: object) -> None:
+        """Raise if a callback of the service has returned what would have to be awaited."""
+        raise NotImplementedError
+
     def _inbox_has_room(self) -> None:
         """Read on, since a full inbox has room again."""
         raise NotImplementedError
@@ -248,7 +252,9 @@ class Conversation:
         while True:
             try:
                 if self._inbox and self._greeted:
-                    self.service.received(self._next_message(), self)
+                    result = self.service.received(self._next_message(), self)
+                    if result is not None:
+                        self._check_result("received", result)
                     if self._inbox and loop.turn_is_over():
                         if not is_away():
                             self._channel.queue()

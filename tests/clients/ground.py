@@ -66,8 +66,8 @@ class Greeting(WebSocketService):
         connection.close()
 
 
-class Refusing(WebSocketService):
-    """Lets nobody in."""
+class Refusing(Echo):
+    """Would send back what it receives, but lets nobody in."""
 
     def connecting(self, request: object) -> None:
         raise HandshakeError(403, "Nobody is let in here")

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import pytest
 
-from geventkws import ServiceRegistry, WebSocketServer, WebSocketService
+from geventkws import ServiceRegistry, WebSocketServer
 from tests.helpers import Feed
 from tests.http.cases import CASES, Case
 from tests.http.exchange import converse
+from tests.integration.conftest import Recorder
 from tests.raw import PATIENCE
 
 
@@ -34,7 +35,7 @@ def corpus() -> Iterator[Corpus]:
         return [b"seen"]
 
     services = ServiceRegistry()
-    services.register(WebSocketService(), "chat")
+    services.register(Recorder(), "chat")
     server = WebSocketServer(("127.0.0.1", 0), application, services)
     server.start()
 

@@ -18,10 +18,11 @@ import gevent
 import pytest
 from gevent.pool import Pool
 
-from geventkws import ServiceRegistry, WebSocketServer, WebSocketService
+from geventkws import ServiceRegistry, WebSocketServer
 from tests.helpers import free_port, require_program
 from tests.http.cases import CASES, Case
 from tests.http.exchange import converse
+from tests.integration.conftest import Recorder
 from tests.programs import ROOT
 from tests.raw import PATIENCE
 
@@ -143,7 +144,7 @@ def nginx(tmp_path: Path) -> Iterator[Proxied]:
         return [b"seen"]
 
     services = ServiceRegistry()
-    services.register(WebSocketService(), "chat")
+    services.register(Recorder(), "chat")
     server = WebSocketServer(("127.0.0.1", 0), application, services)
     server.start()
     port = free_port()

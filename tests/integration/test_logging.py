@@ -178,7 +178,7 @@ def test_no_line_of_the_log_is_the_peers(
 def test_a_failing_connecting_is_logged_and_answered_with_500(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Failing(WebSocketService):
+    class Failing(Echo):
         def connecting(self, request):
             raise RuntimeError("oops")
 

@@ -1,0 +1,263 @@
+"""What a service must be: checked when it is registered, and of its callbacks' results when they return.
+
+A mistake is told where it is made, with the class, the name and what to write instead. Only what cannot
+work is refused: further methods and attributes are the service's own business, but for slips of the pen.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+from functools import partialmethod
+from types import AsyncGeneratorType, GeneratorType
+from typing import Any
+
+from geventkws.protocol.extensions import PerMessageDeflate
+from geventkws.protocol.headers import is_token
+from geventkws.protocol.origin import ANY_ORIGIN, parse_origin
+from geventkws.service import PUSH_STYLE, WebSocketService, defines, pull_style_run
+
+CALLBACKS: dict[str, tuple[str, ...]] = {
+    **{
+        name: tuple(inspect.signature(value).parameters)[1:]
+        for name, value in vars(WebSocketService).items()
+        if inspect.isfunction(value)
+    },
+    "run": ("connection",),
+}
+"""The names of a service's callbacks, with those of their arguments."""
+
+ATTRIBUTES = tuple(inspect.get_annotations(WebSocketService))
+
+NEAR = 0.92
+"""The likeness (difflib) from which on a name is a slip of the pen: ``receive`` for ``received``, but not
+``connection`` for ``connecting``."""
+
+_PLAIN_FUNCTION = "make it a plain function, without async, await and yield; it may block instead"
+
+Lazy = (Awaitable, GeneratorType, AsyncGeneratorType)
+"""What a callback returns that has not run yet: nobody would ever await or iterate over it."""
+
+
+def check_service(service: object) -> WebSocketService:
+    """Return ``service`` if it can serve, so that a mistake shows at registration and not at a handshake.
+
+    Raises ``TypeError`` if it is not an instance of ``WebSocketService``; if a callback is an ``async def``
+    or a generator, or cannot take its arguments; if a name is nearly that of a callback or attribute; if
+    messages are handled both by ``run`` and ``received``, or nothing is handled at all; or if an attribute is
+    of another type than it is documented to be. Raises ``ValueError`` if ``subprotocols`` or
+    ``allowed_origins`` hold something that no client could match, ``connection_timeout`` is not above 0 or
+    ``max_message_size`` is negative.
+    """
+    if isinstance(service, type) and issubclass(service, WebSocketService):
+        raise TypeError(f"register an instance, {service.__name__}(...), not the class {service.__name__}")
+    if not isinstance(service, WebSocketService):
+        raise TypeError(f"a service must be a WebSocketService, not {service!r}")
+    _check_names(service)
+    for name in CALLBACKS:
+        _check_callback(service, name)
+    _check_style(service)
+    _check_attributes(service)
+    return service
+
+
+def check_result(service: object, name: str, result: object) -> None:
+    """Raise ``TypeError`` if the callback ``name`` of ``service`` has returned what would have to be awaited.
+
+    Any other result is ignored: a lambda, for example, has one.
+    """
+    if isinstance(result, Lazy):
+        if isinstance(result, (Coroutine, GeneratorType)):
+            result.close()  # else Python warns that it was never awaited
+        made_by = getattr(result, "__qualname__", type(result).__qualname__)
+        raise TypeError(
+            f"{type(service).__name__}.{name} returned a {type(result).__name__} ({made_by}),"
+            f" which has not run: {_PLAIN_FUNCTION}"
+        )
+
+
+# Callbacks
+
+
+def _check_callback(service: WebSocketService, name: str) -> None:
+    callback = getattr(service, name, None)
+    if name == "run" and pull_style_run(service) is None:
+        return
+    where = f"{type(service).__name__}.{name}"
+    if not callable(callback):
+        raise TypeError(f"{where} must be a method, not {callback!r}")
+    kind = _lazy_kind(callback)
+    if kind is not None:
+        raise TypeError(f"{where} is {kind}, whose body would never run: {_PLAIN_FUNCTION}")
+    arguments = CALLBACKS[name]
+    if not _can_take(callback, len(arguments)):
+        raise TypeError(
+            f"{where} cannot take its arguments, ({', '.join(arguments)}):"
+            f" write def {name}({', '.join(('self', *arguments))})"
+        )
+
+
+def _lazy_kind(callback: Callable[..., object]) -> str | None:
+    """Return what a function is that does not run when it is called; None if it does."""
+    for function in (callback, inspect.getattr_static(type(callback), "__call__", None)):
+        if inspect.iscoroutinefunction(function):
+            return "an async function"
+        if inspect.isasyncgenfunction(function):
+            return "an async generator"
+        if inspect.isgeneratorfunction(function):
+            return "a generator (it has a yield)"
+    return None
+
+
+def _can_take(callback: Callable[..., object], count: int) -> bool:
+    """Return whether a call with ``count`` positional arguments fits, as far as can be known."""
+    if hasattr(callback, "__signature__"):
+        return True  # it is what somebody says, which need not be what is
+    function = callback
+    if inspect.ismethod(callback):
+        function, count = callback.__func__, count + 1
+    try:
+        # Not of what a decorator wraps: it may add an argument of its own.
+        signature = inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return True  # it is written in C, and does not tell
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _check_style(service: WebSocketService) -> None:
+    owner = type(service).__name__
+    handled = [name for name in PUSH_STYLE if defines(service, name)]
+    if pull_style_run(service) is not None:
+        # A subclass may change the style: what a base class handles is not beside its ``run``.
+        place = _place(service, "run")
+        beside = next((name for name in handled if _place(service, name) <= place), None)
+        if beside is not None:
+            raise TypeError(
+                f"{owner} defines both run and {beside}, which would never be called: take the messages in"
+                " run, by 'for message in connection', or leave run out"
+            )
+    elif not handled and not defines(service, "connected"):
+        raise TypeError(
+            f"{owner} handles nothing: define received(self, message, connection), received_text or"
+            f" received_binary, connected(self, connection), or run(self, connection){_guess(service)}"
+        )
+
+
+def _place(service: WebSocketService, name: str) -> int:
+    """Return where ``name`` is defined: 0 for the service itself, then its class and the base classes."""
+    owners = (service, *type(service).__mro__)
+    return next((place for place, owner in enumerate(owners) if name in vars(owner)), len(owners))
+
+
+def _guess(service: WebSocketService) -> str:
+    """Return a question about a method that may be meant for a callback, however unlike it looks."""
+    for name, value in _own_names(service):
+        meant = difflib.get_close_matches(name, CALLBACKS, n=1)
+        if meant and name not in CALLBACKS and _is_method(value) and not name.startswith("_"):
+            return f"; did you mean {meant[0]!r} by {name!r}?"
+    return ""
+
+
+# Slips of the pen
+
+
+def _check_names(service: WebSocketService) -> None:
+    for name, value in _own_names(service):
+        known = CALLBACKS if _is_method(value) else ATTRIBUTES
+        if not name.startswith("_") and name not in known and not isinstance(value, type):
+            meant = _near_miss(name, known)
+            if meant is not None:
+                raise TypeError(f"{type(service).__name__} has no use for {name!r}; did you mean {meant!r}?")
+
+
+def _own_names(service: WebSocketService) -> Iterator[tuple[str, object]]:
+    """Yield the names that a service adds to those of every class, and what stands there."""
+    known = set(WebSocketService.__mro__)
+    for owner in (service, *(each for each in type(service).__mro__ if each not in known)):
+        yield from list(vars(owner).items())
+
+
+def _is_method(value: object) -> bool:
+    return callable(value) or isinstance(value, (classmethod, partialmethod))
+
+
+def _near_miss(name: str, known: Collection[str]) -> str | None:
+    """Return which of the ``known`` names ``name`` is a misspelling of; None if of none."""
+    if name.isupper():
+        return None  # a constant
+    close = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
+    if close:
+        return close[0]
+    return next((each for each in known if _letters(each) == _letters(name)), None)
+
+
+def _letters(name: str) -> list[str]:
+    """Return what ``recieved`` and ``received`` have in common, or ``maxMessageSize`` and its Python name."""
+    return sorted(name.replace("_", "").lower())
+
+
+# Attributes
+
+
+def _check_attributes(service: WebSocketService) -> None:
+    owner = type(service).__name__
+    _check_subprotocols(owner, service.subprotocols)
+    _check_allowed_origins(owner, service.allowed_origins)
+    _check_connection_timeout(owner, service.connection_timeout)
+    _check_max_message_size(owner, service.max_message_size)
+    if not isinstance(service.compression, (bool, PerMessageDeflate)):
+        raise TypeError(
+            f"{owner}.compression must be True, False or a PerMessageDeflate, not {service.compression!r}"
+        )
+
+
+def _check_subprotocols(owner: str, subprotocols: object) -> None:
+    for subprotocol in _texts(f"{owner}.subprotocols", "names", subprotocols):
+        if not is_token(subprotocol):
+            raise ValueError(f"{owner}.subprotocols: {subprotocol!r} is no token (RFC 9110, 5.6.2)")
+
+
+def _check_allowed_origins(owner: str, allowed: object) -> None:
+    if allowed is None or allowed == ANY_ORIGIN:
+        return
+    where = f"{owner}.allowed_origins"
+    for origin in (allowed,) if isinstance(allowed, str) else _texts(where, "origins", allowed):
+        if origin == ANY_ORIGIN:
+            raise ValueError(f"{where}: '*' is no origin; to allow any, write allowed_origins = '*'")
+        if origin != "null" and parse_origin(origin) is None:
+            raise ValueError(
+                f"{where}: {origin!r} is no origin; write it like 'https://example.com:8443',"
+                " without a path and with an international name in its xn-- form"
+            )
+
+
+def _texts(where: str, kind: str, value: object) -> Collection[Any]:
+    """Return ``value`` if it is a list of strings, or of another type that can be read more than once."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
+        instead = f": write [{value!r}]" if isinstance(value, str) else ""
+        raise TypeError(f"{where} must be a list of {kind}, not {value!r}{instead}")
+    for each in value:
+        if not isinstance(each, str):
+            raise TypeError(f"{where} must be a list of {kind}, each a str, not {each!r}")
+    return value
+
+
+def _check_connection_timeout(owner: str, timeout: object) -> None:
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"{owner}.connection_timeout must be a number of seconds or None, not {timeout!r}")
+    if not timeout > 0:
+        raise ValueError(f"{owner}.connection_timeout must be greater than 0 (None: never), not {timeout!r}")
+
+
+def _check_max_message_size(owner: str, size: object) -> None:
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"{owner}.max_message_size must be a number of bytes, not {size!r}")
+    if size < 0:
+        raise ValueError(f"{owner}.max_message_size must not be negative, not {size!r}")

@@ -1,0 +1,175 @@
+"""Mistakes that only show when a service runs: nobody is let in by them, and the log says what to do."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+
+from geventkws import WebSocketCloseReasonCode as Code
+from geventkws import WebSocketService
+from tests.integration.conftest import Recorder, Serve
+from tests.raw import BINARY, PATIENCE, TEXT, RawClient, masked
+
+Callback = Callable[..., Any]
+
+
+async def coroutine(*args: object) -> None:
+    pass
+
+
+def generator(*args: object) -> Iterator[None]:
+    yield
+
+
+async def async_generator(*args: object) -> Any:
+    yield
+
+
+LAZY = [coroutine, generator, async_generator]
+
+
+@pytest.fixture
+def handled(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
+    """What the hub's error handler was given, which would end this process."""
+    given: list[type[BaseException]] = []
+    monkeypatch.setattr(gevent.get_hub(), "handle_error", lambda context, kind, *rest: given.append(kind))
+    return given
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the errors in the log, each with the text of its exception."""
+    found = [record for record in caplog.records if record.levelname == "ERROR"]
+    return [f"{record.getMessage()}: {record.exc_info[1]}" for record in found if record.exc_info]
+
+
+def refused_by(serve: Serve, connecting: Callback) -> RawClient:
+    class Gate(Recorder):
+        pass
+
+    Gate.connecting = lambda self, request: connecting(request)  # type: ignore[method-assign]
+    service = Gate()
+    client = serve(service).connect()
+    service.expect_nothing_more()
+    return client
+
+
+@pytest.mark.logs_errors
+class TestConnecting:
+    @pytest.mark.parametrize("answer", [True, False, 0, "", "no", object(), 403])
+    def test_whatever_it_returns_is_a_500_that_tells_what_to_do(
+        self, serve: Serve, caplog: pytest.LogCaptureFixture, answer: object
+    ) -> None:
+        client = refused_by(serve, lambda request: answer)
+        assert client.head.startswith("HTTP/1.1 500 ")
+        assert client.read_to_end() == b"The service failed\n"
+        [error] = errors(caplog)
+        assert error.startswith("Gate.connecting failed for /service: connecting returned ")
+        assert error.endswith("return nothing to accept, or raise HandshakeError(status, message) to refuse")
+
+    @pytest.mark.parametrize("make", LAZY)
+    def test_so_is_what_would_have_to_be_awaited(
+        self, serve: Serve, caplog: pytest.LogCaptureFixture, make: Callback
+    ) -> None:
+        with warnings.catch_warnings(record=True) as warned:
+            client = refused_by(serve, make)
+        assert client.head.startswith("HTTP/1.1 500 ")
+        assert not warned
+        [error] = errors(caplog)
+        assert f"Gate.connecting returned a {make.__name__}" in error
+        assert "make it a plain function" in error
+
+    @pytest.mark.parametrize(
+        "kind", [gevent.GreenletExit, gevent.Timeout, SystemExit, KeyboardInterrupt, MemoryError, ValueError]
+    )
+    def test_whatever_it_raises_is_a_500(
+        self,
+        serve: Serve,
+        caplog: pytest.LogCaptureFixture,
+        handled: list[type[BaseException]],
+        kind: type[BaseException],
+    ) -> None:
+        def fail(request: object) -> None:
+            raise kind
+
+        client = refused_by(serve, fail)
+        assert client.head.startswith("HTTP/1.1 500 ")
+        client.read_to_end()
+        assert len(errors(caplog)) == 1
+        assert handled == ([kind] if kind in (SystemExit, KeyboardInterrupt) else [])
+
+    def test_a_timeout_of_its_own_that_escapes_is_one(self, serve: Serve) -> None:
+        def too_slow(request: object) -> None:
+            with gevent.Timeout(0.01):
+                gevent.sleep(PATIENCE)
+
+        assert refused_by(serve, too_slow).head.startswith("HTTP/1.1 500 ")
+
+    def test_an_attribute_that_was_changed_for_the_worse_is_one(
+        self, serve: Serve, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        service = Recorder()
+        site = serve(service)
+        service.allowed_origins = 5  # type: ignore[assignment]  # the mistake
+        client = site.connect("/service", "Origin: http://example.com")
+        assert client.head.startswith("HTTP/1.1 500 ")
+        assert errors(caplog)[0].startswith("Recorder.attributes failed for /service: ")
+        service.expect_nothing_more()
+
+
+@pytest.mark.logs_errors
+class TestOtherCallbacks:
+    @pytest.mark.parametrize("make", LAZY)
+    @pytest.mark.parametrize("name", ["connected", "received", "received_text", "run"])
+    def test_one_that_did_not_run_closes_with_1011(
+        self, serve: Serve, caplog: pytest.LogCaptureFixture, name: str, make: Callback
+    ) -> None:
+        hidden = {"connected": lambda self, connection: None, name: lambda self, *args: make(*args)}
+        with warnings.catch_warnings(record=True) as warned:
+            client = serve(type("Hidden", (WebSocketService,), hidden)()).connect()
+            client.send(masked(TEXT, "hello"))
+            assert client.close_code()[0] == Code.SERVER_ERROR
+        assert not warned
+        [error] = errors(caplog)
+        told = "received" if name == "received_text" else name
+        assert f"Hidden.{told} returned a {make.__name__}" in error
+        assert f"({make.__name__}), which has not run: make it a plain function" in error
+
+    def test_disconnected_is_told_too(self, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+        hidden = {"received": lambda *args: None, "disconnected": lambda self, *args: coroutine(*args)}
+        site = serve(type("Hidden", (WebSocketService,), hidden)())
+        with warnings.catch_warnings(record=True) as warned:
+            site.connect().reset()
+            site.wait_until_empty()
+        assert not warned
+        assert "Hidden.disconnected returned a coroutine" in errors(caplog)[0]
+
+
+def test_what_a_callback_returns_otherwise_is_its_own_business(serve: Serve) -> None:
+    returning = {
+        "connected": lambda self, connection: connection.send("hello"),
+        "received": lambda self, message, connection: connection.send(message),
+    }
+    client = serve(type("Returning", (WebSocketService,), returning)()).connect()
+    client.send(masked(TEXT, "again"))
+    assert [client.frame().payload, client.frame().payload] == [b"hello", b"again"]
+
+
+def test_a_message_that_nobody_handles_is_told_once_for_each_service_and_type(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    class OnlyText(WebSocketService):
+        def received_text(self, message: str, connection: object) -> None:
+            pass
+
+    site = serve(OnlyText(), paths={"/other": OnlyText()})
+    for path in ("/service", "/service", "/other"):
+        client = site.connect(path)
+        client.send(masked(BINARY, b"x"))
+        assert client.close_code() == (Code.INVALID_DATA_TYPE, "Binary messages are not accepted here")
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == 2
+    assert "define received_binary(self, message, connection), or received" in told[0]

@@ -1,0 +1,411 @@
+"""What cannot serve is refused when it is registered, and what only looks odd is not."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from geventkws.protocol.extensions import PerMessageDeflate
+from geventkws.service import WebSocketService
+from geventkws.service_check import ATTRIBUTES, CALLBACKS, check_result, check_service
+
+
+class Echo(WebSocketService):
+    def received(self, message, connection):
+        pass
+
+
+def with_attributes(**attributes) -> Any:
+    return type("Configured", (Echo,), attributes)()
+
+
+def test_the_names_are_those_of_the_base_class():
+    assert list(CALLBACKS) == [
+        "connecting",
+        "connected",
+        "received",
+        "received_text",
+        "received_binary",
+        "disconnected",
+        "run",
+    ]
+    assert CALLBACKS["received"] == ("message", "connection")
+    assert set(ATTRIBUTES) == {
+        "connection_timeout",
+        "subprotocols",
+        "allowed_origins",
+        "max_message_size",
+        "compression",
+    }
+
+
+def test_a_service_is_its_own_check():
+    service = Echo()
+    assert check_service(service) is service
+
+
+def test_a_class_in_the_place_of_an_instance_is_named():
+    with pytest.raises(TypeError, match=r"register an instance, Echo\(\.\.\.\), not the class Echo"):
+        check_service(Echo)
+
+
+@pytest.mark.parametrize("service", [None, "chat", object(), int, print, asyncio])
+def test_anything_else_is_no_service(service):
+    with pytest.raises(TypeError, match="must be a WebSocketService"):
+        check_service(service)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"subprotocols": ["chat", "v2.chat"]},
+        {"subprotocols": ("chat",)},
+        {"max_message_size": 0},
+        {"allowed_origins": "*"},
+        {"allowed_origins": []},
+        {"allowed_origins": "https://example.com"},
+        {"allowed_origins": ["https://example.com:8443", "http://[::1]", "null"]},
+    ],
+)
+def test_attributes_that_can_be_right_are_taken(attributes):
+    service = with_attributes(**attributes)
+    assert check_service(service) is service
+
+
+@pytest.mark.parametrize(
+    ("attributes", "error", "text"),
+    [
+        ({"subprotocols": "chat"}, TypeError, "Configured.subprotocols must be a list of names, not 'chat'"),
+        ({"subprotocols": "chat"}, TypeError, r"write \['chat'\]"),
+        ({"subprotocols": None}, TypeError, "subprotocols must be a list of names, not None"),
+        ({"subprotocols": iter(["chat"])}, TypeError, "subprotocols must be a list of names"),
+        ({"subprotocols": [b"chat"]}, TypeError, "each a str, not b'chat'"),
+        ({"allowed_origins": 5}, TypeError, "allowed_origins must be a list of origins, not 5"),
+        ({"allowed_origins": [None]}, TypeError, "each a str, not None"),
+        ({"connection_timeout": "60"}, TypeError, "must be a number of seconds or None, not '60'"),
+        ({"connection_timeout": -1}, ValueError, "must be greater than 0"),
+        ({"subprotocols": ["a b"]}, ValueError, "Configured.subprotocols: 'a b' is no token"),
+        ({"subprotocols": ["chat", ""]}, ValueError, "Configured.subprotocols: '' is no token"),
+        (
+            {"allowed_origins": "example.com"},
+            ValueError,
+            "Configured.allowed_origins: 'example.com' is no origin",
+        ),
+        ({"allowed_origins": ["*"]}, ValueError, r"'\*' is no origin"),
+        ({"allowed_origins": ["http://a", "http://b/"]}, ValueError, "'http://b/' is no origin"),
+        ({"allowed_origins": ["http://bücher.example"]}, ValueError, "xn--"),
+        ({"max_message_size": None}, TypeError, "Configured.max_message_size must be a number of bytes"),
+        ({"max_message_size": 1e6}, TypeError, "max_message_size must be a number of bytes, not 1000000.0"),
+        ({"max_message_size": True}, TypeError, "max_message_size must be a number of bytes, not True"),
+        ({"max_message_size": -1}, ValueError, "max_message_size must not be negative, not -1"),
+    ],
+)
+def test_attributes_that_cannot_be_right_are_refused(attributes, error, text):
+    with pytest.raises(error, match=text):
+        check_service(with_attributes(**attributes))
+
+
+@pytest.mark.parametrize("compression", [True, False, PerMessageDeflate(level=9)])
+def test_compression_is_on_or_off_or_has_options(compression):
+    service = Echo()
+    service.compression = compression
+    assert check_service(service) is service
+
+
+@pytest.mark.parametrize("compression", [None, 1, "deflate", PerMessageDeflate])
+def test_a_compression_that_is_none_is_a_type_error(compression):
+    service = Echo()
+    service.compression = compression
+    with pytest.raises(
+        TypeError, match=r"^Echo\.compression must be True, False or a PerMessageDeflate, not"
+    ):
+        check_service(service)
+
+
+# Callbacks
+
+
+class AsyncCallable:
+    async def __call__(self, message, connection):
+        pass
+
+
+async def coroutine_function(self, message, connection):
+    pass
+
+
+def generator_function(self, message, connection):
+    yield
+
+
+async def async_generator_function(self, message, connection):
+    yield
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (coroutine_function, "an async function"),
+        (generator_function, "a generator"),
+        (async_generator_function, "an async generator"),
+        (staticmethod(functools.partial(coroutine_function, None)), "an async function"),
+        (AsyncCallable(), "an async function"),
+    ],
+)
+def test_a_callback_that_would_not_run_is_refused(function, kind):
+    with pytest.raises(TypeError, match=rf"^Configured\.received is {kind}.*: make it a plain function"):
+        check_service(with_attributes(received=function))
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_so_is_each_callback(name):
+    async def f(self, *args):
+        pass
+
+    service = type("Configured", (WebSocketService,), {name: f})()
+    with pytest.raises(TypeError, match=rf"^Configured\.{name} is an async function"):
+        check_service(service)
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+@pytest.mark.parametrize("function", [lambda: 0, lambda self: 0, lambda self, a, b, c: 0])
+def test_a_callback_that_cannot_take_its_arguments_is_told_how_to_be_written(name, function):
+    service = type("Configured", (WebSocketService,), {name: function})()
+    expected = f"write def {name}(self, {', '.join(CALLBACKS[name])})"
+    with pytest.raises(TypeError, match=rf"^Configured\.{name} cannot take its arguments") as raised:
+        check_service(service)
+    assert expected in str(raised.value)
+
+
+def test_what_is_no_method_at_all_is_refused():
+    with pytest.raises(TypeError, match=r"^Configured\.received must be a method, not None"):
+        check_service(with_attributes(received=None))
+
+
+def adding_an_argument(function: Callable[..., object]) -> Callable[..., object]:
+    @functools.wraps(function)
+    def wrapper(self, message, connection):
+        return function(self, message, connection, "user")
+
+    return wrapper
+
+
+def running(function: Callable[..., Any]) -> Callable[..., object]:
+    @functools.wraps(function)
+    def wrapper(*args):
+        return asyncio.run(function(*args))
+
+    return wrapper
+
+
+def lying(self, *args):
+    pass
+
+
+lying.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
+
+
+class Handler:
+    """A callable without a binding of its own, as a C function is."""
+
+    def __call__(self, message, connection, *more):
+        pass
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda self, *args: 0,
+        lambda self, message, connection, extra=None: 0,
+        lambda self, message, connection, *, extra=None: 0,
+        staticmethod(lambda message, connection: 0),
+        classmethod(lambda cls, message, connection: 0),
+        functools.partial(lambda a, message, connection: 0, 1),
+        functools.partialmethod(lambda self, a, message, connection: 0, 1),
+        adding_an_argument(lambda self, message, connection, user: 0),
+        running(coroutine_function),
+        lying,
+        Handler(),
+        staticmethod(print),
+        staticmethod(max),  # built in, and tells no signature
+        staticmethod(dict),
+    ],
+)
+def test_a_callback_that_can_work_is_taken(function):
+    check_service(with_attributes(received=function))
+
+
+def test_a_callback_may_be_the_instances_own():
+    service = WebSocketService()
+    service.received = lambda message, connection: None  # type: ignore[method-assign]
+    assert check_service(service) is service
+
+
+def test_a_service_that_delegates_by_getattr_is_taken():
+    class Puller:
+        def run(self, connection):
+            pass
+
+    class Proxy(WebSocketService):
+        def __init__(self, target):
+            self._target = target
+
+        def __getattr__(self, name):
+            return getattr(self._target, name)
+
+    check_service(Proxy(Puller()))
+    with pytest.raises(TypeError, match="Proxy handles nothing"):
+        check_service(Proxy(object()))
+
+
+def test_a_catch_all_getattr_hides_no_received():
+    class Anything(Echo):
+        def __getattr__(self, name):
+            return lambda *args: None
+
+    check_service(Anything())
+
+
+# Styles
+
+
+@pytest.mark.parametrize("name", ["received", "received_text", "received_binary"])
+def test_received_beside_run_is_refused(name):
+    attributes = {"run": lambda self, connection: 0, name: lambda self, message, connection: 0}
+    service = type("Both", (WebSocketService,), attributes)()
+    with pytest.raises(TypeError, match=rf"^Both defines both run and {name}, which would never be called"):
+        check_service(service)
+
+
+def test_a_subclass_may_change_the_style():
+    class Puller(Echo):
+        def run(self, connection):
+            pass
+
+    class Pusher(Puller):
+        run = None  # type: ignore[assignment]
+
+        def received(self, message, connection):
+            pass
+
+    check_service(Puller())
+    check_service(Pusher())
+
+
+@pytest.mark.parametrize("name", ["received", "received_text", "received_binary", "connected"])
+def test_one_callback_of_these_is_enough(name):
+    function = lambda self, *args: 0  # noqa: E731
+    check_service(type("One", (WebSocketService,), {name: function})())
+
+
+@pytest.mark.parametrize(
+    ("attributes", "guess"),
+    [
+        ({}, r"run\(self, connection\)$"),
+        ({"connecting": lambda self, request: 0, "disconnected": lambda self, *args: 0}, r"connection\)$"),
+        ({"recive": lambda self, *args: 0}, "; did you mean 'received' by 'recive'"),
+        ({"on_received": lambda self, *args: 0}, "; did you mean 'received' by 'on_received'"),
+    ],
+)
+def test_a_service_that_handles_nothing_is_refused(attributes, guess):
+    service = type("Nothing", (WebSocketService,), attributes)()
+    with pytest.raises(TypeError, match=rf"^Nothing handles nothing: define received\(.*{guess}"):
+        check_service(service)
+
+
+# Slips of the pen
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("conecting", "connecting"),
+        ("conected", "connected"),
+        ("disconected", "disconnected"),
+        ("recieved", "received"),
+        ("receive", "received"),
+        ("recieved_text", "received_text"),
+        ("receivedText", "received_text"),
+        ("recieved_binary", "received_binary"),
+    ],
+)
+def test_a_near_miss_of_a_callback_is_refused(name, meant):
+    with pytest.raises(TypeError, match=f"^Configured has no use for '{name}'; did you mean '{meant}'"):
+        check_service(with_attributes(**{name: lambda self, *args: 0}))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("alowed_origins", "allowed_origins"),
+        ("allowed_origin", "allowed_origins"),
+        ("conection_timeout", "connection_timeout"),
+        ("connectionTimeout", "connection_timeout"),
+        ("maxMessageSize", "max_message_size"),
+        ("subprotocol", "subprotocols"),
+        ("compresion", "compression"),
+    ],
+)
+def test_a_near_miss_of_an_attribute_is_refused(name, meant):
+    with pytest.raises(TypeError, match=f"^Configured has no use for '{name}'; did you mean '{meant}'"):
+        check_service(with_attributes(**{name: 1}))
+    service = Echo()
+    setattr(service, name, 1)
+    with pytest.raises(TypeError, match=f"^Echo has no use for '{name}'"):
+        check_service(service)
+
+
+class Received:
+    pass
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"connections": {}, "connection": None, "conecting": True, "timeout": 5, "origins": ()},
+        {"connect": lambda self: 0, "disconnect": lambda self: 0, "connections": lambda self: 0},
+        {"on_connected": lambda self: 0, "reconnected": lambda self: 0, "is_connected": property(bool)},
+        {"Received": Received, "MAX_MESSAGE_SIZE": 1, "_recieved": lambda self: 0},
+        {"connection_timer": None, "received_json": lambda self: 0, "receiver": lambda self: 0},
+    ],
+)
+def test_other_names_are_the_services_own_business(attributes):
+    check_service(with_attributes(**attributes))
+
+
+# At run time
+
+
+async def coroutine():
+    pass
+
+
+def generator():
+    yield
+
+
+async def async_generator():
+    yield
+
+
+@pytest.mark.parametrize("make", [coroutine, generator, async_generator])
+def test_what_a_callback_should_have_run_is_told_and_closed(make):
+    with (
+        warnings.catch_warnings(record=True) as warned,
+        pytest.raises(
+            TypeError, match=rf"^Echo\.received returned a {make.__name__}.*: make it a plain function"
+        ),
+    ):
+        check_result(Echo(), "received", make())
+    assert not warned
+
+
+@pytest.mark.parametrize("result", [None, True, "text", [1]])
+def test_another_result_says_nothing(result):
+    check_result(Echo(), "received", result)
