@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
+from os import PathLike
+from types import NoneType
 
 from geventkws.net.tls import server_context
+
+Path = str | PathLike[str]
 
 Files = tuple[str, str | None]
 """The files of a certificate, with those of its issuers, and of its key (``None``: in the same file)."""
@@ -15,25 +20,32 @@ class CertificateFiles:
     """Where the certificates of a server are."""
 
     def __init__(
-        self, certfile: str, keyfile: str | None = None, certificates: Mapping[str, Files] | None = None
+        self,
+        certfile: Path,
+        keyfile: Path | None = None,
+        certificates: Mapping[str, tuple[Path, Path | None]] | None = None,
     ) -> None:
         """Take the files of all names but those of ``certificates``, in which ``*.`` is any one label.
 
-        Raises ``TypeError`` for what is no mapping of names to (certfile, keyfile).
+        Raises ``TypeError`` for what is no path, or no mapping of names to (certfile, keyfile).
         """
-        self._default: Files = (certfile, keyfile)
+        self._default = _files("certfile and keyfile", (certfile, keyfile))
         self._by_name: dict[str, Files] = {}
+        if not isinstance(certificates, (Mapping, NoneType)):
+            raise TypeError(
+                "certificates must be a dict such as {'www.example.org': (certfile, keyfile)},"
+                f" not {certificates!r}"
+            )
         for name, files in (certificates or {}).items():
-            if isinstance(files, str):
-                raise TypeError(f"certificates[{name!r}] must be a tuple (certfile, keyfile), not {files!r}")
-            certfile, keyfile = files
-            self._by_name[name.lower()] = certfile, keyfile
+            if not isinstance(name, str):
+                raise TypeError(f"certificates must have names of the server as keys, not {name!r}")
+            self._by_name[name.lower()] = _files(f"certificates[{name!r}]", files)
 
     def load(self) -> ssl.SSLContext:
         """Read the files and return a context that chooses the certificate by the name a client asks for.
 
         Raises ``OSError`` for a file that cannot be read, ``ssl.SSLError`` for one that is no certificate
-        or key: nothing is changed then.
+        or key, which name the file: nothing is changed then.
         """
         context = server_context(*self._default)
         contexts = {name: server_context(*files) for name, files in self._by_name.items()}
@@ -46,6 +58,14 @@ class CertificateFiles:
         if contexts:
             context.sni_callback = choose
         return context
+
+
+def _files(where: str, files: object) -> Files:
+    """Return the pair ``files``, if it is one."""
+    match files:
+        case [str() | PathLike() as certfile, str() | PathLike() | None as keyfile]:
+            return os.fspath(certfile), None if keyfile is None else os.fspath(keyfile)
+    raise TypeError(f"{where} must be a tuple (certfile, keyfile) of paths, not {files!r}")
 
 
 def _match(contexts: dict[str, ssl.SSLContext], name: str | None) -> ssl.SSLContext | None:

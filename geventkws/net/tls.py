@@ -9,6 +9,7 @@ from typing import Any
 
 from geventkws.backend import TLSRecords
 from geventkws.net.client_certificate import certificate_environ
+from geventkws.net.key_pair import load_key_pair
 from geventkws.net.tls_records import MAX_CIPHERTEXT
 from geventkws.net.transport import PlainTransport
 
@@ -21,14 +22,14 @@ PLAIN_HTTP_ANSWER = (
 def server_context(certfile: str, keyfile: str | None = None) -> ssl.SSLContext:
     """Return a context for a server with a certificate: TLS 1.2 and up, ALPN ``http/1.1``.
 
-    Raises ``OSError`` for a file that cannot be read, ``ssl.SSLError`` for one that is no certificate or key.
+    Raises what ``load_key_pair`` raises.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # A renegotiation costs us far more than the client that asks for it.
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(certfile, keyfile)
+    load_key_pair(context, certfile, keyfile)
     return context
 
 

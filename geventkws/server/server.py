@@ -23,7 +23,7 @@ from geventkws.http.environ import EnvironBuilder
 from geventkws.http.log import access_logger
 from geventkws.loop.hub_loop import HubLoop
 from geventkws.net.address import Address
-from geventkws.net.certificates import CertificateFiles
+from geventkws.net.certificates import CertificateFiles, Path
 from geventkws.net.listeners import (
     SYSTEMD,
     SocketFile,
@@ -93,9 +93,9 @@ class WebSocketServer(StreamServer):
         *,
         backlog: int | None = None,
         spawn: Any = "default",
-        keyfile: str | None = None,
-        certfile: str | None = None,
-        certificates: Mapping[str, tuple[str, str | None]] | None = None,
+        keyfile: Path | None = None,
+        certfile: Path | None = None,
+        certificates: Mapping[str, tuple[Path, Path | None]] | None = None,
         ssl_context: ssl.SSLContext | None = None,
         **options: Any,
     ) -> None:
