@@ -31,7 +31,10 @@ def encode_message(message: Message, as_binary: bool | None = None) -> tuple[int
     if isinstance(message, str):
         return (opcodes.BINARY if as_binary else opcodes.TEXT), message.encode("utf-8")
     if not isinstance(message, (bytes, bytearray, memoryview)):
-        raise TypeError(f"a message must be str or bytes, not {type(message).__name__}")
+        raise TypeError(
+            f"a message must be str or bytes, not {type(message).__name__}: encode it before,"
+            " by json.dumps, for example"
+        )
     payload = bytes(message)
     if as_binary is False:
         payload.decode("utf-8")

@@ -52,7 +52,8 @@ class HandshakeError(Exception):
     ``status`` is that of the answer, 300 to 599, ``message`` its body, as plain text, and ``headers`` are
     header fields for it, a mapping or (name, value) pairs: ``{"Location": "/login"}``, for example.
 
-    Raises ``ValueError`` for another status, or a header field that could not be sent as one.
+    Raises ``TypeError`` for other types, and ``ValueError`` for another status, or a header field that could
+    not be sent as one.
     """
 
     status: int
@@ -65,6 +66,7 @@ class HandshakeError(Exception):
         message: str = "",
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     ) -> None:
+        _check_types(status, message)
         if not 300 <= status <= 599:
             raise ValueError(f"an upgrade is refused with a status of 300 to 599, not {status!r}")
         self.status = status
@@ -81,6 +83,14 @@ class HandshakeError(Exception):
 
     def __str__(self) -> str:
         return f"{self.status} {self.message}".rstrip()
+
+
+def _check_types(status: object, message: object) -> None:
+    if not isinstance(status, int) or not isinstance(message, str):
+        raise TypeError(
+            "HandshakeError takes a status and a message, as in HandshakeError(403, 'Members only'),"
+            f" not {status!r} and {message!r}"
+        )
 
 
 class HandshakePolicy(Protocol):

@@ -25,6 +25,19 @@ def broadcast(
     encoded = Broadcast(message, as_binary, compress)
     taken = 0
     # A list of its own: sending may end a connection, and services then change what they iterate over.
-    for connection in list(connections):
-        taken += connection._send_broadcast(encoded)
+    receivers = list(connections)
+    try:
+        for connection in receivers:
+            taken += connection._send_broadcast(encoded)
+    except AttributeError:
+        _check_receivers(receivers)
+        raise
     return taken
+
+
+def _check_receivers(receivers: Iterable[object]) -> None:
+    for receiver in receivers:
+        if not isinstance(receiver, WebSocketConnection):
+            raise TypeError(
+                f"broadcast takes connections, not {receiver!r}: of a dict of them, give its values()"
+            )

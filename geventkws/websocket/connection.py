@@ -36,8 +36,8 @@ from geventkws.escape import escape
 from geventkws.loop.hub_loop import HubLoop
 from geventkws.net.tls_records import MAX_CIPHERTEXT
 from geventkws.options import ServerOptions
-from geventkws.protocol import closing, opcodes
-from geventkws.protocol.close import Close, close_payload
+from geventkws.protocol import closing
+from geventkws.protocol.close import Close
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
 from geventkws.protocol.deflate import Deflate
 from geventkws.protocol.endpoint import Broadcast
@@ -47,6 +47,7 @@ from geventkws.request import Request
 from geventkws.service import WebSocketService, pull_style_run
 from geventkws.service_check import check_result
 from geventkws.websocket import keepalive
+from geventkws.websocket.arguments import check_timeout, close_code, ping_payload
 from geventkws.websocket.thread_gate import ThreadGate
 
 logger = logging.getLogger("geventkws.server")
@@ -203,11 +204,10 @@ class WebSocketConnection(Conversation):
     def ping(self, message: str | bytes | None = None) -> bool:
         """Send a ping (Kitura: ``ping(withMessage:)``); the peer answers by itself.
 
-        ``message`` is at most 125 bytes (of UTF-8), else ``ValueError``. Returns as ``send`` does.
+        ``message`` is at most 125 bytes (of UTF-8), else ``ValueError``; another type is a ``TypeError``.
+        Returns as ``send`` does.
         """
-        payload = message.encode() if isinstance(message, str) else bytes(message or b"")
-        if len(payload) > opcodes.MAX_CONTROL_PAYLOAD:
-            raise ValueError(f"a ping's message must be at most 125 bytes, not {len(payload)}")
+        payload = ping_payload(message)
         if self._channel.loop.is_foreign_thread():
             return self._call_from_thread(len(payload), self._ping_now, payload)
         if self._is_over_limit() and not self._wait_for_room():
@@ -224,10 +224,10 @@ class WebSocketConnection(Conversation):
     def close(self, reason: int | None = None, description: str | None = None) -> None:
         """Start the closing handshake (Kitura: ``close(reason:description:)``; RFC 6455, 7.1.2).
 
-        ``reason`` is 1000 by default and ``description`` at most 123 bytes of UTF-8; a code that may
-        not be sent is a ``ValueError``. Returns at once. No ``received`` follows; ``disconnected``
-        gets ``reason`` when the peer has answered, or 1006 if it does not within ``close_timeout``.
-        Does nothing if the connection is no longer open.
+        ``reason`` is 1000 by default and ``description`` at most 123 bytes of UTF-8; what is no code is a
+        ``TypeError``, and one that may not be sent a ``ValueError``. Returns at once. No ``received``
+        follows; ``disconnected`` gets ``reason`` when the peer has answered, or 1006 if it does not within
+        ``close_timeout``. Does nothing if the connection is no longer open.
         """
         self._end(closing.CLOSE, reason, description)
 
@@ -239,8 +239,7 @@ class WebSocketConnection(Conversation):
         self._end(closing.DROP, reason, description)
 
     def _end(self, event: int, reason: int | None, description: str | None) -> None:
-        code = Code.NORMAL if reason is None else Code(reason)
-        close_payload(code, description or "")  # a mistake raises here, in whatever thread
+        code = close_code(reason, description)  # a mistake raises here, in whatever thread
         if self._channel.loop.is_foreign_thread():
             self._loop.call_from_thread(self._advance, event, code, description or "")
         else:
@@ -260,6 +259,7 @@ class WebSocketConnection(Conversation):
             # Before a message is taken: who is killed here, or runs out of time, shall lose none.
             self._channel.loop.take_turn()
         if not self._has_messages():
+            check_timeout(timeout)
             with Timeout.start_new(timeout, TimeoutError(f"no message within {timeout} s")):
                 while not self._has_messages():
                     self._wait_for_message()
