@@ -69,7 +69,11 @@ def main() -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     WebSocket.register(ChatService(), on_path="/chat")
-    server = WebSocketServer((arguments.host, arguments.port), app)
+    try:
+        server = WebSocketServer((arguments.host, arguments.port), app)
+        server.start()
+    except (OSError, ValueError) as error:
+        sys.exit(f"{parser.prog}: {error}")
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, server.stop)
     try:

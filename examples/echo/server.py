@@ -60,9 +60,13 @@ def main() -> None:
     service = EchoService()
     service.max_message_size = arguments.max_message_size
     WebSocket.register(service, on_path="/echo")
-    server = WebSocketServer(
-        (arguments.host, arguments.port), page, certfile=arguments.certfile, keyfile=arguments.keyfile
-    )
+    try:
+        server = WebSocketServer(
+            (arguments.host, arguments.port), page, certfile=arguments.certfile, keyfile=arguments.keyfile
+        )
+        server.start()
+    except (OSError, ValueError) as error:
+        sys.exit(f"{parser.prog}: {error}")
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, server.stop)
     try:

@@ -26,7 +26,7 @@ def load_key_pair(context: ssl.SSLContext, certfile: str, keyfile: str | None = 
     try:
         context.load_cert_chain(certfile, keyfile, password=_refuse_to_ask)
     except ssl.SSLError as error:
-        raise ssl.SSLError(_explain(certfile, keyfile, error)) from error
+        raise _error(_explain(certfile, keyfile, error)) from error
     except OSError:
         for name, path in (("certfile", certfile), ("keyfile", keyfile)):
             if path is not None:
@@ -34,7 +34,7 @@ def load_key_pair(context: ssl.SSLContext, certfile: str, keyfile: str | None = 
         raise
     except _EncryptedError:
         encrypted = _name(certfile, keyfile)
-        raise ssl.SSLError(
+        raise _error(
             f"{encrypted} has an encrypted key: decrypt it (openssl pkey -in FILE -out NEW), or give"
             " an ssl_context, into which load_cert_chain(certfile, keyfile, password) has read it"
         ) from None
@@ -42,6 +42,10 @@ def load_key_pair(context: ssl.SSLContext, certfile: str, keyfile: str | None = 
 
 class _EncryptedError(Exception):
     """A key is encrypted."""
+
+
+def _error(text: str) -> ssl.SSLError:
+    return ssl.SSLError(ssl.SSL_ERROR_SSL, text)
 
 
 def _refuse_to_ask() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
@@ -83,8 +84,8 @@ class UnixAddress:
     def bind(self, backlog: int) -> Any:
         """Return a listening socket, in place of one that a server left behind when it died.
 
-        Raises ``OSError`` if a server still listens there, a file of another kind is in the way, or the owner
-        may not be given.
+        Raises ``OSError``, with what to do, if a server still listens there, a file of another kind is in the
+        way, or the owner may not be given.
         """
         if _is_abandoned(self.path):
             os.unlink(self.path)
@@ -101,7 +102,7 @@ class UnixAddress:
             listener.close()
             if file is not None:
                 file.remove()
-            raise OSError(error.errno, f"{error.strerror}: {self.path!r}") from None
+            raise _explained(error, self.path) from error
         return listener
 
     def _set_permissions(self) -> None:
@@ -137,23 +138,59 @@ def _number(text: str, find: Callable[[], int]) -> int:
     return find()
 
 
-def bind_dual_stack(address: Any, backlog: int) -> Any:
-    """Return a socket that listens on every address, IPv6 and IPv4; IPv4 where there is no IPv6."""
+def bind_tcp(address: Any, backlog: int, family: int) -> Any:
+    """Return a socket that listens on an address, or, where its host is empty, on all: IPv6 and IPv4.
+
+    Raises ``OSError``, with what to do, if the address cannot be had.
+    """
+    is_dual = address[0] in ("", "::")
     try:
-        listener = gevent_socket(socket.AF_INET6)
+        listener = gevent_socket(family)
     except OSError:
-        listener = gevent_socket(socket.AF_INET)
+        if not is_dual:
+            raise
+        listener = gevent_socket(socket.AF_INET)  # there is no IPv6 here
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_dual and listener.family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    return _listening(listener, address, backlog)
+
+
+def _listening(listener: Any, address: Any, backlog: int) -> Any:
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if listener.family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(address)
         listener.listen(backlog)
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"{error.strerror}: {address!r}") from None
+        raise _explained(error, address) from error
     return listener
+
+
+def _explained(error: OSError, address: Any) -> OSError:
+    """Return an error of the same kind that names the address, and says what to do where that is known."""
+    text = f"{error.strerror or error}: {address!r}"
+    if isinstance(error, socket.gaierror):
+        remedy = "check the name of the host, or write '' for every address of this machine"
+        return socket.gaierror(error.errno, f"{text}; {remedy}")
+    remedies = _TCP_REMEDIES if isinstance(address, tuple) else _UNIX_REMEDIES
+    known = remedies.get(error.errno or 0)
+    text = f"{text}; {known}" if known else text
+    return OSError(error.errno, text) if error.errno else OSError(text)
+
+
+_TCP_REMEDIES = {
+    errno.EADDRINUSE: "end the program that listens there, or choose another port (0 takes a free one)",
+    errno.EACCES: "choose a port from 1024 on, give the program the capability CAP_NET_BIND_SERVICE, or let"
+    " systemd open the port (listener 'systemd')",
+    errno.EADDRNOTAVAIL: "write an address that this machine has, or '' for every one",
+}
+
+_UNIX_REMEDIES = {
+    errno.EADDRINUSE: "end the server that listens there, remove the file, or choose another path",
+    errno.EACCES: "let the user whom the server runs as write to the directory",
+    errno.ENOENT: "make the directory first",
+}
 
 
 def inherited(listener: str) -> Any:

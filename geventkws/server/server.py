@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import ssl
 from collections import deque
@@ -12,7 +11,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from gevent import Greenlet, get_hub, getcurrent, monkey
+from gevent import Greenlet, get_hub, getcurrent
 from gevent.event import Event as Signal
 from gevent.server import StreamServer
 
@@ -28,7 +27,7 @@ from geventkws.net.listeners import (
     SYSTEMD,
     SocketFile,
     UnixAddress,
-    bind_dual_stack,
+    bind_tcp,
     inherited,
     shown,
     unix_address,
@@ -37,11 +36,12 @@ from geventkws.net.tls import check_context
 from geventkws.net.transport import PlainTransport
 from geventkws.options import ServerOptions
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
-from geventkws.registry import ServiceRegistry, WebSocket
+from geventkws.registry import ServiceRegistry
 from geventkws.request import Request
 from geventkws.server.access_log import log_request, log_websocket
 from geventkws.server.connections import Connections
 from geventkws.server.reception import Reception
+from geventkws.server.start_up import announce, check_application, check_listener, check_services
 from geventkws.server.upgrade import build_environ, upgrade
 from geventkws.websocket.connection import WebSocketConnection
 
@@ -55,13 +55,6 @@ FAREWELL_LIMIT = 1.0
 
 LONGEST_LOOK = 0.05
 """Seconds after which ``stop`` looks again whether everybody has been told."""
-
-_UNPATCHED = """\
-The standard library's sockets are not patched for gevent: whatever blocks in a callback or in the \
-application (requests, a database, time.sleep) will block the whole server. Put these two lines first \
-in your program:
-    from gevent import monkey
-    monkey.patch_all()"""
 
 
 class WebSocketServer(StreamServer):
@@ -101,8 +94,7 @@ class WebSocketServer(StreamServer):
     ) -> None:
         if spawn is None:
             raise TypeError("spawn must be a callable, a pool or a number of greenlets, not None")
-        if application is not None and not callable(application):
-            raise TypeError(f"application must be a WSGI application or None, not {application!r}")
+        check_application(application)
         if certfile is not None and ssl_context is not None:
             raise TypeError("give either certfile and keyfile or ssl_context, not both")
         if keyfile is not None and certfile is None:
@@ -110,7 +102,7 @@ class WebSocketServer(StreamServer):
         if certificates is not None and certfile is None:
             raise TypeError("certificates needs certfile: the certificate of all other names")
         self.options = ServerOptions.from_keywords(options)
-        self.services = WebSocket.services if services is None else services
+        self.services = check_services(services)
         self.application = application
         self._certificates: CertificateFiles | None = None
         if certfile is not None:
@@ -153,6 +145,7 @@ class WebSocketServer(StreamServer):
 
     def set_listener(self, listener: Any) -> None:
         """Take the listener (called by gevent)."""
+        check_listener(listener)
         # An address of a kind that gevent does not know; it only passes it on to ``get_listener``.
         address: Any = unix_address(listener, self.options.unix_socket_mode, self.options.unix_socket_owner)
         if address is not None:
@@ -168,9 +161,7 @@ class WebSocketServer(StreamServer):
         backlog = cls.backlog if backlog is None else backlog
         if isinstance(address, UnixAddress):
             return address.bind(backlog)
-        if address[0] in ("", "::"):
-            return bind_dual_stack(address, backlog)
-        return super().get_listener(address, backlog, family)
+        return bind_tcp(address, backlog, socket.AF_INET if family is None else family)
 
     def init_socket(self) -> None:
         bound = not hasattr(self, "socket")
@@ -214,9 +205,7 @@ class WebSocketServer(StreamServer):
         )
         http.on_over = self._reception.forget
         super().start()
-        if not monkey.is_module_patched("socket"):
-            _warn_unpatched()
-        logger.info("Listening on %s", _where(self.socket))
+        announce(self.socket, secure=self.ssl_context is not None)
 
     def close(self) -> None:
         """Stop accepting connections."""
@@ -404,17 +393,3 @@ def _log(function: Callable[..., object], *args: Any) -> None:
 
 def _log_request(entry: AccessEntry) -> None:
     _log(log_request, entry)
-
-
-def _where(listener: socket.socket) -> str:
-    address = listener.getsockname()
-    return f"port {address[1]}" if isinstance(address, tuple) else f"unix:{os.fsdecode(address)}"
-
-
-_warned: list[bool] = []
-
-
-def _warn_unpatched() -> None:
-    if not _warned:
-        _warned.append(True)
-        logger.warning(_UNPATCHED)

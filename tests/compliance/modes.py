@@ -86,7 +86,7 @@ def check_backend(mode: Mode) -> None:
 def listening_port(server: subprocess.Popen[bytes], log: Path) -> int:
     """Return the port that ``server`` logs when it listens."""
     deadline = time.monotonic() + PATIENCE
-    while not (found := re.search(r"Listening on port (\d+)\n", log.read_text(errors="replace"))):
+    while not (found := re.search(r"Listening on port (\d+).*\n", log.read_text(errors="replace"))):
         if ended(server, within=0.05) or time.monotonic() > deadline:
             raise AutobahnError(f"the echo example does not listen, see {log}")
     return int(found[1])

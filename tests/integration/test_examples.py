@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -338,3 +340,39 @@ class TestTheChatsFiles:
         port = free_port()
         with Program(*python("chat/server.py"), env={"PORT": str(port)}) as program:
             assert program.expect(r"Listening on port (\d+)")[1] == str(port)
+
+
+class TestAServerThatCannotStart:
+    """It says so in one line."""
+
+    @staticmethod
+    def run(name: str, *arguments: str) -> str:
+        with Program(*python(f"{name}/server.py"), *arguments) as program:
+            assert program.wait() == 1
+            [line] = program.output.splitlines()
+        return line
+
+    @pytest.mark.parametrize("name", ["echo", "chat"])
+    def test_its_port_is_in_use(self, name: str) -> None:
+        with socket.create_server((HOST, 0)) as other:
+            port = str(other.getsockname()[1])
+            line = self.run(name, "--host", HOST, "--port", port)
+        assert line == (
+            f"server.py: [Errno {errno.EADDRINUSE}] Address already in use: ('127.0.0.1', {port}); end the"
+            " program that listens there, or choose another port (0 takes a free one)"
+        )
+
+    @pytest.mark.parametrize("name", ["echo", "chat"])
+    def test_its_host_is_unknown(self, name: str) -> None:
+        line = self.run(name, "--host", "nowhere.invalid", "--port", "0")
+        assert line.endswith("; check the name of the host, or write '' for every address of this machine")
+        assert "'nowhere.invalid'" in line
+
+    @pytest.mark.parametrize("name", ["echo", "chat"])
+    def test_its_port_does_not_exist(self, name: str) -> None:
+        line = self.run(name, "--port", "65536")
+        assert line == "server.py: listener ('', 65536): the port must be from 0 (a free one) to 65535"
+
+    def test_its_files_are_wrong(self, certificates: Certificates) -> None:
+        line = self.run("echo", "--port", "0", "--certfile", certificates.keyfile)
+        assert line.startswith(f"server.py: certfile {certificates.keyfile!r} has a key and no certificate")

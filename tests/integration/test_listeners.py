@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import signal
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from geventkws import ServiceRegistry, WebSocketServer
+from geventkws import ServiceRegistry, WebSocket, WebSocketServer
 from geventkws.net.listeners import UnixAddress, shown, unix_path
+from geventkws.server.start_up import check_listener
+from tests.certificates import Certificates
 from tests.integration.conftest import Recorder
 from tests.programs import ROOT
 from tests.raw import PATIENCE, RawClient
@@ -208,9 +212,138 @@ class TestUnixSockets:
         with pytest.raises(ValueError, match="are for a listener 'unix:/path/of/a/file'"):
             WebSocketServer(listener, tell, **option)
 
+    def test_a_directory_that_is_missing_is_told(self, path: str) -> None:
+        with pytest.raises(FileNotFoundError, match=r"'missing/app\.sock'; make the directory first"):
+            WebSocketServer("unix:missing/app.sock", tell).start()
+
+    def test_a_directory_of_others_is_told(self, path: str) -> None:
+        os.chmod(".", 0o555)
+        with as_nobody(), pytest.raises(PermissionError, match="let the user whom the server runs as write"):
+            WebSocketServer(f"unix:{path}", tell).start()
+
+    def test_a_path_that_is_too_long_is_told(self) -> None:
+        with pytest.raises(OSError, match=r"too long: '/x{200}'"):
+            WebSocketServer(f"unix:/{'x' * 200}", tell).start()
+
     def test_a_path_is_needed(self) -> None:
         with pytest.raises(ValueError, match="needs the path"):
             unix_path("unix:")
+
+
+async def asgi(scope, receive, send):
+    pass
+
+
+class ASGI:
+    async def __call__(self, scope, receive, send):
+        pass
+
+
+class TestWhatCannotBeListenedOn:
+    @pytest.mark.parametrize(
+        ("listener", "error", "said"),
+        [
+            (("", "0"), TypeError, "the port must be an int: write ('', 0)"),
+            (("", "http"), TypeError, "the port must be an int, not 'http'"),
+            (("", None), TypeError, "the port must be an int, not None"),
+            (("", True), TypeError, "the port must be an int, not True"),
+            (("", 80.0), TypeError, "the port must be an int, not 80.0"),
+            (("", 65536), ValueError, "the port must be from 0 (a free one) to 65535"),
+            (("", -1), ValueError, "the port must be from 0"),
+            ((8080, ""), TypeError, "the host must be a str, '' for every address: write ('', 8080)"),
+            ((None, 8080), TypeError, "the host must be a str, '' for every address"),
+            ((b"", 8080), TypeError, "the host must be a str"),
+            (("a..b", 8080), ValueError, "'a..b' is no name of a host"),
+            (("",), ValueError, "listener must be (host, port), not ('',)"),
+            (["", 8080], TypeError, "not ['', 8080]: write ('', 8080)"),
+            (
+                None,
+                TypeError,
+                "listener must be (host, port), 'host:port', 'unix:/path', 'systemd' or a socket",
+            ),
+            (80.5, TypeError, "listener must be (host, port)"),
+            (True, TypeError, "listener must be (host, port)"),
+            (70000, ValueError, "listener 70000: the port must be from 0"),
+            ("localhost", ValueError, "listener 'localhost' has no port: write 'localhost:8080'"),
+            ("localhost:", ValueError, "listener 'localhost:' has no port: write 'localhost:8080'"),
+            ("localhost:http", ValueError, "has no port"),
+            ("localhost:70000", ValueError, "the port must be from 0"),
+            ("::1:8080", ValueError, "write an IPv6 address in brackets, '[::1]:8080'"),
+            ("ws://localhost:8080", ValueError, "is a URL: write 'host:port'; TLS is by certfile"),
+            ("/run/app.sock", ValueError, "for a Unix socket write 'unix:/run/app.sock'"),
+            (Path("/run/app.sock"), TypeError, "must not be a path: write 'unix:/run/app.sock'"),
+        ],
+    )
+    def test_it_is_told_with_what_to_write(self, listener: Any, error: type[Exception], said: str) -> None:
+        with pytest.raises(error, match=re.escape(said)):
+            WebSocketServer(listener, tell)
+
+    @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+    def test_so_is_a_socket_that_does_not_listen(self, kind: socket.SocketKind) -> None:
+        with socket.socket(type=kind) as sock, pytest.raises(ValueError, match=r"must (listen|be a stream)"):
+            WebSocketServer(sock, tell)
+
+    def test_so_is_a_closed_socket(self) -> None:
+        sock = socket.create_server(("127.0.0.1", 0))
+        sock.close()
+        with pytest.raises(ValueError, match="listener must be open"):
+            WebSocketServer(sock, tell)
+
+    def test_so_is_a_socket_of_tls(self, certificates: Certificates) -> None:
+        with (
+            certificates.server().wrap_socket(socket.create_server(("127.0.0.1", 0)), True) as sock,
+            pytest.raises(TypeError, match=r"must be a plain socket, .*: TLS is by certfile or ssl_context"),
+        ):
+            WebSocketServer(sock, tell)
+
+    @pytest.mark.parametrize(
+        "listener",
+        [
+            8080,
+            "8080",
+            "*:8080",
+            ":8080",
+            "localhost:0",
+            "[::1]:0",
+            ("::1", 0, 0, 0),
+            "systemd:web",
+            "unix:/x",
+        ],
+    )
+    def test_what_can_be_is_taken(self, listener: Any) -> None:
+        check_listener(listener)
+
+
+class TestWhatIsServed:
+    @pytest.mark.parametrize(
+        ("services", "said"),
+        [
+            ([Recorder()], "make one by ServiceRegistry(), and put each service there by its register("),
+            (Recorder(), "services must be a ServiceRegistry, not <"),
+            ({"chat": Recorder()}, "services must be a ServiceRegistry, not {'chat': "),
+            (WebSocket, "leave it out, or write WebSocket.services"),
+            (ServiceRegistry, "services must be a ServiceRegistry, not <class"),
+            (0, "services must be a ServiceRegistry, not 0"),
+        ],
+    )
+    def test_services_are_a_registry(self, services: Any, said: str) -> None:
+        with pytest.raises(TypeError, match=re.escape(said)):
+            WebSocketServer(("127.0.0.1", 0), tell, services)
+
+    @pytest.mark.parametrize(
+        ("application", "said"),
+        [
+            (Recorder(), "services are registered, by WebSocket.register(service, on_path)"),
+            (Recorder, "services are registered, by WebSocket.register(service, on_path)"),
+            (ServiceRegistry(), "services are registered"),
+            ("app", "must be a WSGI application or None, not 'app'"),
+            (asgi, "not one of ASGI"),
+            (ASGI(), "not one of ASGI"),
+        ],
+    )
+    def test_the_application_is_one_of_wsgi(self, application: Any, said: str) -> None:
+        with pytest.raises(TypeError, match=re.escape(said)):
+            WebSocketServer(("127.0.0.1", 0), application)
 
 
 class TestIP:
@@ -234,6 +367,28 @@ class TestIP:
         with pytest.raises(OSError, match=str(port)):
             WebSocketServer(("", port), tell).start()
 
+    def test_so_is_what_to_do(self, port: int) -> None:
+        with pytest.raises(OSError, match=rf"\('127\.0\.0\.1', {port}\); end the program that listens there"):
+            WebSocketServer(("127.0.0.1", port), tell).start()
+
+    def test_an_address_of_another_machine_is_told(self) -> None:
+        with pytest.raises(OSError, match=r"\('192\.0\.2\.1', 0\); write an address that this machine has"):
+            WebSocketServer(("192.0.2.1", 0), tell).start()
+
+    def test_an_unknown_host_is_told(self) -> None:
+        with pytest.raises(socket.gaierror, match=r"\('nowhere\.invalid', 0\); check the name of the host"):
+            WebSocketServer(("nowhere.invalid", 0), tell).start()
+
+    def test_a_port_of_root_is_told_to_others(self) -> None:
+        first = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+        if not first.exists() or int(first.read_text()) <= 80:
+            pytest.skip("everybody may listen on port 80 here")
+        with (
+            as_nobody(),
+            pytest.raises(PermissionError, match="choose a port from 1024 on, give the"),
+        ):
+            WebSocketServer(("127.0.0.1", 80), tell).start()
+
     def test_a_mapped_address_is_shown_as_what_it_is(self) -> None:
         assert shown(("::ffff:192.0.2.1", 5, 0, 0)) == ("192.0.2.1", 5)
         assert shown(("2001:db8::1", 5, 0, 0)) == ("2001:db8::1", 5)
@@ -242,6 +397,18 @@ class TestIP:
 
     def test_what_a_unix_peer_calls_itself_cannot_forge_a_line_of_a_log(self) -> None:
         assert shown(b"/run/a\nCRITICAL \x1b[31m\xff") == "/run/a\\x0aCRITICAL \\x1b[31m\\udcff"
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Let root be nobody meanwhile: root may do everything."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def _has_ipv6() -> bool:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import subprocess
 import sys
+from typing import Any
 
 import gevent
 import pytest
 import requests
 
-from geventkws import HandshakeError, WebSocketService
+from geventkws import BACKEND, HandshakeError, WebSocketServer, WebSocketService
+from tests.certificates import Certificates
 from tests.integration.conftest import Echo, Recorder, Serve
+from tests.programs import ROOT
 from tests.raw import PATIENCE, TEXT, close_frame, masked
 
 TIME = r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]"
@@ -117,13 +121,53 @@ def test_the_server_logs_where_it_listens_and_that_it_stopped(
     site = serve()
     site.server.stop()
     messages = [record.getMessage() for record in caplog.records if record.name == "geventkws.server"]
-    assert messages == [f"Listening on port {site.port}", "Stopped"]
+    where = f"port {site.port} of 127.0.0.1"
+    assert messages == [f"Listening on {where}: ws and http, {BACKEND} backend", "Stopped"]
+
+
+def test_the_start_tells_of_tls(
+    serve: Serve, certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    serve(certfile=certificates.bothfile)
+    assert caplog.messages[0].endswith(f" of 127.0.0.1: wss and https, {BACKEND} backend")
+
+
+@pytest.mark.parametrize(
+    ("listener", "where"),
+    [
+        (("", 0), r"port \d+ of every address"),
+        ("0.0.0.0:0", r"port \d+ of every address"),
+        ("localhost:0", r"port \d+ of 127\.0\.0\.1"),
+        (f"unix:@geventkws-{os.getpid()}", rf"unix:@geventkws-{os.getpid()}"),
+    ],
+)
+def test_the_start_tells_where(listener: Any, where: str, caplog: pytest.LogCaptureFixture) -> None:
+    if "@" in listener and sys.platform != "linux":
+        pytest.skip("only Linux has abstract names")
+    server = WebSocketServer(listener)
+    server.start()
+    server.stop()
+    assert re.fullmatch(rf"Listening on {where}: ws and http, {BACKEND} backend", caplog.messages[0])
+
+
+@pytest.mark.parametrize(
+    ("logs", "count"),
+    [
+        ("", 1),
+        ("logging.basicConfig(level=logging.INFO)", 1),
+        ("logging.basicConfig()", 0),
+        ("logging.getLogger('geventkws').addHandler(logging.NullHandler())", 0),
+    ],
+)
+def test_the_start_is_told_on_stderr_where_no_log_is_configured(logs: str, count: int) -> None:
+    errors = run_program(f"{PATCH}import logging\n{logs}\n{START}")
+    assert len(re.findall(r"Listening on port \d+ of 127\.0\.0\.1: ws and http", errors)) == count
 
 
 FORGED = "/rooms/%0aCRITICAL%20root%1b[31m%c2%9b%e2%80%a8%e2%80%ae"
 
 
-class Refusing(WebSocketService):
+class Refusing(Recorder):
     """Says who is refused what, and why, in the words of the request."""
 
     def connecting(self, request):
@@ -134,7 +178,7 @@ def refusing(environ, start_response):
     environ["geventkws.upgrade"](Refusing())
 
 
-class FailingAtOnce(WebSocketService):
+class FailingAtOnce(Recorder):
     def connecting(self, request):
         raise RuntimeError("oops")
 
@@ -189,22 +233,54 @@ def test_a_failing_connecting_is_logged_and_answered_with_500(
     assert record.exc_info
 
 
-UNPATCHED = """
-import logging, gevent
-logging.basicConfig(format="%(levelname)s %(message)s")
+START = """
 from geventkws import ServiceRegistry, WebSocketServer
-for _ in range(2):
-    server = WebSocketServer(("127.0.0.1", 0), None, ServiceRegistry())
-    server.start()
-    server.stop()
+server = WebSocketServer(("127.0.0.1", 0), None, ServiceRegistry())
+server.start()
+server.stop()
 """
 
 
-@pytest.mark.parametrize("patched", [False, True])
-def test_unpatched_sockets_are_told_of_once_with_the_lines_that_mend_it(patched: bool) -> None:
-    program = ("from gevent import monkey; monkey.patch_all()\n" if patched else "") + UNPATCHED
-    errors = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=True
+def run_program(program: str) -> str:
+    """Run ``program`` and return what it writes to stderr."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     ).stderr
-    assert errors.count("from gevent import monkey\n    monkey.patch_all()") == (0 if patched else 1)
-    assert errors.count("WARNING") == (0 if patched else 1)
+
+
+PATCH = "from gevent import monkey; monkey.patch_all()\n"
+MENDED_BY = "from gevent import monkey\n    monkey.patch_all()"
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (START + START, "sockets are not patched for gevent"),
+        ("from time import sleep\n" + PATCH + START + START, "too late: __main__.sleep (time.sleep) had"),
+        (
+            "from socket import socket, getaddrinfo as look_up\n" + PATCH + START,
+            "too late: __main__.socket (socket.socket) and 1 more had been imported before",
+        ),
+    ],
+)
+def test_a_mistake_in_patching_is_told_once_with_the_lines_that_mend_it(program: str, said: str) -> None:
+    errors = run_program(program)
+    assert said in errors
+    assert errors.count(MENDED_BY) == 1
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        PATCH + START,
+        PATCH + "from time import sleep\nfrom socket import socket\n" + START,
+        "import time, socket, select, subprocess\n" + PATCH + START,
+    ],
+)
+def test_a_program_that_patches_in_time_is_told_nothing(program: str) -> None:
+    assert "gevent import monkey" not in run_program(program)

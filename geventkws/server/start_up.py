@@ -1,0 +1,211 @@
+"""What a server is made of, checked when it is made, and what it says when it starts."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from gevent import monkey
+
+from geventkws.backend import BACKEND
+from geventkws.net.listeners import SYSTEMD, UNIX_PREFIX
+from geventkws.registry import ServiceRegistry, WebSocket
+from geventkws.service import WebSocketService
+
+logger = logging.getLogger("geventkws.server")
+
+MAX_PORT = 65535
+
+_TLS = "TLS is by certfile or ssl_context"
+
+# What is given
+
+
+def check_services(services: object) -> ServiceRegistry:
+    """Return the registry to use, the process-wide one for ``None``; ``TypeError`` for anything else."""
+    if services is None:
+        return WebSocket.services
+    if isinstance(services, ServiceRegistry):
+        return services
+    if services is WebSocket:
+        raise TypeError("services must be a ServiceRegistry: leave it out, or write WebSocket.services")
+    raise TypeError(
+        f"services must be a ServiceRegistry, not {services!r}: make one by ServiceRegistry(), and put each"
+        " service there by its register(service, on_path)"
+    )
+
+
+def check_application(application: object) -> None:
+    """Raise ``TypeError`` for what is no WSGI application (PEP 3333)."""
+    is_service = isinstance(application, WebSocketService) or (
+        isinstance(application, type) and issubclass(application, WebSocketService)
+    )
+    if is_service or isinstance(application, ServiceRegistry):
+        raise TypeError(
+            f"application must be a WSGI application, not {application!r}: services are registered,"
+            " by WebSocket.register(service, on_path)"
+        )
+    if application is not None and not callable(application):
+        raise TypeError(f"application must be a WSGI application or None, not {application!r}")
+    for function in (application, inspect.getattr_static(type(application), "__call__", None)):
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"application must be a WSGI application, not one of ASGI, {application!r}: it is called as"
+                " application(environ, start_response)"
+            )
+
+
+def check_listener(listener: object) -> None:
+    """Raise ``TypeError`` or ``ValueError`` for what a server cannot listen on, and say what to write."""
+    if hasattr(listener, "accept"):
+        if hasattr(listener, "fileno"):
+            _check_socket(listener)
+    elif isinstance(listener, tuple):
+        _check_address(listener)
+    elif isinstance(listener, str):
+        _check_text(listener)
+    elif isinstance(listener, int) and not isinstance(listener, bool):
+        _check_port(listener, listener)
+    elif isinstance(listener, os.PathLike):
+        raise TypeError(f"listener must not be a path: write '{UNIX_PREFIX}{os.fspath(listener)}'")
+    else:
+        hint = f": write {tuple(listener)!r}" if isinstance(listener, list) else ""
+        raise TypeError(
+            f"listener must be (host, port), 'host:port', '{UNIX_PREFIX}/path', '{SYSTEMD}' or a socket,"
+            f" not {listener!r}{hint}"
+        )
+
+
+def _check_socket(listener: Any) -> None:
+    if listener.fileno() < 0:
+        raise ValueError(f"listener must be open, not {listener!r}")
+    if hasattr(listener, "do_handshake"):
+        raise TypeError(f"listener must be a plain socket, not {listener!r}: {_TLS}")
+    if listener.type != socket.SOCK_STREAM:
+        raise ValueError(f"listener must be a stream socket, not {listener!r}")
+    if hasattr(socket, "SO_ACCEPTCONN") and not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise ValueError(f"listener must listen: call listen() on it before, {listener!r}")
+
+
+def _check_address(listener: tuple[Any, ...]) -> None:
+    if len(listener) not in (2, 4):  # IPv6 has a flow label and a scope, too
+        raise ValueError(f"listener must be (host, port), not {listener!r}")
+    host, port = listener[:2]
+    if not isinstance(host, str):
+        swapped = f": write {(port, host)!r}" if isinstance(port, str) and isinstance(host, int) else ""
+        raise TypeError(f"listener {listener!r}: the host must be a str, '' for every address{swapped}")
+    if isinstance(port, str) and port.isdecimal():
+        raise TypeError(f"listener {listener!r}: the port must be an int: write {(host, int(port))!r}")
+    _check_port(listener, port)
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise ValueError(f"listener {listener!r}: {host!r} is no name of a host") from error
+
+
+def _check_port(listener: object, port: object) -> None:
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise TypeError(f"listener {listener!r}: the port must be an int, not {port!r}")
+    if not 0 <= port <= MAX_PORT:
+        raise ValueError(f"listener {listener!r}: the port must be from 0 (a free one) to {MAX_PORT}")
+
+
+def _check_text(listener: str) -> None:
+    if listener.startswith(UNIX_PREFIX) or listener.partition(":")[0] == SYSTEMD:
+        return
+    if "://" in listener:
+        raise ValueError(f"listener {listener!r} is a URL: write 'host:port'; {_TLS}")
+    if listener.startswith(("/", "./", "@")):
+        raise ValueError(f"listener {listener!r}: for a Unix socket write '{UNIX_PREFIX}{listener}'")
+    host, colon, port = listener.rpartition(":")
+    if not port.isdecimal():
+        text = listener.rstrip(":") if colon and not port else listener
+        raise ValueError(f"listener {listener!r} has no port: write '{text}:8080'")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError(f"listener {listener!r}: write an IPv6 address in brackets, '[{host}]:{port}'")
+    _check_port(listener, int(port))
+
+
+# What is said
+
+
+def announce(listener: socket.socket, *, secure: bool) -> None:
+    """Log where a server listens and with what; where nothing is logged, say it on stderr.
+
+    Warn, once, where the standard library will block.
+    """
+    protocols = "wss and https" if secure else "ws and http"
+    line = f"Listening on {_where(listener)}: {protocols}, {BACKEND} backend"
+    if logger.hasHandlers():
+        logger.info("%s", line)
+    elif sys.stderr is not None:
+        print(line, file=sys.stderr, flush=True)
+    if not _warned:
+        warning = _patching_mistake()
+        if warning is not None:
+            _warned.append(warning)
+            logger.warning("%s", warning)
+
+
+def _where(listener: socket.socket) -> str:
+    address = listener.getsockname()
+    if not isinstance(address, tuple):
+        return f"{UNIX_PREFIX}{os.fsdecode(address)}".replace("\0", "@")
+    host, port = address[:2]
+    return f"port {port} of {'every address' if host in ('::', '0.0.0.0') else host}"
+
+
+_warned: list[str] = []
+
+_FIRST_LINES = """Put these two lines first in your program:
+    from gevent import monkey
+    monkey.patch_all()"""
+
+_BLOCKING = {
+    "time": ["sleep"],
+    "socket": ["socket", "create_connection", "getaddrinfo"],
+    "select": ["select"],
+    "subprocess": ["Popen"],
+}
+"""What waits, of the modules that gevent patches."""
+
+_KNOWING = {"gevent", "geventkws", "greenlet", "_pytest", "gunicorn"}
+"""Packages that have the unpatched names with good reason: they wait outside of callbacks."""
+
+
+def _patching_mistake() -> str | None:
+    """Return what to say of a standard library that gevent has not patched, or not in time."""
+    if not monkey.is_module_patched("socket"):
+        return (
+            "The standard library's sockets are not patched for gevent: whatever blocks in a callback or in"
+            f" the application (requests, a database, time.sleep) will block the whole server. {_FIRST_LINES}"
+        )
+    unpatched = list(_unpatched_names())
+    if not unpatched:
+        return None
+    more = f" and {len(unpatched) - 1} more" if len(unpatched) > 1 else ""
+    return (
+        f"The standard library was patched for gevent too late: {unpatched[0]}{more} had been imported"
+        f" before, and will block the whole server. {_FIRST_LINES}"
+    )
+
+
+def _unpatched_names() -> Iterator[str]:
+    """Yield the names of modules that have what waits from the standard library as it was."""
+    originals = {
+        id(monkey.get_original(module, name)): f"{module}.{name}"
+        for module, names in _BLOCKING.items()
+        if monkey.is_module_patched(module)
+        for name in names
+    }
+    for module_name, module in list(sys.modules.items()):
+        package = module_name.partition(".")[0]
+        if package not in _KNOWING and package not in sys.stdlib_module_names:
+            for name, value in list(getattr(module, "__dict__", {}).items()):
+                if id(value) in originals:
+                    yield f"{module_name}.{name} ({originals[id(value)]})"
