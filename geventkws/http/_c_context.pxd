@@ -6,6 +6,7 @@ cdef class HTTPContext:
     cdef readonly object application
     cdef readonly object on_upgrade
     cdef readonly object log_access
+    cdef readonly object warn_once
     cdef public object start
     cdef public object on_over
     cdef readonly object options

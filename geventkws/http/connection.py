@@ -19,7 +19,7 @@ from geventkws.backend import Channel, use_compiled
 from geventkws.escape import escape
 from geventkws.http.body import RequestBody, check_size
 from geventkws.http.context import AccessEntry, HTTPContext, server_options
-from geventkws.http.errors import HTTPError, RequestBodyError
+from geventkws.http.errors import HTTPError, RequestBodyError, TLSGreetingError
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.http.log import access_logger, logger
 from geventkws.http.reader import RequestReader
@@ -32,6 +32,11 @@ from geventkws.protocol.handshake import HandshakeError
 
 READ_AHEAD = 64 * 1024
 """Bytes that are read while the application is at work; the rest stays in the kernel."""
+
+SPEAKS_TLS = (
+    "A client speaks TLS to a port that does not: write http:// or ws:// in its address, or give the server"
+    " certfile and keyfile, or ssl_context"
+)
 
 
 # What the connection waits for, in plain numbers, since every request asks:
@@ -238,6 +243,8 @@ class HTTPConnection:
                 check_size(head, self.context.max_body_size)
                 return head
         except HTTPError as error:
+            if isinstance(error, TLSGreetingError):
+                self.context.warn_once(SPEAKS_TLS)
             self._end(self._refuse(head, error.status, error.message, error.headers))
             return None
         if self.stream.ended:

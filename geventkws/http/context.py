@@ -49,6 +49,10 @@ def no_services(connection: HTTPConnection, head: RequestHead, leftover: bytes) 
     return False
 
 
+def keep_quiet(mistake: str) -> None:
+    """Say nothing."""
+
+
 def forget(channel: Channel) -> None:
     """Do nothing about a connection that is over."""
 
@@ -72,6 +76,7 @@ class HTTPContext:
         "proxies",
         "server_line",
         "start",
+        "warn_once",
     )
 
     def __init__(
@@ -81,6 +86,7 @@ class HTTPContext:
         options: ServerOptions | None = None,
         on_upgrade: Callable[[HTTPConnection, RequestHead, bytes], bool] = no_services,
         log_access: Callable[[AccessEntry], None] | None = None,
+        warn_once: Callable[[str], None] = keep_quiet,
     ) -> None:
         self.environ = environ
         self.application = application
@@ -89,6 +95,8 @@ class HTTPContext:
         transport was taken (``connection.take()``), the connection object is done with it.
         ``False``: the application answers. Refuses by ``HTTPError`` or ``HandshakeError``."""
         self.log_access = log_access
+        self.warn_once = warn_once
+        """Tells the log of a mistake that clients make, the first time. Never waits."""
         self.start: Callable[[HTTPConnection], None] | None = None
         """Lets a connection answer the request whose head it has, in a greenlet: calls its ``_work`` there.
         ``None``: it borrows a worker of the loop."""

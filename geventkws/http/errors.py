@@ -21,6 +21,13 @@ class HTTPError(Exception):
         return f"{self.status}: {self.message}"
 
 
+class TLSGreetingError(HTTPError):
+    """The client speaks TLS, on a connection that does not."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "This port does not speak TLS: write http:// or ws:// instead")
+
+
 class RequestBodyError(OSError):
     """What ``wsgi.input`` raises: the body is malformed (400), late (408), too large (413) or cut off.
 

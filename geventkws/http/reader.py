@@ -18,13 +18,16 @@ from httptools import (
 
 from geventkws.backend import use_compiled
 from geventkws.http.chunked import ChunkedDecoder
-from geventkws.http.errors import HTTPError
+from geventkws.http.errors import HTTPError, TLSGreetingError
 from geventkws.http.framing import frame_request
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.http.target import ALLOWED, normalise
 from geventkws.protocol.headers import is_token
 
 _START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]")
+_CLIENT_HELLO = b"\x16\x03"
+"""How a TLS client begins: a handshake record of version 3.x (RFC 8446, 5.1)."""
+
 _BESIDE_TARGET = 64
 """Bytes that a request line has beside its target, at most: no method known is that long."""
 
@@ -143,6 +146,8 @@ class RequestReader:
         if len(data) - start + self._blank > self._max_size:
             raise self._too_large()
         if len(data) > start and data.find(b"\r", start, start + 1) < 0 and not _START.match(data, start):
+            if data.startswith(_CLIENT_HELLO, start):
+                raise TLSGreetingError
             raise HTTPError(400, "The bytes received are not an HTTP request")
         if len(data) > start + 1 and data.startswith(b"\r", start):
             raise HTTPError(400, "A line of the request head does not end in CRLF")

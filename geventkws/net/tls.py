@@ -56,6 +56,10 @@ class _Connection(ssl.SSLObject):
         return self
 
 
+class PlainHTTPError(ConnectionAbortedError):
+    """The peer speaks HTTP without TLS."""
+
+
 class TLSTransport(TLSRecords):
     """A TLS connection on a socket, seen from the server.
 
@@ -97,7 +101,7 @@ class TLSTransport(TLSRecords):
         """Answer a peer that starts with a letter, and so with HTTP: a ClientHello starts with 22."""
         if data[:1].isalpha() and not self._spoken:
             self._unsent = PLAIN_HTTP_ANSWER
-            raise ConnectionAbortedError(errno.ECONNABORTED, "the peer speaks plain HTTP")
+            raise PlainHTTPError(errno.ECONNABORTED, "the peer speaks plain HTTP")
         self._spoken = True
 
     def environ(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from typing import NamedTuple, Protocol
 from geventkws.protocol.extension_list import ExtensionOffer, parse_extensions
 from geventkws.protocol.extensions import PerMessageDeflate, negotiate_deflate
 from geventkws.protocol.headers import Headers, is_token, list_members, tokens
-from geventkws.protocol.origin import origin_allowed, parse_authority
+from geventkws.protocol.origin import MAX_CACHED, origin_allowed, parse_authority, parse_origin
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 VERSION = "13"
@@ -83,6 +83,28 @@ class HandshakeError(Exception):
 
     def __str__(self) -> str:
         return f"{self.status} {self.message}".rstrip()
+
+
+class ForeignOriginError(HandshakeError):
+    """The page that opens the connection is of a foreign origin (RFC 6455, 10.2).
+
+    ``origin`` is as sent, and ``host`` the one it was held against where ``by_host``, else only
+    the service's ``allowed_origins`` counted.
+    """
+
+    def __init__(self, origin: str, host: str, *, by_host: bool) -> None:
+        # What is no origin is not repeated: nobody could do anything with it.
+        is_origin = len(origin) <= MAX_CACHED and parse_origin(origin) is not None
+        named = f"The origin {origin}" if is_origin else "The origin of the upgrade request"
+        reason = (
+            "it is not that of the Host field, which must reach the server as the browser sent it"
+            if by_host
+            else "it is not one of the service's allowed_origins"
+        )
+        super().__init__(403, f"{named} is not allowed to connect: {reason}")
+        self.origin = origin
+        self.host = host
+        self.by_host = by_host
 
 
 def _check_types(status: object, message: object) -> None:
@@ -206,7 +228,7 @@ def _check_origin(headers: Headers, host: str, allowed: Sequence[str] | str | No
     # HTTP error code (e.g., 403 Forbidden)". 10.2: a client that sends no origin is not a browser.
     origin = _single(headers, "Origin")
     if origin is not None and not origin_allowed(origin, host, allowed):
-        raise HandshakeError(403, "The origin of the upgrade request is not allowed to connect")
+        raise ForeignOriginError(origin, host, by_host=allowed is None)
 
 
 def _choose_subprotocol(headers: Headers, spoken: Sequence[str]) -> str | None:

@@ -11,12 +11,17 @@ from geventkws.escape import escape
 from geventkws.http.proxy_protocol import ProxyProtocolError, missing, parse
 from geventkws.loop.farewell import Farewell
 from geventkws.net.address import Address
-from geventkws.net.tls import TLSTransport
+from geventkws.net.tls import PlainHTTPError, TLSTransport
 
 if TYPE_CHECKING:
     from geventkws.server.reception import Reception
 
 logger = logging.getLogger("geventkws.server")
+
+SPEAKS_PLAIN_HTTP = (
+    "A client speaks plain HTTP to a port of TLS: write https:// or wss:// in its address, or make the server"
+    " without a certificate"
+)
 
 
 class Arrival:
@@ -87,6 +92,8 @@ class Arrival:
         try:
             complete = transport.handshake()
         except OSError as error:
+            if isinstance(error, PlainHTTPError):
+                self._reception.warn_once(SPEAKS_PLAIN_HTTP)
             logger.debug("The TLS handshake of %s failed: %s", self._peer, escape(error))
             # A peer that has said something gets an answer that a reset must not destroy.
             Farewell(self._channel, self._reception.options.close_timeout, self._reception.forget)

@@ -48,6 +48,7 @@ class Reception:
         self.ssl_context = ssl_context
         """With which the next handshake begins; ``None`` for plain connections."""
         self.proxies = TrustedProxies(options.trusted_proxies)
+        self.warn_once = http.warn_once
         self._connections = connections
         self._http = http
         self._log_access = log_access

@@ -114,6 +114,7 @@ class WebSocketServer(StreamServer):
         self._borrows = spawn == "default"
         self._waiting: deque[HTTPConnection] = deque()
         self._awaits_room = False
+        self._told: set[str] = set()
         super().__init__(listener, backlog=backlog, spawn=spawn)
 
     @property
@@ -197,6 +198,7 @@ class WebSocketServer(StreamServer):
             options=self.options,
             on_upgrade=partial(upgrade, self),
             log_access=_log_request,
+            warn_once=self._warn_once,
         )
         if not self._borrows:
             http.start = self._start_request
@@ -330,6 +332,11 @@ class WebSocketServer(StreamServer):
     def _connection_gone(self) -> None:
         if self.stopping:
             self._changed.set()
+
+    def _warn_once(self, mistake: str) -> None:
+        if mistake not in self._told:
+            self._told.add(mistake)
+            _log(logger.warning, "%s", mistake)
 
     # Requests in greenlets of the user's choice
 

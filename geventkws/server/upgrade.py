@@ -13,9 +13,11 @@ from geventkws.http.connection import HTTPConnection
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.head import RequestHead
 from geventkws.loop.hub_loop import HubLoop
+from geventkws.once import first_time
 from geventkws.protocol.deflate import deflate_for
-from geventkws.protocol.handshake import Acceptance, HandshakeError, negotiate
+from geventkws.protocol.handshake import Acceptance, ForeignOriginError, HandshakeError, negotiate
 from geventkws.protocol.headers import Headers
+from geventkws.protocol.origin import MAX_CACHED
 from geventkws.registry import ServiceRegistry
 from geventkws.request import Request, split_target
 from geventkws.service import WebSocketService
@@ -120,10 +122,29 @@ def accept(
 def _negotiate(service: WebSocketService, head: RequestHead) -> Acceptance:
     try:
         return negotiate(head.method, head.version, Headers(head.headers), service)
-    except HandshakeError:
+    except HandshakeError as error:
+        if isinstance(error, ForeignOriginError):
+            _tell_foreign_origin(service, error)
         raise
     except Exception as error:  # an attribute of the service was changed, or is a property that failed
         raise _failure(service, "attributes", head.target, error) from error
+
+
+def _tell_foreign_origin(service: WebSocketService, error: ForeignOriginError) -> None:
+    """Tell the log what was refused: the site's own page may be among it, behind a proxy, for example."""
+    origin = error.origin[:MAX_CACHED]
+    if first_time(service, ("origin", origin)):
+        logger.warning(
+            "%s refuses pages of the origin %r with 403: the request's Host is %r, and allowed_origins is %r."
+            " If the page is yours, %s",
+            type(service).__name__,
+            origin,
+            error.host[:MAX_CACHED],
+            service.allowed_origins,
+            "let the proxy before the server pass Host on, or list the origin in allowed_origins"
+            if error.by_host
+            else "list its origin in allowed_origins",
+        )
 
 
 def _ask(service: WebSocketService, request: Request) -> None:

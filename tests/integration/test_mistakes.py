@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import ssl
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,8 +13,13 @@ import pytest
 
 from geventkws import WebSocketCloseReasonCode as Code
 from geventkws import WebSocketService
+from geventkws.http.connection import SPEAKS_TLS
+from geventkws.once import MAX_TOLD
+from geventkws.server.arrival import SPEAKS_PLAIN_HTTP
+from tests.certificates import HOST, Certificates
 from tests.integration.conftest import Recorder, Serve
 from tests.raw import BINARY, PATIENCE, TEXT, RawClient, masked
+from tests.tls import connected_socket
 
 Callback = Callable[..., Any]
 
@@ -170,6 +177,92 @@ def test_a_message_that_nobody_handles_is_told_once_for_each_service_and_type(
         client = site.connect(path)
         client.send(masked(BINARY, b"x"))
         assert client.close_code() == (Code.INVALID_DATA_TYPE, "Binary messages are not accepted here")
-    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    told = warnings_of(caplog)
     assert len(told) == 2
     assert "define received_binary(self, message, connection), or received" in told[0]
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+class TestForeignOrigins:
+    def test_each_is_told_once_for_each_service(self, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+        class Strict(Recorder):
+            allowed_origins = ("https://example.com",)
+
+        site = serve(Recorder(), paths={"/strict": Strict()})
+        for path in ("/service", "/service", "/strict"):
+            client = site.connect(path, "Origin: http://evil.example")
+            assert client.head.startswith("HTTP/1.1 403 ")
+        site.connect("/service", "Origin: http://other.example")
+        assert warnings_of(caplog) == [
+            "Recorder refuses pages of the origin 'http://evil.example' with 403: the request's Host is"
+            " '127.0.0.1', and allowed_origins is None. If the page is yours, let the proxy before the server"
+            " pass Host on, or list the origin in allowed_origins",
+            "Strict refuses pages of the origin 'http://evil.example' with 403: the request's Host is"
+            " '127.0.0.1', and allowed_origins is ('https://example.com',). If the page is yours, list its"
+            " origin in allowed_origins",
+            "Recorder refuses pages of the origin 'http://other.example' with 403: the request's Host is"
+            " '127.0.0.1', and allowed_origins is None. If the page is yours, let the proxy before the server"
+            " pass Host on, or list the origin in allowed_origins",
+        ]
+
+    def test_strangers_cannot_fill_log_and_memory(
+        self, serve: Serve, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        site = serve(Recorder())
+        for number in range(MAX_TOLD + 3):
+            site.connect("/service", f"Origin: http://{number}.example" + "x" * 1000).close()
+        told = warnings_of(caplog)
+        assert len(told) == MAX_TOLD
+        assert max(map(len, told)) < 600
+
+
+class TestTLS:
+    """TLS spoken to a plain port, and the other way round, is told once by each server."""
+
+    def test_a_client_that_speaks_tls_to_a_plain_port(
+        self, serve: Serve, certificates: Certificates, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for site in (serve(Recorder()), serve(Recorder())):
+            for _ in range(2):
+                with connected_socket(site.port) as sock, pytest.raises(ssl.SSLError):
+                    certificates.client().wrap_socket(sock, server_hostname=HOST)
+            site.wait_until_empty()
+        assert warnings_of(caplog) == 2 * [SPEAKS_TLS]
+
+    def test_a_client_that_speaks_plain_http_to_a_port_of_tls(
+        self, serve: Serve, certificates: Certificates, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        site = serve(Recorder(), certfile=certificates.bothfile)
+        for _ in range(2):
+            assert site.connect().head.startswith("HTTP/1.1 400 ")
+        assert warnings_of(caplog) == [SPEAKS_PLAIN_HTTP]
+
+    @pytest.mark.parametrize("start", [b"\x16", b"\x16\x02", b"\x03\x16\x03"])
+    def test_other_bytes_are_none(self, serve: Serve, start: bytes, caplog: pytest.LogCaptureFixture) -> None:
+        client = serve(Recorder()).connect(None)
+        client.send(start)
+        assert client.read_to_end().endswith(b"The bytes received are not an HTTP request\n")
+        assert not warnings_of(caplog)
+
+    def test_a_handler_of_the_log_may_wait(self, serve: Serve) -> None:
+        class Slow(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                gevent.sleep(0.001)
+                told.append(record.getMessage())
+
+        told: list[str] = []
+        slow = Slow(logging.WARNING)
+        logging.getLogger("geventkws.server").addHandler(slow)
+        try:
+            client = serve(Recorder()).connect(None)
+            client.send(b"\x16\x03\x01")
+            client.read_to_end()
+            with gevent.Timeout(PATIENCE):
+                while not told:
+                    gevent.sleep(0.005)
+        finally:
+            logging.getLogger("geventkws.server").removeHandler(slow)
+        assert told == [SPEAKS_TLS]

@@ -338,7 +338,35 @@ def test_an_allowed_origin_passes(origin, allowed):
 def test_a_foreign_origin_is_refused_with_403(origin, allowed):
     error = refused(request(("Origin", origin)), Policy(allowed_origins=allowed))
     assert (error.status, error.headers) == (403, [])
-    assert error.message == "The origin of the upgrade request is not allowed to connect"
+    assert error.message.startswith("The origin ")
+
+
+HELD_AGAINST = "it is not that of the Host field, which must reach the server as the browser sent it"
+UNLISTED = "it is not one of the service's allowed_origins"
+UNNAMED = "The origin of the upgrade request"
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed", "message"),
+    [
+        (
+            "https://evil.example",
+            None,
+            f"The origin https://evil.example is not allowed to connect: {HELD_AGAINST}",
+        ),
+        (
+            "https://evil.example",
+            [],
+            f"The origin https://evil.example is not allowed to connect: {UNLISTED}",
+        ),
+        ("null", None, f"{UNNAMED} is not allowed to connect: {HELD_AGAINST}"),
+        ("<script>", None, f"{UNNAMED} is not allowed to connect: {HELD_AGAINST}"),
+        ("http://" + "x" * 254, [], f"{UNNAMED} is not allowed to connect: {UNLISTED}"),
+    ],
+)
+def test_a_403_says_where_to_look_and_repeats_no_more_than_the_origin(origin, allowed, message):
+    error = refused(request(("Origin", origin)), Policy(allowed_origins=allowed))
+    assert error.message == message
 
 
 def test_a_repeated_origin_is_refused_with_400():
@@ -420,7 +448,13 @@ FAULTS = [
         400,
         "Sec-WebSocket-Key header in the upgrade request is not 16 bytes in base64",
     ),
-    ("Origin", ["null"], 403, "The origin of the upgrade request is not allowed to connect"),
+    (
+        "Origin",
+        ["null"],
+        403,
+        "The origin of the upgrade request is not allowed to connect: it is not that of the Host field, which"
+        " must reach the server as the browser sent it",
+    ),
     (
         "Sec-WebSocket-Protocol",
         ["a b"],
