@@ -15,6 +15,7 @@ with atheris.instrument_imports(include=["geventkws.http", "geventkws.protocol"]
     from geventkws.http.errors import HTTPError
     from geventkws.http.head import RequestHead
     from geventkws.http.reader import RequestReader
+    from geventkws.options import ServerOptions
 
 MAX_HEAD_SIZE = 4096
 STATUSES = frozenset({400, 405, 414, 417, 431, 501, 505})
@@ -24,7 +25,7 @@ Outcome = tuple[str, str, bytes] | tuple[str, int]
 
 def outcomes(reads: Iterable[bytes]) -> list[Outcome]:
     """Read requests until the bytes end, one is refused or the connection would close."""
-    reader = RequestReader(max_head_size=MAX_HEAD_SIZE)
+    reader = RequestReader(ServerOptions(max_head_size=MAX_HEAD_SIZE))
     told: list[Outcome] = []
     head: RequestHead | None = None
     body = b""

@@ -1,116 +1,48 @@
-"""The limits of a server, most of them on by default: one field for each option of ``WebSocketServer``."""
+"""The limits of a server, most of them on by default: one field for each option of ``WebSocketServer``.
+
+All that is known of an option stands with its field: the default, the unit, the check, what is limited, and
+what happens beyond it. The tables in the documentation are made of this, by ``docs/options_table.py``.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, TypedDict
+
+Check = Callable[[str, object, str], None]
+"""Raises ``TypeError`` or ``ValueError`` for a wrong value; takes the option's name, the value, its type."""
+
+SECONDS, BYTES, COUNT = "seconds", "bytes", ""
+"""The units of numbers."""
 
 
 @dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """What a server allows and how long it waits.
+class About:
+    """What is known of an option besides its default."""
 
-    Sizes are in bytes and times in seconds. A time or a count of ``None`` means no limit.
-    """
+    limits: str
+    """What is limited, or what the option does."""
+    beyond: str | None
+    """What happens beyond a limit; ``None`` for an option that is no limit."""
+    check: Check
+    unit: str | None = None
 
-    max_fragments: int = 131_072
-    """Frames a fragmented message may have; beyond it the connection fails with 1009."""
 
-    max_inbox_size: int = 1024 * 1024
-    """Bytes of messages that wait for a service's callback before the socket is no longer read."""
-
-    max_inbox_messages: int = 64
-    """Messages that wait for a service's callback before the socket is no longer read."""
-
-    max_send_buffer: int = 1024 * 1024
-    """Bytes that wait for a peer before ``send`` blocks (and ``broadcast`` ends the connection)."""
-
-    send_timeout: float | None = 60.0
-    """Seconds a peer may take nothing of what waits for it before its connection is dropped."""
-
-    close_timeout: float = 10.0
-    """Seconds to wait for the peer's close frame, and then for its end of the TCP connection."""
-
-    max_head_size: int = 64 * 1024
-    """Bytes of a request line and its header fields (431)."""
-
-    max_head_fields: int = 100
-    """Header fields of a request (431)."""
-
-    head_timeout: float | None = 10.0
-    """Seconds from the first byte of a request head, or from the connection's start, to its end (408, or
-    closed if nothing came)."""
-
-    max_target_size: int = 8 * 1024
-    """Bytes of a request target, the path with its query (414)."""
-
-    max_requests: int | None = 10_000
-    """Requests that an HTTP connection may have before it is closed."""
-
-    keepalive_timeout: float | None = 75.0
-    """Seconds an HTTP connection may wait idle for its next request before it is closed."""
-
-    handshake_timeout: float | None = 10.0
-    """Seconds that a TLS handshake may take before the connection is closed."""
-
-    max_body_size: int | None = None
-    """Bytes of a request body (413)."""
-
-    spool_chunked: bool = True
-    """Whether chunked request bodies are read whole before the application is called; if not, it reads them
-    as they come, and ``wsgi.input_terminated`` says so."""
-
-    max_spool_size: int = 16 * 1024 * 1024
-    """Bytes of such a body (413), of which up to 256 KiB are kept in memory and more in a temporary file."""
-
-    body_timeout: float | None = 60.0
-    """Seconds that one read of a request body, or one write of a response, may wait for the peer."""
-
-    max_connections: int | None = None
-    """Connections in all, HTTP and WebSocket together; a further one gets 503 and is closed."""
-
-    max_connections_per_address: int | None = None
-    """The same of one client address, or of one /64 network of IPv6; trusted proxies are not counted."""
-
-    trusted_proxies: tuple[str, ...] = ()
-    """Whose ``X-Forwarded-*`` and ``Forwarded`` count: addresses, networks, ``"unix"`` for Unix sockets."""
-
-    proxy_protocol: bool = False
-    """Whether every connection starts with a PROXY header, which has the client's address."""
-
-    unix_socket_mode: int | None = None
-    """The mode of the file of a listener ``"unix:/path"``, such as ``0o660``; ``None`` for the umask's."""
-
-    unix_socket_owner: str | None = None
-    """Its owner: ``"user"``, ``"user:group"`` or ``":group"``; ``None`` for those of the process."""
-
-    server_header: str | None = "geventkws"
-    """The ``Server`` of responses; ``None`` for none."""
-
-    application_upgrades: bool = False
-    """Whether an upgrade request that no service claims goes to the WSGI application."""
-
-    @classmethod
-    def from_keywords(cls, keywords: Mapping[str, Any]) -> ServerOptions:
-        """Check and take the options given to a server.
-
-        Raises ``TypeError`` for an unknown name or a value of the wrong type and ``ValueError``
-        for a number below the least that makes sense.
-        """
-        known = {field.name: field for field in fields(cls)}
-        for name, value in keywords.items():
-            if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise TypeError(f"WebSocketServer has no option {name!r}{hint}")
-            check = _CHECKS.get(name, _check_number)
-            check(name, value, str(known[name].type))
-        if "trusted_proxies" in keywords:
-            keywords = {**keywords, "trusted_proxies": tuple(keywords["trusted_proxies"])}
-        return cls(**keywords)
+def _check_number(name: str, value: object, annotation: str) -> None:
+    if value is None:
+        if "None" not in annotation:
+            raise TypeError(f"option {name!r} must be a number, not None")
+        return
+    whole = "float" not in annotation
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        kind = "a whole number" if whole else "a number"
+        unit = ABOUT[name].unit
+        raise TypeError(f"option {name!r} must be {kind}{f' of {unit}' if unit else ''}, not {value!r}")
+    if not value > 0:
+        raise ValueError(f"option {name!r} must be greater than 0, not {value!r}")
 
 
 def _check_flag(name: str, value: object, annotation: str) -> None:
@@ -156,25 +88,169 @@ def _check_owner(name: str, value: object, annotation: str) -> None:
         raise ValueError(f"option {name!r} must be 'user', 'user:group' or ':group', not {value!r}")
 
 
-def _check_number(name: str, value: object, annotation: str) -> None:
-    if value is None:
-        if "None" not in annotation:
-            raise TypeError(f"option {name!r} must be a number, not None")
-        return
-    whole = "float" not in annotation
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        kind = "a whole number" if whole else "a number"
-        raise TypeError(f"option {name!r} must be {kind}, not {value!r}")
-    if not value > 0:
-        raise ValueError(f"option {name!r} must be greater than 0, not {value!r}")
+def _limit(default: float | None, limits: str, beyond: str, unit: str) -> Any:
+    return field(default=default, metadata={"about": About(limits, beyond, _check_number, unit)})
 
 
-_CHECKS = {
-    "application_upgrades": _check_flag,
-    "proxy_protocol": _check_flag,
-    "server_header": _check_field_value,
-    "spool_chunked": _check_flag,
-    "trusted_proxies": _check_networks,
-    "unix_socket_mode": _check_mode,
-    "unix_socket_owner": _check_owner,
-}
+def _count(default: int | None, limits: str, beyond: str) -> Any:
+    return _limit(default, limits, beyond, COUNT)
+
+
+def _size(default: int | None, limits: str, beyond: str) -> Any:
+    return _limit(default, limits, beyond, BYTES)
+
+
+def _time(default: float | None, limits: str, beyond: str) -> Any:
+    return _limit(default, limits, beyond, SECONDS)
+
+
+def _choice(default: object, does: str, check: Check) -> Any:
+    return field(default=default, metadata={"about": About(does, None, check)})
+
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """What a server allows and how long it waits.
+
+    Sizes are in bytes and times in seconds. A time or a count of ``None`` means no limit.
+    """
+
+    max_fragments: int = _count(131_072, "frames of one message", "1009")
+    max_inbox_size: int = _size(
+        1 * MIB, "messages that wait for a connection's callback", "the socket is not read"
+    )
+    max_inbox_messages: int = _count(64, "the same, counted", "the socket is not read")
+    max_send_buffer: int = _size(
+        1 * MIB,
+        "bytes that wait for a connection's peer",
+        "`send` waits; `broadcast` ends the connection with 1013",
+    )
+    send_timeout: float | None = _time(
+        60.0, "how long a peer may take nothing of what waits for it", "dropped, 1006"
+    )
+    close_timeout: float = _time(
+        10.0,
+        "how long to wait for the peer's close frame, and for its end of TCP",
+        "the socket is closed",
+    )
+    max_connections: int | None = _count(
+        None, "connections, HTTP and WebSocket together", "503 with `Retry-After`, closed"
+    )
+    max_connections_per_address: int | None = _count(
+        None,
+        "the same of one client: an IPv4 address, a /64 network of IPv6",
+        "503 with `Retry-After`, closed",
+    )
+    max_requests: int | None = _count(
+        10_000, "requests on one connection", "the last answer says `Connection: close`"
+    )
+    max_target_size: int = _size(8 * KIB, "a request target, the path with its query", "414")
+    max_head_size: int = _size(64 * KIB, "a request line with its header fields", "431")
+    max_head_fields: int = _count(100, "header fields of a request", "431")
+    handshake_timeout: float | None = _time(10.0, "a TLS handshake", "closed")
+    head_timeout: float | None = _time(
+        10.0,
+        "from a request head's first byte, or the connection's start, to its last byte; a PROXY header",
+        "408; closed if nothing came",
+    )
+    keepalive_timeout: float | None = _time(75.0, "waiting idle for the next request", "closed")
+    max_body_size: int | None = _size(None, "a request body", "413")
+    max_spool_size: int = _size(16 * MIB, "a chunked request body", "413")
+    body_timeout: float | None = _time(
+        60.0,
+        "one read of a request body, one write of a response",
+        "the application's read raises; closed",
+    )
+    trusted_proxies: tuple[str, ...] = _choice(
+        (),
+        'whose `X-Forwarded-*` and `Forwarded` count: addresses, networks, `"unix"` for Unix sockets',
+        _check_networks,
+    )
+    proxy_protocol: bool = _choice(
+        False,
+        "whether every connection starts with a PROXY header, which has the client's address",
+        _check_flag,
+    )
+    unix_socket_mode: int | None = _choice(
+        None,
+        'the mode of the file of a listener `"unix:/path"`, such as `0o660`; `None` for the umask\'s',
+        _check_mode,
+    )
+    unix_socket_owner: str | None = _choice(
+        None,
+        'its owner: `"user"`, `"user:group"` or `":group"`; `None` for those of the process',
+        _check_owner,
+    )
+    spool_chunked: bool = _choice(
+        True,
+        "whether chunked request bodies are read whole before the application is called; if not, it reads"
+        " them as they come, and `wsgi.input_terminated` says so",
+        _check_flag,
+    )
+    server_header: str | None = _choice(
+        "geventkws", "the `Server` of responses; `None` for none", _check_field_value
+    )
+    application_upgrades: bool = _choice(
+        False, "whether an upgrade request that no service claims goes to the WSGI application", _check_flag
+    )
+
+    @classmethod
+    def from_keywords(cls, keywords: Mapping[str, Any]) -> ServerOptions:
+        """Check and take the options given to a server.
+
+        Raises ``TypeError`` for an unknown name or a value of the wrong type and ``ValueError``
+        for a number below the least that makes sense.
+        """
+        known = {each.name: each for each in fields(cls)}
+        for name, value in keywords.items():
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise TypeError(f"WebSocketServer has no option {name!r}{hint}")
+            ABOUT[name].check(name, value, str(known[name].type))
+        if "trusted_proxies" in keywords:
+            keywords = {**keywords, "trusted_proxies": tuple(keywords["trusted_proxies"])}
+        return cls(**keywords)
+
+    def time_limits(self) -> list[float | None]:
+        """Return the values of all options that are times."""
+        return [getattr(self, name) for name, known in ABOUT.items() if known.unit == SECONDS]
+
+
+ABOUT: Mapping[str, About] = {each.name: each.metadata["about"] for each in fields(ServerOptions)}
+"""What is known of each option, by its name."""
+
+DEFAULTS = ServerOptions()
+
+
+class Options(TypedDict, total=False):
+    """The options as keywords, for editors and type checkers, which read no fields: one line for each."""
+
+    max_fragments: int
+    max_inbox_size: int
+    max_inbox_messages: int
+    max_send_buffer: int
+    send_timeout: float | None
+    close_timeout: float
+    max_connections: int | None
+    max_connections_per_address: int | None
+    max_requests: int | None
+    max_target_size: int
+    max_head_size: int
+    max_head_fields: int
+    handshake_timeout: float | None
+    head_timeout: float | None
+    keepalive_timeout: float | None
+    max_body_size: int | None
+    max_spool_size: int
+    body_timeout: float | None
+    trusted_proxies: Iterable[str]
+    proxy_protocol: bool
+    unix_socket_mode: int | None
+    unix_socket_owner: str | None
+    spool_chunked: bool
+    server_header: str | None
+    application_upgrades: bool

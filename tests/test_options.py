@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import get_type_hints
+
 import pytest
 
-from geventkws.options import ServerOptions
+from geventkws.options import ABOUT, Options, ServerOptions
 
 
 def test_what_is_not_given_has_its_default() -> None:
@@ -82,3 +85,39 @@ def test_another_name_or_type_is_a_type_error(name: str, value: object, error: s
 def test_a_value_that_makes_no_sense_is_a_value_error(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"option '{name}'"):
         ServerOptions.from_keywords({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("max_head_size", "1", "'max_head_size' must be a whole number of bytes, not '1'"),
+        ("head_timeout", "10s", "'head_timeout' must be a number of seconds, not '10s'"),
+        ("max_connections", "5", "'max_connections' must be a whole number, not '5'"),
+    ],
+)
+def test_an_error_names_the_unit(name: str, value: object, error: str) -> None:
+    with pytest.raises(TypeError, match=error):
+        ServerOptions.from_keywords({name: value})
+
+
+def test_the_keywords_of_type_checkers_are_the_fields() -> None:
+    keywords, fields = get_type_hints(Options), get_type_hints(ServerOptions)
+    assert list(keywords) == list(fields)
+    assert keywords.pop("trusted_proxies") == Iterable[str]
+    assert fields.pop("trusted_proxies") == tuple[str, ...]
+    assert keywords == fields
+    assert not Options.__required_keys__
+
+
+def test_the_time_limits_are_the_options_that_end_in_timeout() -> None:
+    given = {name: float(number) for number, name in enumerate(ABOUT, 1) if name.endswith("_timeout")}
+    options = ServerOptions.from_keywords(given)
+    assert options.time_limits() == list(given.values())
+    assert len(given) >= 6
+
+
+def test_all_that_is_known_stands_with_the_field() -> None:
+    for name, known in ABOUT.items():
+        assert known.limits
+        assert (known.beyond is None) == (known.unit is None), name
+        known.check(name, getattr(ServerOptions(), name), str(ServerOptions.__annotations__[name]))

@@ -93,7 +93,7 @@ class HTTPConnection:
         self._is_secure = channel.transport.secure
         self._trusted = context.proxies.trusts(peer)
         options = context.options
-        self._reader = RequestReader(options.max_head_size, options.max_head_fields, options.max_target_size)
+        self._reader = RequestReader(options)
         self._requests_left = options.max_requests or sys.maxsize
         self._phase = _HEAD
         self._head: RequestHead | None = None

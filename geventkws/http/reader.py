@@ -22,6 +22,7 @@ from geventkws.http.errors import HTTPError, TLSGreetingError
 from geventkws.http.framing import frame_request
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.http.target import ALLOWED, normalise
+from geventkws.options import DEFAULTS, ServerOptions
 from geventkws.protocol.headers import is_token
 
 _START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]")
@@ -67,12 +68,11 @@ class RequestReader:
         "_searched",
     )
 
-    def __init__(
-        self, max_head_size: int = 64 * 1024, max_head_fields: int = 100, max_target_size: int = 8 * 1024
-    ) -> None:
-        self._max_size = max_head_size
-        self._max_target = max_target_size
-        self._max_fields = max_head_fields
+    def __init__(self, options: ServerOptions = DEFAULTS) -> None:
+        """Refuse what is larger than ``options`` allow."""
+        self._max_size = options.max_head_size
+        self._max_target = options.max_target_size
+        self._max_fields = options.max_head_fields
         self._buffer = b""
         self._position = 0
         self._searched = 0

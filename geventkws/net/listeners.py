@@ -11,13 +11,28 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from gevent.socket import socket as gevent_socket
 
 from geventkws.escape import escape
 
 UNIX_PREFIX = "unix:"
+
+
+class Accepting(Protocol):
+    """A socket that listens, of the standard library or gevent."""
+
+    def accept(self) -> Any:
+        """Return the next connection and its address."""
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+
+
+Listener = str | int | tuple[str, int] | tuple[str, int, int, int] | Accepting
+"""Where to listen: ``"host:port"``, a port, ``"unix:/path"``, ``"systemd"``, (host, port), or a socket."""
+
 SYSTEMD = "systemd"
 
 _LARGEST_ID = 2**32 - 2

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gevent import Greenlet, get_hub, getcurrent
 from gevent.event import Event as Signal
@@ -25,6 +25,7 @@ from geventkws.net.address import Address
 from geventkws.net.certificates import CertificateFiles, Path
 from geventkws.net.listeners import (
     SYSTEMD,
+    Listener,
     SocketFile,
     UnixAddress,
     bind_tcp,
@@ -34,16 +35,27 @@ from geventkws.net.listeners import (
 )
 from geventkws.net.tls import check_context
 from geventkws.net.transport import PlainTransport
-from geventkws.options import ServerOptions
+from geventkws.options import Options, ServerOptions
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.registry import ServiceRegistry
 from geventkws.request import Request
 from geventkws.server.access_log import log_request, log_websocket
 from geventkws.server.connections import Connections
 from geventkws.server.reception import Reception
-from geventkws.server.start_up import announce, check_application, check_listener, check_services
+from geventkws.server.start_up import (
+    announce,
+    check_application,
+    check_backlog,
+    check_files,
+    check_listener,
+    check_services,
+    check_spawn,
+)
 from geventkws.server.upgrade import build_environ, upgrade
 from geventkws.websocket.connection import WebSocketConnection
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 logger = logging.getLogger("geventkws.server")
 
@@ -69,7 +81,9 @@ class WebSocketServer(StreamServer):
     make it https and wss; ``certificates`` maps further names of the server, ``"www.example.org"`` or
     ``"*.example.org"``, to their (certfile, keyfile). ``options`` are the fields of ``ServerOptions``.
 
-    Raises ``TypeError`` or ``ValueError`` for an option that does not exist or makes no sense.
+    Raises ``TypeError`` or ``ValueError``, whose text says what to write instead, for what it cannot serve or
+    listen on and for an option that does not exist or makes no sense; ``OSError``, which names the file,
+    for a certificate or key that cannot be used.
     """
 
     stop_timeout = 10
@@ -80,7 +94,7 @@ class WebSocketServer(StreamServer):
 
     def __init__(
         self,
-        listener: Any,
+        listener: Listener,
         application: Application | None = None,
         services: ServiceRegistry | None = None,
         *,
@@ -90,17 +104,12 @@ class WebSocketServer(StreamServer):
         certfile: Path | None = None,
         certificates: Mapping[str, tuple[Path, Path | None]] | None = None,
         ssl_context: ssl.SSLContext | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
-        if spawn is None:
-            raise TypeError("spawn must be a callable, a pool or a number of greenlets, not None")
         check_application(application)
-        if certfile is not None and ssl_context is not None:
-            raise TypeError("give either certfile and keyfile or ssl_context, not both")
-        if keyfile is not None and certfile is None:
-            raise TypeError("keyfile needs certfile: the certificate that the key belongs to")
-        if certificates is not None and certfile is None:
-            raise TypeError("certificates needs certfile: the certificate of all other names")
+        check_spawn(spawn)
+        check_backlog(backlog)
+        check_files(certfile, keyfile, certificates, ssl_context)
         self.options = ServerOptions.from_keywords(options)
         self.services = check_services(services)
         self.application = application
@@ -115,7 +124,8 @@ class WebSocketServer(StreamServer):
         self._waiting: deque[HTTPConnection] = deque()
         self._awaits_room = False
         self._told: set[str] = set()
-        super().__init__(listener, backlog=backlog, spawn=spawn)
+        # gevent's annotations know less of what it takes.
+        super().__init__(cast(Any, listener), backlog=backlog, spawn=spawn)
 
     @property
     def websockets(self) -> frozenset[WebSocketConnection]:
@@ -177,14 +187,7 @@ class WebSocketServer(StreamServer):
         """Start accepting connections; returns at once. Raises ``OSError`` if the address cannot be had."""
         self.init_socket()
         self._connections = Connections(HubLoop.current())
-        for limit in (
-            self.options.handshake_timeout,
-            self.options.head_timeout,
-            self.options.keepalive_timeout,
-            self.options.body_timeout,
-            self.options.send_timeout,
-            self.options.close_timeout,
-        ):
+        for limit in self.options.time_limits():
             self._connections.watch(limit)
         self._connections.start_clock()
         self._changed = Signal()

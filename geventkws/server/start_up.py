@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from types import NoneType
 from typing import Any
 
 from gevent import monkey
@@ -58,6 +59,31 @@ def check_application(application: object) -> None:
                 f"application must be a WSGI application, not one of ASGI, {application!r}: it is called as"
                 " application(environ, start_response)"
             )
+
+
+def check_spawn(spawn: object) -> None:
+    """Raise ``TypeError`` or ``ValueError`` for what makes no greenlets."""
+    if isinstance(spawn, int) and not isinstance(spawn, bool):
+        if spawn < 1:
+            raise ValueError(f"spawn must be at least 1, the number of requests at a time, not {spawn}")
+    elif spawn != "default" and not callable(spawn) and not hasattr(spawn, "spawn"):
+        raise TypeError(f"spawn must be a callable, a pool or a number of greenlets, not {spawn!r}")
+
+
+def check_backlog(backlog: object) -> None:
+    """Raise ``TypeError`` for what is no number of connections."""
+    if isinstance(backlog, bool) or not isinstance(backlog, (int, NoneType)):
+        raise TypeError(f"backlog must be a number of connections or None, not {backlog!r}")
+
+
+def check_files(certfile: object, keyfile: object, certificates: object, ssl_context: object) -> None:
+    """Raise ``TypeError`` for arguments about TLS that do not go together."""
+    if certfile is not None and ssl_context is not None:
+        raise TypeError("give either certfile and keyfile or ssl_context, not both")
+    if keyfile is not None and certfile is None:
+        raise TypeError("keyfile needs certfile: the certificate that the key belongs to")
+    if certificates is not None and certfile is None:
+        raise TypeError("certificates needs certfile: the certificate of all other names")
 
 
 def check_listener(listener: object) -> None:

@@ -7,6 +7,7 @@ import pytest
 from geventkws.http.errors import HTTPError
 from geventkws.http.head import CHUNKED
 from geventkws.http.reader import RequestReader
+from geventkws.options import ServerOptions
 from tests.helpers import Feed
 
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: example.org\r\n\r\n"
@@ -14,7 +15,7 @@ GET = b"GET /a?b=c HTTP/1.1\r\nHost: example.org\r\n\r\n"
 
 def read_all(reads, **limits) -> list[Any]:
     """Feed a reader and return each request with its body, and the status of the error at the end."""
-    reader = RequestReader(**limits)
+    reader = RequestReader(ServerOptions(**limits))
     requests: list[Any] = []
     head, body = None, b""
     try:

@@ -345,6 +345,21 @@ class TestWhatIsServed:
         with pytest.raises(TypeError, match=re.escape(said)):
             WebSocketServer(("127.0.0.1", 0), application)
 
+    @pytest.mark.parametrize(
+        ("name", "value", "error", "said"),
+        [
+            ("spawn", None, TypeError, "a callable, a pool or a number of greenlets, not None"),
+            ("spawn", "thread", TypeError, "a callable, a pool or a number of greenlets, not 'thread'"),
+            ("spawn", 0, ValueError, "spawn must be at least 1"),
+            ("backlog", "100", TypeError, "a number of connections or None, not '100'"),
+        ],
+    )
+    def test_so_are_the_arguments_of_gevent(
+        self, name: str, value: Any, error: type[Exception], said: str
+    ) -> None:
+        with pytest.raises(error, match=said):
+            WebSocketServer(("127.0.0.1", 0), **{name: value})
+
 
 class TestIP:
     @pytest.fixture

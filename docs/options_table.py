@@ -1,0 +1,79 @@
+"""Makes the tables and the reference of the server's options out of their fields.
+
+``python docs/options_table.py`` writes them into ``README.md``, ``docs/topics/limits.md`` and
+``docs/reference/index.md``, all beneath the directory above this program or one that is given.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from geventkws.options import ABOUT, BYTES, KIB, MIB, SECONDS, ServerOptions
+
+BEGIN, END = "<!-- The table: python docs/options_table.py -->\n", "<!-- The end of the table -->\n"
+
+NONE = "`None`"
+
+
+def limits() -> str:
+    """Return the options that are limits as a table in Markdown."""
+    lines = ["| option | default | what is limited | beyond it |", "|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | {shown(default, ABOUT[name].unit)} | {ABOUT[name].limits} | {ABOUT[name].beyond} |"
+        for name, default in DEFAULTS.items()
+        if ABOUT[name].beyond is not None
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def reference() -> str:
+    """Return all options as entries of the reference, for Sphinx."""
+    lines = ["```{eval-rst}", ".. autoclass:: geventkws.options.ServerOptions", ""]
+    for each in fields(ServerOptions):
+        known = ABOUT[each.name]
+        beyond = "" if known.beyond is None else f" Beyond it: {known.beyond}."
+        text = f"{known.limits[0].upper()}{known.limits[1:]}.{beyond}".replace("`", "``")
+        lines += [f"   .. py:attribute:: {each.name}", f"      :type: {each.type}"]
+        lines += [f"      :value: {each.default!r}", "", f"      {text}", ""]
+    return "\n".join(lines).rstrip() + "\n```\n"
+
+
+def shown(default: float | None, unit: str | None) -> str:
+    """Return a default as people write it."""
+    if default is None:
+        return NONE
+    if unit == SECONDS:
+        return f"{default:g} s"
+    if unit == BYTES:
+        return f"{default // MIB:g} MiB" if default >= MIB else f"{default // KIB:g} KiB"
+    return f"{default:,}"
+
+
+DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(ServerOptions)}
+
+PAGES = {
+    Path("README.md"): limits,
+    Path("docs", "topics", "limits.md"): limits,
+    Path("docs", "reference", "index.md"): reference,
+}
+
+
+def page(text: str, table: str) -> str:
+    """Return the text of a page with the table in its place."""
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def main(root: Path) -> None:
+    """Write the tables into the pages beneath ``root``."""
+    for path, table in PAGES.items():
+        text = (root / path).read_text("utf-8")
+        (root / path).write_text(page(text, table()), "utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent)
