@@ -118,6 +118,7 @@ class WebSocketConnection(Conversation):
         "_host",
         "_id",
         "_outcome",
+        "_pulls",
         "_room",
         "_scheduled",
         "_state",
@@ -163,6 +164,7 @@ class WebSocketConnection(Conversation):
         self._final: Close | ProtocolError | None = None
         self._close_code = Code.NORMAL
         self._outcome: Code | None = None
+        self._pulls = pull_style_run(service) is not None
         self._deadline: float | None = None
         self._scheduled = False
         self._room: Signal | None = None
@@ -251,7 +253,7 @@ class WebSocketConnection(Conversation):
         Raises ``TimeoutError`` after ``timeout`` seconds, ``ConnectionClosed`` after the end, and
         ``RuntimeError`` in a service without ``run``, in another thread or while another greenlet receives.
         """
-        if pull_style_run(self.service) is None:
+        if not self._pulls:
             raise RuntimeError("receive() is for services that define run(); others get received() calls")
         if self._channel.loop.is_foreign_thread():
             raise RuntimeError("receive() must be called in the thread of the server, not in another one")
@@ -472,7 +474,7 @@ class WebSocketConnection(Conversation):
         self._told = Told.CONNECTED
         self._greeted = True
         self._call("connected")
-        if pull_style_run(self.service) is not None:
+        if self._pulls:
             with suppress(ConnectionClosed):
                 self._call("run")
             self._discard_inbox()
