@@ -127,7 +127,7 @@ def _negotiate(service: WebSocketService, head: RequestHead) -> Acceptance:
             _tell_foreign_origin(service, error)
         raise
     except Exception as error:  # an attribute of the service was changed, or is a property that failed
-        raise _failure(service, "attributes", head.target, error) from error
+        raise _failure(f"The handshake of {type(service).__name__}", head.target, error) from error
 
 
 def _tell_foreign_origin(service: WebSocketService, error: ForeignOriginError) -> None:
@@ -163,12 +163,12 @@ def _ask(service: WebSocketService, request: Request) -> None:
     except BaseException as error:
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             HubLoop.current().report(error)
-        raise _failure(service, "connecting", request.path, error) from error
+        raise _failure(f"{type(service).__name__}.connecting", request.path, error) from error
 
 
-def _failure(service: WebSocketService, what: str, where: str, error: BaseException) -> HandshakeError:
+def _failure(what: str, where: str, error: BaseException) -> HandshakeError:
     """Log a mistake of a service, and return the refusal that answers it."""
-    logger.error("%s.%s failed for %s", type(service).__name__, what, escape(where), exc_info=error)
+    logger.error("%s failed for %s", what, escape(where), exc_info=error)
     return HandshakeError(500, "The service failed")
 
 

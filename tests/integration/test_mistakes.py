@@ -123,8 +123,25 @@ class TestConnecting:
         service.allowed_origins = 5  # type: ignore[assignment]  # the mistake
         client = site.connect("/service", "Origin: http://example.com")
         assert client.head.startswith("HTTP/1.1 500 ")
-        assert errors(caplog)[0].startswith("Recorder.attributes failed for /service: ")
+        assert errors(caplog)[0].startswith("The handshake of Recorder failed for /service: ")
         service.expect_nothing_more()
+
+
+@pytest.mark.logs_errors
+def test_an_application_that_accepts_for_a_service_that_cannot_work_is_told(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Chat(WebSocketService):
+        async def received(self, message: object, connection: object) -> None:  # type: ignore[override]
+            pass
+
+    def application(environ: dict[str, Any], start_response: Callback) -> list[bytes]:
+        environ["geventkws.upgrade"](Chat())
+        return []
+
+    client = serve(application=application, application_upgrades=True).connect("/any")
+    assert client.head.startswith("HTTP/1.1 500 ")
+    assert "Chat.received is an async function" in errors(caplog)[0]
 
 
 @pytest.mark.logs_errors
