@@ -7,7 +7,7 @@ what happens beyond it. The tables in the documentation are made of this, by ``d
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_network
 from typing import Any, TypedDict
@@ -42,7 +42,8 @@ def _check_number(name: str, value: object, annotation: str) -> None:
         unit = ABOUT[name].unit
         raise TypeError(f"option {name!r} must be {kind}{f' of {unit}' if unit else ''}, not {value!r}")
     if not value > 0:
-        raise ValueError(f"option {name!r} must be greater than 0, not {value!r}")
+        remedy = " (None: no limit)" if "None" in annotation else ""
+        raise ValueError(f"option {name!r} must be greater than 0{remedy}, not {value!r}")
 
 
 def _check_flag(name: str, value: object, annotation: str) -> None:
@@ -51,9 +52,14 @@ def _check_flag(name: str, value: object, annotation: str) -> None:
 
 
 def _check_networks(name: str, value: object, annotation: str) -> None:
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    # Not an iterator, of which nothing would be left behind the check.
+    if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
         raise TypeError(f"option {name!r} must be a list of addresses and networks, not {value!r}")
     for entry in value:
+        if not isinstance(entry, str):
+            raise TypeError(
+                f"option {name!r} must be a list of addresses and networks, each a str, not {entry!r}"
+            )
         if entry != "unix":
             try:
                 ip_network(entry)
@@ -247,7 +253,7 @@ class Options(TypedDict, total=False):
     max_body_size: int | None
     max_spool_size: int
     body_timeout: float | None
-    trusted_proxies: Iterable[str]
+    trusted_proxies: Collection[str]
     proxy_protocol: bool
     unix_socket_mode: int | None
     unix_socket_owner: str | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import get_type_hints
 
 import pytest
@@ -59,6 +59,9 @@ def test_values_that_make_sense_are_taken(name: str, value: object) -> None:
         ("unix_socket_mode", "660", "'unix_socket_mode' must be a number such as 0o660"),
         ("unix_socket_mode", True, "'unix_socket_mode' must be a number such as 0o660"),
         ("unix_socket_owner", 33, "'unix_socket_owner' must be a string such as 'user:group'"),
+        ("trusted_proxies", b"10.0.0.1", "'trusted_proxies' must be a list"),
+        ("trusted_proxies", iter(["10.0.0.1"]), "'trusted_proxies' must be a list"),
+        ("trusted_proxies", [5], "each a str, not 5"),
     ],
 )
 def test_another_name_or_type_is_a_type_error(name: str, value: object, error: str) -> None:
@@ -71,6 +74,7 @@ def test_another_name_or_type_is_a_type_error(name: str, value: object, error: s
     [
         ("max_head_size", 0),
         ("head_timeout", -1),
+        ("max_requests", 0),
         ("head_timeout", float("nan")),
         ("server_header", "a\r\nb"),
         ("trusted_proxies", ["proxy.example"]),
@@ -103,7 +107,7 @@ def test_an_error_names_the_unit(name: str, value: object, error: str) -> None:
 def test_the_keywords_of_type_checkers_are_the_fields() -> None:
     keywords, fields = get_type_hints(Options), get_type_hints(ServerOptions)
     assert list(keywords) == list(fields)
-    assert keywords.pop("trusted_proxies") == Iterable[str]
+    assert keywords.pop("trusted_proxies") == Collection[str]
     assert fields.pop("trusted_proxies") == tuple[str, ...]
     assert keywords == fields
     assert not Options.__required_keys__
