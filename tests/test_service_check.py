@@ -226,7 +226,7 @@ class Handler:
         lambda self, message, connection, *, extra=None: 0,
         staticmethod(lambda message, connection: 0),
         classmethod(lambda cls, message, connection: 0),
-        functools.partial(lambda a, message, connection: 0, 1),
+        staticmethod(functools.partial(lambda a, message, connection: 0, 1)),
         functools.partialmethod(lambda self, a, message, connection: 0, 1),
         adding_an_argument(lambda self, message, connection, user: 0),
         running(coroutine_function),
