@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Self
 
 import pytest
 
@@ -22,8 +22,6 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 PATIENCE = 20.0
 """Seconds to wait for what must come."""
-
-Running = TypeVar("Running", bound="Program")
 
 
 class Program:
@@ -91,7 +89,7 @@ class Program:
         self._reader.join(PATIENCE)
         return status
 
-    def __enter__(self: Running) -> Running:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
