@@ -58,7 +58,9 @@ def bottle(path: str, gate: Callable[[], object]) -> Application:
     @app.post("/form")
     def form():
         response.set_cookie("seen", "yes")
-        return {"name": request.forms.name, "size": len(request.files.file.file.read())}
+        # Bottle leaves these temporary files to the garbage collector.
+        with request.body, request.files.file.file as file:
+            return {"name": request.forms.name, "size": len(file.read())}
 
     @app.get("/file")
     def file():
