@@ -6,7 +6,8 @@
 - ``no``: nothing is compiled;
 - otherwise: the package is installed without the compiled modules and runs their readable twins.
 
-``SANITIZE`` is a list for the compiler's ``-fsanitize``, such as ``address,undefined``.
+``SANITIZE`` is a list for the compiler's ``-fsanitize``, such as ``address,undefined``. Without it,
+``CFLAGS`` say how to optimize, where they are given; otherwise it is ``-O3``.
 """
 
 import os
@@ -57,7 +58,10 @@ def extensions():
         if WISH == "yes":
             raise
         return []
-    flags = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g", "-O1"] if SANITIZE else ["-O3"]
+    if SANITIZE:
+        flags = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g", "-O1"]
+    else:
+        flags = [] if "CFLAGS" in os.environ else ["-O3"]
     sources = {name: name.replace(".", "/") + ".pyx" for name in TWINS}
     sources |= {f"geventkws.http._c_{name}": f"geventkws/http/{name}.py" for name in HTTP_MODULES}
     modules = [
