@@ -17,7 +17,7 @@ from tests.certificates import Certificates
 from tests.programs import Program
 
 SERVER = Path(__file__).parent / "server.py"
-STOP_TIMEOUT = 1.0
+STOP_TIMEOUT = 0.5
 """Seconds that the server's ``stop`` is given."""
 STOP_PATIENCE = 8.0
 """Seconds after which a server that still runs is killed."""

@@ -318,7 +318,7 @@ class TestInbox:
         client = narrow(serve(service, **options)).connect()
         client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)
         sent: list[int] = []
-        count = 2_000_000 // (size + 8)
+        count = 1_000_000 // (size + 8)
 
         def send_all() -> None:
             for start in range(0, count, 100):

@@ -46,7 +46,7 @@ http {{
     client_header_timeout 1s;
     client_body_timeout 1s;
     lingering_timeout 1s;
-    proxy_read_timeout 3s;
+    proxy_read_timeout 1s;
     map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
     upstream app {{ server 127.0.0.1:{upstream}; keepalive 4; }}
     server {{
