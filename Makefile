@@ -9,6 +9,9 @@ ARGS ?=
 
 VENV := .venv
 REAL_CLIENTS := tests/clients tests/compliance tests/benchmarks tests/packaging
+WITHOUT_CLIENTS := $(addprefix --ignore=,$(REAL_CLIENTS))
+QUICK_TESTS := tests/protocol tests/http tests/loop tests/websocket $(wildcard tests/test_*.py) \
+	$(patsubst %,tests/integration/test_%.py,http endings pull)
 SOCKET_TESTS := tests/loop tests/net tests/websocket tests/integration tests/hostile
 COMPILED := $(wildcard geventkws/*.pyx geventkws/*.pxd geventkws/*/*.pyx geventkws/*/*.pxd geventkws/http/*.py)
 BIN := $(VENV)/bin
@@ -21,7 +24,7 @@ WSTEST := $(VENV)/wstest.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help chat test lint typecheck coverage sanitize fuzz autobahn docs tox bench clean
+.PHONY: help chat test quick lint typecheck coverage sanitize fuzz autobahn docs tox bench clean
 
 help:  ## List the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,18 +32,28 @@ help:  ## List the verbs
 chat: $(VENV)/examples.installed  ## Serve the chat example (PORT=8080)
 	@exec $(BIN)/python examples/chat/server.py --port $(PORT)
 
+# Files of tests share the cores; then comes what measures time or memory, with the machine to itself.
+BESIDE := -m "not alone" --numprocesses=auto --dist=loadfile
+ALONE := -m alone
+
 # GEVENT_DEBUG has gevent warn of watchers that nobody closed, whose memory libuv would go on using.
 test: $(VENV)/dev.installed $(NODE_MODULES)  ## Run all tests, on both backends and event loops (ARGS="-k close" runs some, once)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	@echo "1 of 3: readable backend, libev, with branch coverage"
-	GEVENTKWS_PURE=1 $(BIN)/python -m pytest --cov $(addprefix --ignore=,$(REAL_CLIENTS))
+	GEVENTKWS_PURE=1 $(BIN)/python -m pytest $(BESIDE) --cov --cov-report= --cov-fail-under=0 $(WITHOUT_CLIENTS)
+	GEVENTKWS_PURE=1 $(BIN)/python -m pytest $(ALONE) --cov --cov-append $(WITHOUT_CLIENTS)
 	@$(BIN)/python -c 'import geventkws; print("2 of 3:", geventkws.BACKEND, "backend, libev, with clients of all kinds")'
-	$(BIN)/python -m pytest $(SOCKET_TESTS) $(REAL_CLIENTS)
+	$(BIN)/python -m pytest $(BESIDE) $(SOCKET_TESTS) $(REAL_CLIENTS)
+	$(BIN)/python -m pytest $(ALONE) $(SOCKET_TESTS) $(REAL_CLIENTS)
 	@echo "3 of 3: the same backend, libuv"
-	GEVENT_LOOP=libuv GEVENT_DEBUG=debug $(BIN)/python -m pytest $(SOCKET_TESTS)
+	GEVENT_LOOP=libuv GEVENT_DEBUG=debug $(BIN)/python -m pytest $(BESIDE) $(SOCKET_TESTS)
+	GEVENT_LOOP=libuv GEVENT_DEBUG=debug $(BIN)/python -m pytest $(ALONE) $(SOCKET_TESTS)
 endif
+
+quick: $(VENV)/test.installed  ## Run the fast tests, in less than a minute (ARGS="-k close" runs some)
+	$(BIN)/python -m pytest $(BESIDE) --hypothesis-profile=quick -q $(QUICK_TESTS) $(ARGS)
 
 coverage: $(VENV)/dev.installed $(NODE_MODULES)  ## Run the tests and write htmlcov/index.html
 	GEVENTKWS_PURE=1 $(BIN)/python -m pytest --cov --cov-report=html --cov-report=term $(ARGS)
@@ -91,7 +104,7 @@ bench: | $(BIN)/python  ## Measure geventkws and its peers (ARGS="--help" tells 
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 clean:  ## Remove all that these verbs made
-	rm -rf $(VENV) .tox build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-* .tox build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	rm -rf .coverage .coverage.* htmlcov docs/_build $(dir $(NODE_MODULES)) benchmarks/.venv benchmarks/.build
 	find geventkws tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from gevent.monkey import get_original
 
 from tests.backends import BACKENDS, Backend
 from tests.helpers import FEED_MODES, Feed
@@ -31,7 +32,23 @@ IN_CI = os.environ.get("CI") == "true"
 
 # The time limit is pytest's: how long one example takes under coverage says nothing.
 hypothesis.settings.register_profile("geventkws", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
 hypothesis.settings.load_profile("geventkws")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> Generator[None]:
+    """Let a worker of pytest-xdist begin with native locks.
+
+    It makes its queue, and coverage a lock, when the standard library has been patched above. Native threads
+    use both: one listens to the controller, and all are traced. On gevent's locks the hub would have to wait.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("threading.Lock", get_original("threading", "Lock"))
+        yield
+    for plugin in session.config.pluginmanager.get_plugins():
+        if type(plugin).__name__ == "WorkerInteractor":
+            plugin.torun = get_original("queue", "SimpleQueue")()
 
 
 @pytest.fixture(params=BACKENDS, scope="session")

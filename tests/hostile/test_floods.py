@@ -24,8 +24,11 @@ PLANS = [
 ]
 
 
-# Waiting for a process, gevent's own subprocess sets shorter timers than libuv has.
-pytestmark = pytest.mark.filterwarnings("ignore:libuv only supports millisecond timer:UserWarning")
+pytestmark = [
+    pytest.mark.alone,
+    # Waiting for a process, gevent's own subprocess sets shorter timers than libuv has.
+    pytest.mark.filterwarnings("ignore:libuv only supports millisecond timer:UserWarning"),
+]
 
 
 @pytest.fixture(scope="module")

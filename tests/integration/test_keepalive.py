@@ -238,6 +238,7 @@ class TestTheClockStandsStill:
         site.wait_until_empty()
 
 
+@pytest.mark.alone
 class TestABlockedHub:
     def test_a_pong_that_waits_in_the_kernel_counts(self, serve: Serve) -> None:
         service = with_timeout(Echo(), TIMEOUT)
@@ -356,6 +357,7 @@ def answer_pings(client: RawClient) -> None:
         client.send(masked(PONG))
 
 
+@pytest.mark.alone
 class TestMany:
     def test_thousands_are_looked_after_by_one_timer(self, serve: Serve) -> None:
         count, timeout = 2000, 3.0
