@@ -51,6 +51,13 @@ def pytest_sessionstart(session: pytest.Session) -> Generator[None]:
             plugin.torun = get_original("queue", "SimpleQueue")()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse names that differ from run to run: the workers of pytest-xdist must agree on them."""
+    for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid} has an address in its name: give its parameters ids")
+
+
 @pytest.fixture(params=BACKENDS, scope="session")
 def backend(request: pytest.FixtureRequest) -> Backend:
     """The hot path of the protocol, once for each implementation."""

@@ -326,7 +326,11 @@ class Bytes(bytes):
     """A kind of bytes."""
 
 
-@pytest.mark.parametrize("data", [bytearray(b"abc"), memoryview(b"abc"), "abc", 3, [b"abc"]], ids=repr)
+@pytest.mark.parametrize(
+    "data",
+    [bytearray(b"abc"), memoryview(b"abc"), "abc", 3, [b"abc"]],
+    ids=lambda data: type(data).__name__,
+)
 @pytest.mark.parametrize(
     "body",
     [
