@@ -29,6 +29,8 @@ class About:
     """What happens beyond a limit; ``None`` for an option that is no limit."""
     check: Check
     unit: str | None = None
+    by_clock: bool = False
+    """Whether it is a time limit that the server's clock enforces, for each connection."""
 
 
 def _check_number(name: str, value: object, annotation: str) -> None:
@@ -106,8 +108,9 @@ def _size(default: int | None, limits: str, beyond: str) -> Any:
     return _limit(default, limits, beyond, BYTES)
 
 
-def _time(default: float | None, limits: str, beyond: str) -> Any:
-    return _limit(default, limits, beyond, SECONDS)
+def _time(default: float | None, limits: str, beyond: str, by_clock: bool = True) -> Any:
+    about = About(limits, beyond, _check_number, SECONDS, by_clock)
+    return field(default=default, metadata={"about": about})
 
 
 def _choice(default: object, does: str, check: Check) -> Any:
@@ -141,6 +144,12 @@ class ServerOptions:
         10.0,
         "how long to wait for the peer's close frame, and for its end of TCP",
         "the socket is closed",
+    )
+    stop_timeout: float = _time(
+        10.0,
+        "how long `stop` waits for requests and services",
+        "who is still there is dropped",
+        by_clock=False,
     )
     max_connections: int | None = _count(
         None, "connections, HTTP and WebSocket together", "503 with `Retry-After`, closed"
@@ -222,8 +231,8 @@ class ServerOptions:
         return cls(**keywords)
 
     def time_limits(self) -> list[float | None]:
-        """Return the values of all options that are times."""
-        return [getattr(self, name) for name, known in ABOUT.items() if known.unit == SECONDS]
+        """Return the values of all time limits that the server's clock enforces."""
+        return [getattr(self, name) for name, known in ABOUT.items() if known.by_clock]
 
 
 ABOUT: Mapping[str, About] = {each.name: each.metadata["about"] for each in fields(ServerOptions)}
@@ -241,6 +250,7 @@ class Options(TypedDict, total=False):
     max_send_buffer: int
     send_timeout: float | None
     close_timeout: float
+    stop_timeout: float
     max_connections: int | None
     max_connections_per_address: int | None
     max_requests: int | None

@@ -27,7 +27,7 @@ from geventkws.http.response import Response, plain_response
 from geventkws.http.spool import body_limit, decoded
 from geventkws.http.stream import MAX_OUTPUT, NEVER, Stream
 from geventkws.loop.farewell import Farewell
-from geventkws.net.address import Address
+from geventkws.net.address import Address, spelled
 from geventkws.protocol.handshake import HandshakeError
 
 READ_AHEAD = 64 * 1024
@@ -194,6 +194,15 @@ class HTTPConnection:
 
     def _is_busy(self) -> bool:
         return self._phase in (_WORK, _CLOSING) or self._reader.has_more()
+
+    def _describe(self) -> str:
+        peer = spelled(self.remote_address)
+        if self._phase == _CLOSING:
+            return f"{peer} (has not taken its answer)"
+        head = self._head
+        return (
+            f"{peer} (a request is arriving)" if head is None else f"{head.method} {head.target!r} of {peer}"
+        )
 
     def _blocked(self, worker: Any) -> None:
         self._greenlet = worker

@@ -59,7 +59,10 @@ class Owner(Protocol):
         """End now: the server has waited long enough."""
 
     def _is_busy(self) -> bool:
-        """Return whether an application or a service is not done with the connection yet."""
+        """Return whether an application or a service is not done with the connection yet.
+
+        An owner that ever is has ``_describe() -> str``, by which the log names it.
+        """
 
 
 class Channel:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from gevent import get_hub, monkey
+from gevent import Greenlet, get_hub, monkey
 from gevent.hub import Hub
 
 from geventkws.backend import Loop
@@ -71,6 +71,30 @@ class HubLoop(Loop):
                 self._calls.clear()
             return False
         return True
+
+    def wait_for_call(self, function: Callable[..., object], *args: Any) -> None:
+        """Run ``function(*args)``, which may wait, in a greenlet of the hub, and return when it has returned.
+
+        For other threads. Raises what ``function`` raises, and ``RuntimeError`` if the hub does not exist any
+        more.
+        """
+        done = allocate_lock()
+        done.acquire()
+        raised: list[BaseException] = []
+
+        def call() -> None:
+            try:
+                function(*args)
+            except BaseException as error:
+                raised.append(error)
+            finally:
+                done.release()
+
+        if not self.call_from_thread(Greenlet.spawn, call):
+            raise RuntimeError("the thread of the server has ended, and its hub with it")
+        done.acquire()
+        if raised:
+            raise raised[0]
 
     def _run_calls(self) -> None:
         # What threads add from here on wakes the hub again: they cannot keep it from everything else.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
 from typing import Any, Protocol
 
 from gevent import getcurrent
@@ -60,6 +62,20 @@ class Worker(greenlet):
 def is_away() -> bool:
     """Return whether the calling greenlet has left the hub since it was lent, or was never lent."""
     return bool(getattr(getcurrent(), "away", True))
+
+
+def borrower_at_work() -> Borrower | None:
+    """Return whom the calling greenlet works for; ``None`` if it is no worker.
+
+    Found by the frame of the worker's loop, since this is asked too seldom to note it down for every loan.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code is Worker.run.__code__:
+            borrower: Borrower | None = frame.f_locals.get("borrower")
+            return borrower
+        frame = frame.f_back
+    return None
 
 
 class Idler:

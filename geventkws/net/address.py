@@ -25,3 +25,11 @@ def parse_ip(text: str, kind: Callable[[str], IPAddress] = ip_address) -> IPAddr
 def unmapped(address: IPAddress) -> IPAddress:
     """Return an address of IPv4 that is mapped into IPv6 as what it is: it is the same peer's."""
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
+def spelled(address: Address) -> str:
+    """Return ``address`` for a log: ``host:port``, ``[host]:port`` for IPv6."""
+    if isinstance(address, str):
+        return address or "a Unix socket"
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

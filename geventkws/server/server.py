@@ -6,13 +6,11 @@ import logging
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from gevent import Greenlet, get_hub, getcurrent
-from gevent.event import Event as Signal
 from gevent.server import StreamServer
 
 from geventkws.backend import Channel
@@ -42,6 +40,7 @@ from geventkws.request import Request
 from geventkws.server.access_log import log_request, log_websocket
 from geventkws.server.connections import Connections
 from geventkws.server.reception import Reception
+from geventkws.server.shutdown import Shutdown
 from geventkws.server.start_up import (
     announce,
     check_application,
@@ -58,15 +57,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 logger = logging.getLogger("geventkws.server")
-
-LAST_MOMENT = 1.0
-"""Seconds that ``stop`` gives the callbacks of connections that it has dropped."""
-
-FAREWELL_LIMIT = 1.0
-"""Seconds that ``stop`` then gives the peers to take the last bytes and to close."""
-
-LONGEST_LOOK = 0.05
-"""Seconds after which ``stop`` looks again whether everybody has been told."""
 
 
 class WebSocketServer(StreamServer):
@@ -85,9 +75,6 @@ class WebSocketServer(StreamServer):
     listen on and for an option that does not exist or makes no sense; ``OSError``, which names the file,
     for a certificate or key that cannot be used.
     """
-
-    stop_timeout = 10
-    """Seconds that ``stop`` gives the connections if it is not told."""
 
     stopping = False
     """Whether ``stop`` was called."""
@@ -111,6 +98,7 @@ class WebSocketServer(StreamServer):
         check_backlog(backlog)
         check_files(certfile, keyfile, certificates, ssl_context)
         self.options = ServerOptions.from_keywords(options)
+        self.stop_timeout = self.options.stop_timeout  # gevent's name for it
         self.services = check_services(services)
         self.application = application
         self._certificates: CertificateFiles | None = None
@@ -186,11 +174,12 @@ class WebSocketServer(StreamServer):
     def start(self) -> None:
         """Start accepting connections; returns at once. Raises ``OSError`` if the address cannot be had."""
         self.init_socket()
-        self._connections = Connections(HubLoop.current())
+        self._loop = HubLoop.current()
+        self._connections = Connections(self._loop)
         for limit in self.options.time_limits():
             self._connections.watch(limit)
         self._connections.start_clock()
-        self._changed = Signal()
+        self._shutdown = Shutdown(self._loop, self._connections)
         builder = EnvironBuilder(
             self.server_host or "", self.server_port or "", secure=self.ssl_context is not None
         )
@@ -226,77 +215,22 @@ class WebSocketServer(StreamServer):
         all services have been told ``disconnected``. What is left then is dropped, and has a second to
         notice; a callback that blocks even longer does not hold ``stop`` up. Last, clients have a second to
         take what was sent and to close. Idempotent: a call during another waits with it, and can shorten
-        its time but not extend it. In the hub itself (a signal handler of the standard library), where
-        nobody can wait, it returns at once.
+        its time but not extend it.
+
+        May be called from anywhere. A callback or an application waits for all connections but its own;
+        another thread waits until the server's own has done it. In the hub itself (a signal handler of the
+        standard library), where nobody can wait, it returns at once.
         """
-        if getcurrent() is get_hub():
+        if not hasattr(self, "_shutdown"):
+            self.close()
+        elif self._loop.is_foreign_thread():
+            self._loop.wait_for_call(self.stop, timeout)
+        elif getcurrent() is get_hub():
             Greenlet.spawn(self.stop, timeout)
-            return
-        self.close()
-        if hasattr(self, "_connections"):
-            self._set_end(timeout)
-            if not self._wait_until(self._nobody_is_busy):
-                self._drop_all()
-            self._end = monotonic() + FAREWELL_LIMIT
-            self._wait_until(self._nobody_is_here)
-            for channel in list(self._others()):
-                channel.owner._abandon()
-            self._connections.stop_clock()
-        super().stop(timeout=0)
-        logger.info("Stopped")
-
-    def _set_end(self, timeout: float | None) -> None:
-        """Say good-bye to all connections, unless that is done, and set when they must be gone."""
-        if not self.stopping:
+        else:
             self.stopping = True
-            self._end = monotonic() + (self.stop_timeout if timeout is None else timeout)
-            said = Signal()
-            # Behind the calls of other threads: what their ``send`` has taken goes out before.
-            HubLoop.current().call_from_thread(self._say_goodbye, said)
-            said.wait(LAST_MOMENT)
-        elif timeout is not None:
-            self._end = min(self._end, monotonic() + timeout)
-            self._changed.set()
-
-    def _say_goodbye(self, said: Signal) -> None:
-        for channel in list(self._connections.peers):
-            channel.owner._hurry()
-        said.set()
-
-    def _wait_until(self, is_so: Callable[[], bool]) -> bool:
-        """Wait until ``is_so()``, at most until the end of ``stop``; return whether it is."""
-        while not is_so():
-            left = self._end - monotonic()
-            if left <= 0:
-                return False
-            self._changed.clear()
-            # Not only a connection that goes is a change: so is a service that has been told.
-            self._changed.wait(min(max(left, 0.001), LONGEST_LOOK))  # libuv knows no shorter times
-        return True
-
-    def _nobody_is_busy(self) -> bool:
-        # Asked after every connection that goes: the first that is busy is answer enough.
-        return not any(channel.owner._is_busy() for channel in self._others())
-
-    def _nobody_is_here(self) -> bool:
-        # A callback that blocks keeps its connection in the table, but not its peer here.
-        return not any(channel.is_open for channel in self._others())
-
-    def _others(self) -> Iterator[Channel]:
-        """Yield the channels but for that of the calling greenlet, which cannot wait for itself."""
-        me = getcurrent()
-        for channel in self._connections.peers:
-            if getattr(channel.owner, "greenlet", None) is not me:
-                yield channel
-
-    def _drop_all(self) -> None:
-        for channel in list(self._others()):
-            channel.owner._abandon()
-        self._end = monotonic() + LAST_MOMENT
-        if not self._wait_until(self._nobody_is_busy):
-            for channel in [each for each in self._others() if each.owner._is_busy()]:
-                channel.release()
-            logger.warning("Some callbacks did not end in time")
+            self.close()
+            self._shutdown.run(timeout, self.stop_timeout)
 
     # Connections
 
@@ -334,7 +268,7 @@ class WebSocketServer(StreamServer):
 
     def _connection_gone(self) -> None:
         if self.stopping:
-            self._changed.set()
+            self._shutdown.connection_gone()
 
     def _warn_once(self, mistake: str) -> None:
         if mistake not in self._told:

@@ -34,6 +34,7 @@ from gevent.hub import Waiter
 from geventkws.backend import Channel, Conversation, Endpoint
 from geventkws.escape import escape
 from geventkws.loop.hub_loop import HubLoop
+from geventkws.net.address import spelled
 from geventkws.net.tls_records import MAX_CIPHERTEXT
 from geventkws.options import ServerOptions
 from geventkws.protocol import closing
@@ -329,6 +330,11 @@ class WebSocketConnection(Conversation):
 
     def _is_busy(self) -> bool:
         return self._told != Told.EVERYTHING
+
+    def _describe(self) -> str:
+        calls = self._working and self._receiver is None
+        doing = "a callback has not returned" if calls else "the client has not closed"
+        return f"{type(self.service).__name__} of {spelled(self.request.remote_address)} ({doing})"
 
     # How it ends (in any greenlet of the hub's thread)
 

@@ -13,9 +13,11 @@ import gevent
 import pytest
 from gevent import monkey
 from gevent.event import Event as Signal
+from gevent.threadpool import ThreadPool
 
 from geventkws import WebSocketConnection, WebSocketServer, WebSocketService
-from geventkws.server.server import FAREWELL_LIMIT, LAST_MOMENT
+from geventkws.server import shutdown
+from geventkws.server.shutdown import FAREWELL_LIMIT, LAST_MOMENT
 from tests.certificates import Certificates
 from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import BINARY, PATIENCE, TEXT, Frame, RawClient, close_frame, masked, upgrade_request
@@ -205,7 +207,10 @@ class TestWebSockets:
         answer_close(client)
         stopped.get()
         assert monotonic() - started < 0.2 + LAST_MOMENT + FAREWELL_LIMIT / 2, "the peer is not waited for"
-        assert "Some callbacks did not end in time" in caplog.messages
+        assert any(
+            text.startswith("Some callbacks did not end in time: Recorder of 127.0.0.1:")
+            for text in caplog.messages
+        )
         service.expect_nothing_more()
         go_on.set()
         service.expect("disconnected", 1001)
@@ -411,7 +416,183 @@ class TestHTTP:
         assert client.read_to_end() == b"stopped"
 
 
+class TestItsOwnCaller:
+    """A callback or an application that calls ``stop`` waits for all connections but its own."""
+
+    def test_received_may_stop_the_server(self, serve: Serve) -> None:
+        stopped = Signal()
+
+        def stop_it(message: object, connection: WebSocketConnection) -> None:
+            site.server.stop(timeout=LONG)
+            stopped.set()
+
+        service = Recorder(received=stop_it)
+        site = serve(service)
+        client = site.connect()
+        client.send(masked(TEXT, "stop"))
+        stopped.wait()
+        answer_close(client)
+        for call in [("connected",), ("received", "stop"), ("disconnected", 1001)]:
+            service.expect(*call)
+        site.wait_until_empty()
+
+    def test_it_waits_for_the_others(self, serve: Serve) -> None:
+        stopped = Signal()
+
+        def stop_it(message: object, connection: WebSocketConnection) -> None:
+            site.server.stop(timeout=LONG)
+            stopped.set()
+
+        site = serve(Recorder(received=stop_it))
+        other, client = site.connect(), site.connect()
+        client.send(masked(TEXT, "stop"))
+        assert other.close_code() == (1001, "")
+        gevent.sleep(0.05)
+        assert not stopped.is_set()
+        other.send(close_frame(1001))
+        stopped.wait()
+        answer_close(client)
+
+    def test_run_may_stop_the_server(self, serve: Serve) -> None:
+        seen: list[object] = []
+
+        class Pull(WebSocketService):
+            def run(self, connection: WebSocketConnection) -> None:
+                seen.append(connection.receive())
+                site.server.stop(timeout=LONG)
+                seen.append("stopped")
+
+        site = serve(Pull())
+        client = site.connect()
+        client.send(masked(TEXT, "stop"))
+        answer_close(client)
+        site.wait_until_empty()
+        assert seen == ["stop", "stopped"]
+
+    def test_connecting_may_stop_the_server(self, serve: Serve) -> None:
+        class Last(Recorder):
+            def connecting(self, request: object) -> None:
+                site.server.stop(timeout=LONG)
+
+        service = Last()
+        site = serve(service)
+        client = site.connect(None)
+        client.send(upgrade_request("/service"))
+        assert client.read_head().startswith("HTTP/1.1 101 ")
+        answer_close(client)
+        service.expect("connected")
+        service.expect("disconnected", 1001)
+
+    def test_one_in_a_pool_may_stop_the_server(self, serve: Serve) -> None:
+        def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            site.server.stop(timeout=LONG)
+            start_response("200 OK", [])
+            return [b"stopped"]
+
+        site = serve(application=application, spawn=2)
+        client = site.connect(None)
+        client.send(GET)
+        assert client.read_to_end().endswith(b"stopped")
+
+    def test_the_clock_goes_on_for_the_caller_until_it_is_over(
+        self, serve: Serve, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "geventkws.server")
+        service = Recorder(received=lambda message, connection: site.server.stop(timeout=LONG))
+        site = serve(service, close_timeout=0.1)
+        client = site.connect()
+        client.send(masked(TEXT, "stop"))
+        assert client.close_code() == (1001, "")
+        for call in [("connected",), ("received", "stop"), ("disconnected", 1006)]:
+            service.expect(*call)
+        site.wait_until_empty()
+        gevent.sleep(0)
+        assert caplog.messages.count("Stopped") == 1
+
+
+class TestWhatItSays:
+    def test_stopped_is_said_once(self, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO", "geventkws.server")
+        site = serve(Recorder())
+        forever = gevent.spawn(site.server.serve_forever)
+        gevent.sleep(0)
+        site.server.stop()
+        forever.get()
+        site.server.stop()
+        assert caplog.messages.count("Stopped") == 1
+
+    def test_a_server_that_was_never_started_says_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO", "geventkws.server")
+        WebSocketServer(("127.0.0.1", 0)).stop()
+        assert not caplog.messages
+
+    def test_for_whom_it_waits_and_whom_it_drops(
+        self, serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shutdown, "FIRST_REPORT", 0.1)
+        monkeypatch.setattr(shutdown, "MOST_NAMED", 3)
+        caplog.set_level("INFO", "geventkws.server")
+        application, go_on, called = BlockingApplication(), Signal(), Signal()
+
+        def work(message: object, connection: WebSocketConnection) -> None:
+            called.set()
+            go_on.wait()
+
+        site = serve(Recorder(received=work), application=application)
+        request, silent, busy, arriving = (
+            site.connect(path) for path in (None, "/service", "/service", None)
+        )
+        request.send(b"GET /slow?a=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        application.called.wait()
+        busy.send(masked(TEXT, "work"))
+        called.wait()
+        arriving.send(GET[:10])
+        ports = [client.sock.getsockname()[1] for client in (request, silent, busy)]
+        site.server.stop(timeout=0.3)
+        names = (
+            f"GET '/slow?a=1' of 127.0.0.1:{ports[0]}, "
+            f"Recorder of 127.0.0.1:{ports[1]} (the client has not closed), "
+            f"Recorder of 127.0.0.1:{ports[2]} (a callback has not returned) and 1 more"
+        )
+        assert caplog.messages.count(f"Stopping: waiting up to 0 s more for {names}") == 1
+        assert caplog.messages.count(f"Stopping: the time is up, dropped: {names}") == 1
+        blocked = f"Recorder of 127.0.0.1:{ports[2]} (a callback has not returned)"
+        assert caplog.messages.count(f"Some callbacks did not end in time: {blocked}") == 1
+        go_on.set()
+        site.wait_until_empty()
+
+
 class TestFromAnywhere:
+    @pytest.mark.parametrize("at_work", [True, False])
+    def test_another_thread_may_stop_the_server_and_waits_for_it(self, serve: Serve, at_work: bool) -> None:
+        service = Recorder()
+        site = serve(service)
+        clients = [site.connect() for _ in range(2 * at_work)]
+        pool = ThreadPool(1)
+        stopped = pool.spawn(site.server.stop, LONG)
+        for client in clients:
+            gevent.sleep(0.05)
+            assert not stopped.ready()
+            answer_close(client)
+        stopped.get()
+        assert site.server.closed
+        assert not site.server.websockets
+        pool.kill()
+
+    def test_another_thread_is_told_that_the_server_has_no_hub_any_more(self) -> None:
+        server = WebSocketServer(("127.0.0.1", 0))
+
+        def serve_in_thread() -> None:
+            server.start()
+            server.close()
+            gevent.get_hub().destroy(destroy_loop=True)
+
+        pool = ThreadPool(1)
+        pool.spawn(serve_in_thread).get()
+        with pytest.raises(RuntimeError, match="the thread of the server has ended"):
+            server.stop()
+        pool.kill()
+
     def test_stopping_again_does_nothing(self, serve: Serve) -> None:
         service = Echo()
         site = serve(service)
@@ -439,8 +620,7 @@ class TestFromAnywhere:
 
     def test_a_second_stop_without_a_timeout_waits_for_the_first(self, serve: Serve) -> None:
         service = Recorder()
-        site = serve(service, close_timeout=LONG)
-        site.server.stop_timeout = 0
+        site = serve(service, close_timeout=LONG, stop_timeout=0.001)
         client = site.connect()
         service.expect("connected")
         first = stop(site)

@@ -1,0 +1,171 @@
+"""The end of a server's connections: they are told to go, waited for, and dropped when their time is up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from time import monotonic
+
+from gevent import Greenlet, getcurrent
+from gevent.event import Event as Signal
+
+from geventkws.backend import Channel
+from geventkws.loop.hub_loop import HubLoop
+from geventkws.loop.workers import borrower_at_work
+from geventkws.server.connections import Connections
+
+logger = logging.getLogger("geventkws.server")
+
+LAST_MOMENT = 1.0
+"""Seconds that the callbacks of connections have that were dropped."""
+
+FAREWELL_LIMIT = 1.0
+"""Seconds that the peers then have to take the last bytes and to close."""
+
+LONGEST_LOOK = 0.05
+"""Seconds after which is looked again whether everybody has been told."""
+
+FIRST_REPORT = 1.0
+"""Seconds of waiting after which the log says for whom."""
+
+NEXT_REPORT = 5.0
+"""Seconds after which it says so again."""
+
+MOST_NAMED = 5
+"""Connections that one line of the log names."""
+
+
+class Shutdown:
+    """The end of the connections of one server, for all the callers of its ``stop`` together."""
+
+    def __init__(self, loop: HubLoop, connections: Connections) -> None:
+        self._loop = loop
+        self._connections = connections
+        self._changed = Signal()
+        self._end: float | None = None
+        self._reported_at = 0.0
+        self._is_left_to_caller = False
+        self._is_over = False
+        # Who was named in a warning: of several calls, only the first gives it.
+        self._dropped: set[Channel] = set()
+        self._given_up: set[Channel] = set()
+
+    def run(self, timeout: float | None, default: float) -> None:
+        """Say good-bye to all connections and wait for them, ``timeout`` seconds or the ``default``.
+
+        A call during another waits with it, and can shorten its time but not extend it. Does not wait for the
+        connection that the calling greenlet works for, which cannot end before this returns.
+        """
+        own = self._own_channel()
+        self._begin(timeout, default)
+        others = partial(self._others, own)
+        if not self._wait_until(lambda: not self._busy(others), lambda: self._end or 0.0, others):
+            self._drop(others)
+        deadline = monotonic() + FAREWELL_LIMIT
+        # A callback that blocks keeps its connection in the table, but not its peer here.
+        self._wait_until(lambda: not any(channel.is_open for channel in others()), lambda: deadline)
+        for channel in list(others()):
+            channel.owner._abandon()
+        if own is None or own not in self._connections.peers:
+            self._finish()
+        else:
+            self._is_left_to_caller = True
+
+    def connection_gone(self) -> None:
+        """Take note that a connection is out of the table. In any greenlet."""
+        self._changed.set()
+        if self._is_left_to_caller and not self._connections.peers:
+            Greenlet.spawn(self._finish)  # the hub cannot wait for a log
+
+    def _begin(self, timeout: float | None, default: float) -> None:
+        if self._end is None:
+            self._end = monotonic() + (default if timeout is None else timeout)
+            self._reported_at = monotonic() - NEXT_REPORT + FIRST_REPORT
+            said = Signal()
+            # Behind the calls of other threads: what their ``send`` has taken goes out before.
+            self._loop.call_from_thread(self._say_goodbye, said)
+            said.wait(LAST_MOMENT)
+        elif timeout is not None:
+            self._end = min(self._end, monotonic() + timeout)
+            self._changed.set()
+
+    def _say_goodbye(self, said: Signal) -> None:
+        for channel in list(self._connections.peers):
+            channel.owner._hurry()
+        said.set()
+
+    def _own_channel(self) -> Channel | None:
+        """Return the channel of the connection whose callback or application is the caller, if any is."""
+        me, borrower = getcurrent(), borrower_at_work()
+        for channel in self._connections.peers:
+            owner = channel.owner
+            if owner is borrower or getattr(owner, "greenlet", None) is me:
+                return channel
+        return None
+
+    def _others(self, own: Channel | None) -> Iterator[Channel]:
+        return (channel for channel in self._connections.peers if channel is not own)
+
+    def _busy(self, others: Callable[[], Iterator[Channel]]) -> bool:
+        # Asked after every connection that goes: the first that is busy is answer enough.
+        return any(channel.owner._is_busy() for channel in others())
+
+    def _wait_until(
+        self,
+        is_so: Callable[[], bool],
+        end: Callable[[], float],
+        awaited: Callable[[], Iterator[Channel]] | None = None,
+    ) -> bool:
+        """Wait until ``is_so()``, at most until ``end()``; return whether it is.
+
+        The log is told who is ``awaited``.
+        """
+        while not is_so():
+            left = end() - monotonic()
+            if left <= 0:
+                return False
+            if awaited is not None:
+                self._report(awaited, left)
+            self._changed.clear()
+            # Not only a connection that goes is a change: so is a service that has been told.
+            self._changed.wait(min(max(left, 0.001), LONGEST_LOOK))  # libuv knows no shorter times
+        return True
+
+    def _report(self, awaited: Callable[[], Iterator[Channel]], left: float) -> None:
+        now = monotonic()
+        if now - self._reported_at >= NEXT_REPORT:
+            self._reported_at = now
+            busy = [channel for channel in awaited() if channel.owner._is_busy()]
+            logger.info("Stopping: waiting up to %.0f s more for %s", left, _names(busy))
+
+    def _drop(self, others: Callable[[], Iterator[Channel]]) -> None:
+        self._warn("Stopping: the time is up, dropped: %s", others, self._dropped)
+        for channel in list(others()):
+            channel.owner._abandon()
+        deadline = monotonic() + LAST_MOMENT
+        if not self._wait_until(lambda: not self._busy(others), lambda: deadline):
+            self._warn("Some callbacks did not end in time: %s", others, self._given_up)
+            for channel in [each for each in others() if each.owner._is_busy()]:
+                channel.release()
+
+    def _warn(self, text: str, others: Callable[[], Iterator[Channel]], known: set[Channel]) -> None:
+        """Name those of ``others`` in the log that are busy and not ``known`` yet, and become so."""
+        busy = [channel for channel in others() if channel.owner._is_busy() and channel not in known]
+        if busy:
+            known.update(busy)
+            logger.warning(text, _names(busy))
+
+    def _finish(self) -> None:
+        self._is_left_to_caller = False
+        self._connections.stop_clock()
+        if not self._is_over:
+            self._is_over = True
+            logger.info("Stopped")
+
+
+def _names(busy: Sequence[Channel]) -> str:
+    """Return in words who is busy."""
+    named = ", ".join(channel.owner._describe() for channel in busy[:MOST_NAMED])
+    more = len(busy) - MOST_NAMED
+    return f"{named} and {more} more" if more > 0 else named
