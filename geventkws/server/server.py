@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import ssl
@@ -39,6 +40,7 @@ from geventkws.registry import ServiceRegistry
 from geventkws.request import Request
 from geventkws.server.access_log import log_request, log_websocket
 from geventkws.server.connections import Connections
+from geventkws.server.log_limit import LogLimit
 from geventkws.server.reception import Reception
 from geventkws.server.shutdown import Shutdown
 from geventkws.server.start_up import (
@@ -57,6 +59,18 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 logger = logging.getLogger("geventkws.server")
+
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Errors of ``accept`` that are over when something else is given back (accept(2))."""
+
+ACCEPT_PAUSE = 0.1
+"""Seconds after which the server then tries again."""
+
+_exhaustion = LogLimit(60)
+
+_EXHAUSTED_TEXT = """\
+No connection can be accepted for now: %s. Those that come wait until another has ended. Raise the limit of \
+open files (ulimit -n), or keep below it with max_connections"""
 
 
 class WebSocketServer(StreamServer):
@@ -240,9 +254,23 @@ class WebSocketServer(StreamServer):
         listener: Any = self.socket
         try:
             fd, address = listener._accept()
-        except BlockingIOError:
+        except (BlockingIOError, ConnectionAbortedError):
+            return None  # there is nobody, or nobody any more
+        except OSError as error:
+            if error.errno not in EXHAUSTED:
+                raise
+            self._pause_accepting(error)
             return None
         return PlainTransport(fd), shown(address)
+
+    def _pause_accepting(self, error: OSError) -> None:
+        """Let those who wait in the listener's queue wait on, until there may be descriptors again."""
+        server: Any = self  # its attributes are gevent's, who does not declare all of them
+        server.stop_accepting()
+        server._timer = server.loop.timer(ACCEPT_PAUSE)
+        server._timer.start(server._start_accepting_if_started)
+        if _exhaustion.allows():
+            _log(logger.error, _EXHAUSTED_TEXT, error)
 
     def do_handle(self, transport: Any, address: Address) -> None:
         """Take in a connection (called by gevent in the hub)."""

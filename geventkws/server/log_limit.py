@@ -1,0 +1,28 @@
+"""What would be said again and again is said once in a while."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from time import monotonic
+
+MOST_KEYS = 16
+"""Different things that are said within one period; further ones are not."""
+
+
+class LogLimit:
+    """Allows each thing to be said once in a period."""
+
+    def __init__(self, period: float) -> None:
+        """A ``period`` is of so many seconds."""
+        self._period = period
+        self._said_at: dict[Hashable, float] = {}
+
+    def allows(self, key: Hashable = None) -> bool:
+        """Return whether ``key`` may be said now, and count it as said if so."""
+        now = monotonic()
+        said_at = {key: at for key, at in self._said_at.items() if now - at < self._period}
+        allowed = key not in said_at and len(said_at) < MOST_KEYS
+        if allowed:
+            said_at[key] = now
+        self._said_at = said_at
+        return allowed
