@@ -13,10 +13,8 @@ monkey.patch_all()
 import argparse
 import logging
 import os
-import signal
 import sys
 
-import gevent
 from chat_service import ChatService
 from flask import Flask, Response, render_template
 from names import NICK_LIMIT
@@ -56,7 +54,7 @@ def secure(response: Response) -> Response:
 
 
 def main() -> None:
-    """Serve until SIGINT (Ctrl-C) or SIGTERM."""
+    """Serve until SIGINT (Ctrl-C) or SIGTERM, which ``serve_forever`` minds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--host", default="", help="the address to listen on (default: all)")
     parser.add_argument(
@@ -74,12 +72,6 @@ def main() -> None:
         server.start()
     except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        gevent.signal_handler(number, server.stop)
-    try:
-        server.start()
-    except OSError as error:
-        sys.exit(f"{error.strerror}; choose another port by --port, or by make chat PORT=9000")
     print(
         f"Open http://localhost:{server.server_port}/ in a browser, or in two. Ctrl-C ends the server.",
         flush=True,

@@ -11,12 +11,9 @@ monkey.patch_all()
 
 import argparse
 import logging
-import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
-
-import gevent
 
 from geventkws import WebSocket, WebSocketConnection, WebSocketServer, WebSocketService
 
@@ -41,7 +38,7 @@ def page(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
 
 
 def main() -> None:
-    """Serve until SIGINT (Ctrl-C) or SIGTERM."""
+    """Serve until SIGINT (Ctrl-C) or SIGTERM, which ``serve_forever`` minds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--host", default="", help="the address to listen on (default: all)")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (default: %(default)s)")
@@ -67,12 +64,6 @@ def main() -> None:
         server.start()
     except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        gevent.signal_handler(number, server.stop)
-    try:
-        server.start()
-    except OSError as error:
-        sys.exit(f"{error.strerror}; choose another port by --port")
     server.serve_forever()
 
 

@@ -43,6 +43,7 @@ from geventkws.server.connections import Connections
 from geventkws.server.log_limit import LogLimit
 from geventkws.server.reception import Reception
 from geventkws.server.shutdown import Shutdown
+from geventkws.server.signals import stopping_on_signals
 from geventkws.server.start_up import (
     announce,
     check_application,
@@ -214,6 +215,15 @@ class WebSocketServer(StreamServer):
         http.on_over = self._reception.forget
         super().start()
         announce(self.socket, secure=self.ssl_context is not None)
+
+    def serve_forever(self, stop_timeout: float | None = None) -> None:
+        """Start, if that is not done, and return when ``stop`` was called and is done.
+
+        In the main thread, SIGTERM and SIGINT (Ctrl-C) call ``stop(stop_timeout)``, and a second one ends the
+        process at once. A signal for which the program has set a handler of its own is left to it.
+        """
+        with stopping_on_signals(partial(self.stop, stop_timeout)):
+            super().serve_forever(stop_timeout)
 
     def close(self) -> None:
         """Stop accepting connections."""
