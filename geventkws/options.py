@@ -151,6 +151,9 @@ class ServerOptions:
         "who is still there is dropped",
         by_clock=False,
     )
+    block_warning: float | None = _time(
+        1.0, "how long the hub may be blocked", "the log names what blocks it, with its stack", by_clock=False
+    )
     max_connections: int | None = _count(
         None, "connections, HTTP and WebSocket together", "503 with `Retry-After`, closed"
     )
@@ -251,6 +254,7 @@ class Options(TypedDict, total=False):
     send_timeout: float | None
     close_timeout: float
     stop_timeout: float
+    block_warning: float | None
     max_connections: int | None
     max_connections_per_address: int | None
     max_requests: int | None

@@ -54,6 +54,7 @@ from geventkws.server.start_up import (
     check_spawn,
 )
 from geventkws.server.upgrade import build_environ, upgrade
+from geventkws.server.watchdog import Watchdog
 from geventkws.websocket.connection import WebSocketConnection
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class WebSocketServer(StreamServer):
         self.ssl_context = None if ssl_context is None else check_context(ssl_context)
         self._connections: Connections
         self._socket_file: SocketFile | None = None
+        self._watchdog: Watchdog | None = None
         self._borrows = spawn == "default"
         self._waiting: deque[HTTPConnection] = deque()
         self._awaits_room = False
@@ -214,6 +216,9 @@ class WebSocketServer(StreamServer):
         )
         http.on_over = self._reception.forget
         super().start()
+        if self.options.block_warning is not None:
+            self._watchdog = Watchdog(self._loop, self.options.block_warning)
+            self._watchdog.start()
         announce(self.socket, secure=self.ssl_context is not None)
 
     def serve_forever(self, stop_timeout: float | None = None) -> None:
@@ -255,6 +260,8 @@ class WebSocketServer(StreamServer):
             self.stopping = True
             self.close()
             self._shutdown.run(timeout, self.stop_timeout)
+            if self._watchdog is not None:
+                self._watchdog.stop()
 
     # Connections
 
