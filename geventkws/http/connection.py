@@ -192,6 +192,10 @@ class HTTPConnection:
         else:
             self._lost(TimeoutError("the server stops"))
 
+    def _forsake(self) -> None:
+        self._phase = _OVER
+        self.channel.release()
+
     def _is_busy(self) -> bool:
         return self._phase in (_WORK, _CLOSING) or self._reader.has_more()
 

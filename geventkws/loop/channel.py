@@ -58,6 +58,9 @@ class Owner(Protocol):
     def _abandon(self) -> None:
         """End now: the server has waited long enough."""
 
+    def _forsake(self) -> None:
+        """Forget the connection and release the channel: in a child process both are the parent's."""
+
     def _is_busy(self) -> bool:
         """Return whether an application or a service is not done with the connection yet.
 

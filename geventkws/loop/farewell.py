@@ -91,6 +91,9 @@ class Farewell:
     def _abandon(self) -> None:
         self._over()
 
+    def _forsake(self) -> None:
+        self._channel.release()
+
     def _is_busy(self) -> bool:
         return False
 

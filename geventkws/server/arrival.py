@@ -139,6 +139,9 @@ class Arrival:
     def _abandon(self) -> None:
         self._over()
 
+    def _forsake(self) -> None:
+        self._channel.release()
+
     def _is_busy(self) -> bool:
         return False
 

@@ -7,7 +7,7 @@ import logging
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -40,6 +40,7 @@ from geventkws.registry import ServiceRegistry
 from geventkws.request import Request
 from geventkws.server.access_log import log_request, log_websocket
 from geventkws.server.connections import Connections
+from geventkws.server.forking import forsake_after_fork
 from geventkws.server.log_limit import LogLimit
 from geventkws.server.reception import Reception
 from geventkws.server.shutdown import Shutdown
@@ -215,6 +216,7 @@ class WebSocketServer(StreamServer):
             self.options, self.ssl_context, self._connections, http, _log_request, self._connection_gone
         )
         http.on_over = self._reception.forget
+        forsake_after_fork(self)
         super().start()
         if self.options.block_warning is not None:
             self._watchdog = Watchdog(self._loop, self.options.block_warning)
@@ -262,6 +264,25 @@ class WebSocketServer(StreamServer):
             self._shutdown.run(timeout, self.stop_timeout)
             if self._watchdog is not None:
                 self._watchdog.stop()
+
+    # In a child process, where all is the parent's
+
+    def _descriptors(self) -> Iterator[int]:
+        if hasattr(self, "socket"):
+            yield self.socket.fileno()
+        for channel in self._connections.peers:
+            if channel.is_open:
+                yield channel.transport.fileno()
+
+    def _forsake(self) -> None:
+        server: Any = self  # its attributes are gevent's, who does not declare all of them
+        server.stop_accepting()
+        self.stopping = True
+        self._socket_file = None
+        self._waiting.clear()
+        self._shutdown.forsake()
+        if self._watchdog is not None:
+            self._watchdog.stop()
 
     # Connections
 

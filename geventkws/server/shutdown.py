@@ -78,6 +78,15 @@ class Shutdown:
         if self._is_left_to_caller and not self._connections.peers:
             Greenlet.spawn(self._finish)  # the hub cannot wait for a log
 
+    def forsake(self) -> None:
+        """Be over without a word: this is a child process, and the connections are its parent's."""
+        self._is_over = True
+        self._connections.stop_clock()
+        channels = list(self._connections.peers)
+        self._connections.peers.clear()
+        for channel in channels:
+            channel.owner._forsake()
+
     def _begin(self, timeout: float | None, default: float) -> None:
         if self._end is None:
             self._end = monotonic() + (default if timeout is None else timeout)

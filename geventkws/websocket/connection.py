@@ -328,6 +328,15 @@ class WebSocketConnection(Conversation):
     def _abandon(self) -> None:
         self._lost()
 
+    def _forsake(self) -> None:
+        self._state = closing.CLOSED
+        self.active = False
+        self._told = Told.EVERYTHING
+        self._rest = None
+        self._channel.release()
+        self._discard_inbox()
+        self._has_news = False
+
     def _is_busy(self) -> bool:
         return self._told != Told.EVERYTHING
 

@@ -1,0 +1,83 @@
+"""After a fork, the connections stay the parent's.
+
+The child has a copy of everything: descriptors, watchers, greenlets. Left alone it would accept connections,
+answer them beside the parent and tell its copies of the services; and a connection that the parent closes
+would stay open for its peer. So the child lets go of all that at once.
+
+The descriptors go first: something deaf takes their numbers. Only then are the watchers stopped, which may
+still share the parent's epoll. It knows a descriptor by its number and its file, so that nothing the child
+says of these numbers concerns the parent any more.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterable
+from types import FrameType
+from typing import Any, Protocol
+from weakref import WeakSet
+
+from gevent import monkey
+
+from geventkws.loop.hub_loop import HubLoop
+from geventkws.loop.loop import get_thread_id
+from geventkws.server import signals
+
+_socket: Any = monkey.get_original("socket", "socket")
+
+EXECUTORS = frozenset({("subprocess", "_execute_child"), ("gevent.subprocess", "_execute_child")})
+"""Functions that fork in order to execute another program, which gets none of our descriptors."""
+
+
+class Forsaker(Protocol):
+    """A server that was started."""
+
+    _loop: HubLoop
+
+    def _descriptors(self) -> Iterable[int]:
+        """Return the descriptors of its listener and its connections."""
+
+    def _forsake(self) -> None:
+        """Forget these and stop their watchers, in a child. In the hub's thread."""
+
+
+_servers: WeakSet[Any] = WeakSet()
+_deaf: Any = None
+
+
+def forsake_after_fork(server: Forsaker) -> None:
+    """Let child processes have no part in ``server``, which is being started."""
+    global _deaf
+    if _deaf is None:
+        # Never readable, and nobody hears it. Made now: after a fork it may be too late for one.
+        _deaf = _socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        _deaf.setblocking(False)
+        os.register_at_fork(after_in_child=_forsake_all)
+    _servers.add(server)
+
+
+def _forsake_all() -> None:
+    if not _servers or _will_execute():
+        return
+    servers = list(_servers)
+    _servers.clear()
+    for server in servers:
+        for descriptor in server._descriptors():
+            os.dup2(_deaf.fileno(), descriptor, inheritable=False)
+    signals.restore()
+    for server in servers:
+        # Another thread's hub never runs in the child, where only the thread that has forked goes on.
+        if server._loop.thread_id == get_thread_id():
+            server._forsake()
+
+
+def _will_execute() -> bool:
+    """Return whether the fork is that of a subprocess, which need not be slowed down."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in EXECUTORS:
+            return True
+        frame = frame.f_back
+    return False

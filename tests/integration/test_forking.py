@@ -1,0 +1,242 @@
+"""A child process has no part in its parent's connections, on either event loop and however it was forked."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.programs import Program
+from tests.raw import CLOSE, TEXT, Frame, RawClient, close_frame, masked
+
+SERVER = """
+from gevent import monkey; monkey.patch_all()
+import logging, multiprocessing, os, signal, subprocess, sys, gevent
+import gevent.os
+logging.basicConfig(format="%(message)s", level=logging.INFO)
+from geventkws import WebSocket, WebSocketServer, WebSocketService
+
+me = os.getpid()
+
+def live(*args):
+    # The child's own work, for which its hub runs, until the parent is gone.
+    print("child lives", flush=True)
+    for _ in range(1000):
+        if os.getppid() != me:
+            os._exit(0)
+        gevent.sleep(0.01)
+
+def fork(function):
+    if not function():
+        live()
+        os._exit(0)
+
+def fork_and_send(connection):
+    if not os.fork():
+        print("child sent", connection.send("from the child"), connection.active, flush=True)
+        live()
+
+def fork_and_return():
+    if not os.fork():
+        gevent.spawn(live)
+
+def terminate(connection):
+    child = os.fork()
+    if not child:
+        live()
+    gevent.sleep(0.1)
+    os.kill(child, signal.SIGTERM)
+    # The real one: gevent's does not see all children on libuv.
+    status = monkey.get_original("os", "waitpid")(child, 0)[1]
+    print("terminated with", os.waitstatus_to_exitcode(status), flush=True)
+
+ways = {
+    "terminate": terminate,
+    "os": lambda connection: fork(os.fork),
+    "gevent": lambda connection: fork(gevent.os.fork),
+    "multiprocessing": lambda connection: multiprocessing.get_context("fork").Process(target=live).start(),
+    "send": fork_and_send,
+    "return": lambda connection: fork_and_return(),
+    "popen": lambda connection: subprocess.run(["true"]),
+    "preexec": lambda connection: subprocess.run(["true"], preexec_fn=lambda: None),
+}
+
+class Forks(WebSocketService):
+    connection_timeout = 0.5
+    def received(self, message, connection):
+        if message in ways:
+            ways[message](connection)
+            connection.send("forked")
+        elif message == "close":
+            connection.close()
+        else:
+            connection.send(f"{message} {os.getpid()}")
+    def disconnected(self, connection, reason):
+        print(f"disconnected {reason:d} in {'parent' if os.getpid() == me else 'child'}", flush=True)
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] != "/":
+        ways[environ["PATH_INFO"][1:]](None)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"parent" if os.getpid() == me else b"child"]
+
+WebSocket.register(Forks(), "service")
+print("parent", me)
+WebSocketServer(("127.0.0.1", 0), application, stop_timeout=1).serve_forever()
+print("stopped in", "parent" if os.getpid() == me else "child", flush=True)
+"""
+
+FORKS = ("os", "gevent", "multiprocessing", "return")
+EXECUTES = ("popen", "preexec")
+
+
+class Parent:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.pid = program.expect(r"parent (\d+)")[1]
+        self.port = int(program.expect(r"Listening on port (\d+)")[1])
+
+        self.clients: list[RawClient] = []
+
+    def client(self) -> RawClient:
+        self.clients.append(RawClient(self.port, "/service"))
+        return self.clients[-1]
+
+    def get(self, path: str) -> bytes:
+        with RawClient(self.port) as client:
+            client.send(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+            client.read_head()
+            return client.read_to_end()
+
+    def echoes(self, client: RawClient, count: int) -> None:
+        for number in range(count):
+            client.send(masked(TEXT, str(number)))
+            assert client.frame() == Frame(TEXT, f"{number} {self.pid}".encode())
+
+    def still_serves(self, client: RawClient) -> None:
+        """Each message and each connection is answered by the parent, and once."""
+        self.echoes(client, 20)
+        for _ in range(10):
+            assert self.get("/") == b"parent"
+            with RawClient(self.port, "/service") as other:
+                self.echoes(other, 1)
+                closes(other)
+
+    def stop(self, client: RawClient) -> None:
+        """Stop the parent, which tells its services; nobody else has told any."""
+        closes(client)
+        self.program.signal(signal.SIGTERM)
+        assert self.program.wait() == 0
+        assert "in child" not in self.program.output
+
+
+def closes(client: RawClient) -> None:
+    """Let the server close; its child, if there is one, must not keep the connection open."""
+    client.send(masked(TEXT, "close"))
+    assert client.frame() == Frame(CLOSE, b"\x03\xe8")
+    client.send(close_frame(1000))
+    assert client.read_to_end() == b""
+
+
+@pytest.fixture(params=["libev-cext", "libuv"])
+def parent(request: pytest.FixtureRequest) -> Iterator[Parent]:
+    with Program(sys.executable, "-u", "-c", SERVER, env={"GEVENT_LOOP": request.param}) as program:
+        parent = Parent(program)
+        yield parent
+        for client in parent.clients:
+            client.close()
+
+
+@pytest.mark.parametrize("way", FORKS)
+def test_a_fork_in_a_callback_leaves_everything_to_the_parent(parent: Parent, way: str) -> None:
+    idle, client = parent.client(), parent.client()
+    client.send(masked(TEXT, way) + masked(TEXT, "next"))
+    assert client.frame() == Frame(TEXT, b"forked")
+    assert client.frame() == Frame(TEXT, f"next {parent.pid}".encode())
+    parent.program.expect("child lives")
+    parent.still_serves(client)
+    idle.reset()
+    parent.program.expect("disconnected 1006 in parent")
+    parent.stop(client)
+
+
+@pytest.mark.parametrize("way", FORKS)
+def test_so_does_a_fork_in_a_view(parent: Parent, way: str) -> None:
+    client = parent.client()
+    assert parent.get(f"/{way}") == b"parent"
+    parent.program.expect("child lives")
+    parent.still_serves(client)
+    parent.stop(client)
+
+
+def test_what_the_child_sends_goes_nowhere(parent: Parent) -> None:
+    client = parent.client()
+    client.send(masked(TEXT, "send"))
+    assert client.frame() == Frame(TEXT, b"forked")
+    parent.program.expect("child sent False False")
+    parent.program.expect("child lives")
+    parent.still_serves(client)
+    parent.stop(client)
+
+
+@pytest.mark.parametrize("way", EXECUTES)
+def test_a_subprocess_costs_the_parent_nothing(parent: Parent, way: str) -> None:
+    client = parent.client()
+    for _ in range(3):
+        client.send(masked(TEXT, way))
+        assert client.frame() == Frame(TEXT, b"forked")
+        assert parent.get(f"/{way}") == b"parent"
+        parent.still_serves(client)
+    parent.stop(client)
+
+
+def test_a_childs_signals_are_its_own_again(parent: Parent) -> None:
+    """``multiprocessing`` and others end their processes by SIGTERM."""
+    client = parent.client()
+    client.send(masked(TEXT, "terminate"))
+    parent.program.expect("terminated with -15\n")
+    assert client.frame() == Frame(TEXT, b"forked")
+    parent.stop(client)
+
+
+PREFORK = """
+from gevent import monkey; monkey.patch_all()
+import os, socket, gevent
+from geventkws import ServiceRegistry, WebSocketServer
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.getpid()).encode()]
+listener = socket.create_server(("127.0.0.1", 0))
+server = WebSocketServer(listener, application, ServiceRegistry())
+children = []
+for _ in range(2):
+    child = os.fork()
+    if not child:
+        server.serve_forever()
+        os._exit(7)
+    children.append(child)
+listener.close()
+print("port", server.server_port, *children, flush=True)
+for child in children:
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+print("all ended", flush=True)
+"""
+
+
+@pytest.mark.parametrize("loop", ["libev-cext", "libuv"])
+def test_a_server_that_is_started_in_each_child_serves_in_each(loop: str) -> None:
+    with Program(sys.executable, "-u", "-c", PREFORK, env={"GEVENT_LOOP": loop}) as program:
+        port, *children = map(int, program.expect(r"port (\d+) (\d+) (\d+)").groups())
+        seen = set()
+        for _ in range(200):
+            with RawClient(port) as client:
+                client.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+                seen.add(int(re.findall(rb"\r\n\r\n(\d+)$", client.read_to_end())[0]))
+        assert seen <= set(children)
+        for child in children:
+            os.kill(child, signal.SIGTERM)
+        program.expect("all ended")
