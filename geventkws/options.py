@@ -162,6 +162,11 @@ class ServerOptions:
         "the same of one client: an IPv4 address, a /64 network of IPv6",
         "503 with `Retry-After`, closed",
     )
+    max_connection_age: float | None = _time(
+        None,
+        "how long a connection may last, less up to a tenth of it by chance",
+        "a WebSocket gets 1012, HTTP an answer that says `Connection: close`",
+    )
     max_requests: int | None = _count(
         10_000, "requests on one connection", "the last answer says `Connection: close`"
     )
@@ -257,6 +262,7 @@ class Options(TypedDict, total=False):
     block_warning: float | None
     max_connections: int | None
     max_connections_per_address: int | None
+    max_connection_age: float | None
     max_requests: int | None
     max_target_size: int
     max_head_size: int

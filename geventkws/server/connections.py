@@ -10,6 +10,7 @@ from gevent.hub import Hub
 from geventkws.backend import Channel
 from geventkws.loop.hub_loop import HubLoop
 from geventkws.net.address import Address
+from geventkws.server.aging import Aging
 from geventkws.websocket.connection import WebSocketConnection
 
 LONGEST_INTERVAL = 1.0
@@ -23,12 +24,26 @@ class Connections:
     connection would be more exact, and cost each idle connection memory.
     """
 
-    def __init__(self, loop: HubLoop) -> None:
+    def __init__(self, loop: HubLoop, max_age: float | None = None) -> None:
+        """Ask connections to go that are ``max_age`` seconds old; ``None`` is no limit."""
         # A dictionary takes half the memory of a set. The values are what ``Admission`` has counted.
         self.peers: dict[Channel, Address | None] = {}
         self._loop = loop
         self._interval = LONGEST_INTERVAL
         self._timer: Any = None
+        self._aging = None if max_age is None else Aging(max_age)
+
+    def add(self, channel: Channel) -> None:
+        """Take in a connection that is not counted yet."""
+        self.peers[channel] = None
+        if self._aging is not None:
+            self._aging.begin(channel)
+
+    def remove(self, channel: Channel) -> Address | None:
+        """Let a connection go that is over; return what was counted. Idempotent."""
+        if self._aging is not None:
+            self._aging.forget(channel)
+        return self.peers.pop(channel, None)
 
     @property
     def websockets(self) -> list[WebSocketConnection]:
@@ -61,4 +76,6 @@ class Connections:
         now = monotonic()
         for channel in list(self.peers):
             self._loop.guard(channel.owner._check, now)
+            if self._aging is not None:
+                self._loop.guard(self._aging.check, channel, now)
         self._loop.flush()

@@ -64,7 +64,7 @@ class Reception:
         if limit is not None and len(self._connections.peers) >= limit + MAX_TURNED_AWAY:
             channel.release()  # among them are those that have not said yet who they are
             return
-        self._connections.peers[channel] = None
+        self._connections.add(channel)
         if self.options.proxy_protocol or self.ssl_context is not None:
             Arrival(self, channel, peer)
         elif self.admit(channel, peer):
@@ -113,7 +113,7 @@ class Reception:
 
     def forget(self, channel: Channel) -> None:
         """Take a connection that is over out of the table and the count."""
-        peer = self._connections.peers.pop(channel, None)
+        peer = self._connections.remove(channel)
         if peer is not None:
             self._admission.leave(peer)
         self._on_gone()

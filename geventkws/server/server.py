@@ -193,7 +193,7 @@ class WebSocketServer(StreamServer):
         """Start accepting connections; returns at once. Raises ``OSError`` if the address cannot be had."""
         self.init_socket()
         self._loop = HubLoop.current()
-        self._connections = Connections(self._loop)
+        self._connections = Connections(self._loop, self.options.max_connection_age)
         for limit in self.options.time_limits():
             self._connections.watch(limit)
         self._connections.start_clock()

@@ -1,0 +1,41 @@
+"""Connections that have lived long enough are asked to go, so that load balancers can spread them anew."""
+
+from __future__ import annotations
+
+from random import uniform
+from time import monotonic
+
+from geventkws.backend import Channel
+from geventkws.http.connection import HTTPConnection
+from geventkws.protocol.close_codes import WebSocketCloseReasonCode
+from geventkws.websocket.connection import WebSocketConnection
+
+LEAST_SHARE = 0.9
+"""What part of the age a connection has at least: those that came together shall not come again together."""
+
+
+class Aging:
+    """When the connections of a server are too old; only where there is such a limit."""
+
+    def __init__(self, max_age: float) -> None:
+        """Let connections be ``max_age`` seconds old, or up to a tenth less."""
+        self._max_age = max_age
+        self._ends: dict[Channel, float] = {}
+
+    def begin(self, channel: Channel) -> None:
+        """Count from now on."""
+        self._ends[channel] = monotonic() + self._max_age * uniform(LEAST_SHARE, 1)
+
+    def forget(self, channel: Channel) -> None:
+        """Count no more: the connection is over. Idempotent."""
+        self._ends.pop(channel, None)
+
+    def check(self, channel: Channel, now: float) -> None:
+        """Ask a connection that is too old to end: a WebSocket at once, HTTP with its next response."""
+        if now < self._ends.get(channel, now + 1):
+            return
+        owner = channel.owner
+        if isinstance(owner, WebSocketConnection):
+            owner.close(WebSocketCloseReasonCode.SERVICE_RESTART, "This connection has lived long enough")
+        elif isinstance(owner, HTTPConnection):
+            owner.stream.hurried = True
