@@ -213,6 +213,12 @@ class ServerOptions:
         " them as they come, and `wsgi.input_terminated` says so",
         _check_flag,
     )
+    end_abandoned_responses: bool = _choice(
+        True,
+        "whether an application that takes its time with a stream, such as server-sent events, is ended when"
+        " its client has gone",
+        _check_flag,
+    )
     server_header: str | None = _choice(
         "geventkws", "the `Server` of responses; `None` for none", _check_field_value
     )
@@ -278,5 +284,6 @@ class Options(TypedDict, total=False):
     unix_socket_mode: int | None
     unix_socket_owner: str | None
     spool_chunked: bool
+    end_abandoned_responses: bool
     server_header: str | None
     application_upgrades: bool

@@ -38,6 +38,8 @@ cdef class HTTPConnection:
     @cython.locals(reader=_RequestReader, head=_RequestHead)
     cdef _RequestHead _next_head(self)
     cdef _overdue(self)
+    cdef bint _has_had_time(self) except -1
+    cdef _end_application(self)
     cdef _end_overdue_head(self)
     cdef _end(self, int after)
     cdef _close_now(self)

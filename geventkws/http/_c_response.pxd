@@ -25,6 +25,8 @@ cdef class Response:
     cdef public int status
 
     cpdef send(self, body)
+    @cython.locals(stream=_Stream)
+    cdef _send_each(self, body)
     cdef bint _send_file(self, file) except -1
     cdef _let_send(self, int descriptor, offset, end)
     cdef _finish(self, bytes last)

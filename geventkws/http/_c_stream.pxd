@@ -12,6 +12,8 @@ cdef class Stream:
     cdef readonly object receiver
     cdef readonly object sender
     cdef public bint ended
+    cdef public int awaited
+    cdef public double streams_since
     cdef public bint hurried
     cdef public bint is_given
 

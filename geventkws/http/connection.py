@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from logging import INFO
+from time import monotonic
 from typing import Any
 
 import gevent
@@ -25,10 +26,13 @@ from geventkws.http.log import access_logger, logger
 from geventkws.http.reader import RequestReader
 from geventkws.http.response import Response, plain_response
 from geventkws.http.spool import body_limit, decoded
-from geventkws.http.stream import MAX_OUTPUT, NEVER, Stream
+from geventkws.http.stream import MAX_OUTPUT, NEVER, OPEN_END, Stream
 from geventkws.loop.farewell import Farewell
 from geventkws.net.address import Address, spelled
 from geventkws.protocol.handshake import HandshakeError
+
+HALF_CLOSE_GRACE = 1.0
+"""Seconds from the start of a response in which the end of the client's stream may belong to its request."""
 
 READ_AHEAD = 64 * 1024
 """Bytes that are read while the application is at work; the rest stays in the kernel."""
@@ -138,6 +142,8 @@ class HTTPConnection:
         else:
             self.stream.ended = True
             self.channel.pause()
+            if self.stream.awaited == OPEN_END and self._has_had_time():
+                self._end_application()
         if self._phase == _HEAD:
             self._go_on()
         return bool(data)
@@ -324,8 +330,20 @@ class HTTPConnection:
             self.stream.forget_output()
             self.channel.release()
             self.stream.wake()
+            if self.stream.awaited:
+                self._end_application()
         else:
             self._over()
+
+    def _has_had_time(self) -> bool:
+        """Return whether the end of the client's stream comes too late to belong to its request."""
+        since: float = self.stream.streams_since
+        return monotonic() - since >= HALF_CLOSE_GRACE
+
+    def _end_application(self) -> None:
+        """End an application that takes its time with the next part of a response: nobody waits for it."""
+        if self.context.options.end_abandoned_responses and self._greenlet is not None:
+            gevent.kill(self._greenlet)
 
     def _over(self, reset: bool = False) -> None:
         self._phase = _OVER

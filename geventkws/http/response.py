@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from geventkws.http.files import MAX_SENT, UNSUPPORTED, FilePart, FileWrapper, r
 from geventkws.http.framing import BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY, frame_response
 from geventkws.http.head import RequestHead
 from geventkws.http.log import logger
+from geventkws.http.stream import CHUNK, NOTHING, OPEN_END
 
 if TYPE_CHECKING:
     from geventkws.http.stream import Stream
@@ -135,11 +137,23 @@ class Response:
             file = rest_of(body.filelike)
             if file is not None and self._send_file(file):
                 return
+        try:
+            self._send_each(body)
+        finally:
+            self._stream.awaited = NOTHING
+        self._finish(b"")
+
+    def _send_each(self, body: Iterable[bytes]) -> None:
+        """Send the parts as they come; while the next one is awaited, the peer may put an end to it."""
+        stream = self._stream
+        stream.streams_since = monotonic()
+        stream.awaited = CHUNK
         for chunk in body:
+            stream.awaited = NOTHING
             self.write(chunk)
             if self.head_sent and self._framing == NO_BODY:
                 break
-        self._finish(b"")
+            stream.awaited = OPEN_END if self.head_sent and self._framing != BY_LENGTH else CHUNK
 
     def _send_file(self, file: FilePart) -> bool:
         """Let the kernel send a file; ``False`` if it has to be read, or is better read."""

@@ -20,6 +20,16 @@ NEVER = math.inf
 """The deadline of what may take for ever."""
 
 
+NOTHING = 0
+"""Of ``Stream.awaited``: nothing, it is at work."""
+
+CHUNK = 1
+"""The next part of a response."""
+
+OPEN_END = 2
+"""The same, of a response that has begun and whose length nobody knows."""
+
+
 class Stream:
     """What a greenlet sees of a channel: it waits where the socket would block, and when its turn is over.
 
@@ -29,6 +39,7 @@ class Stream:
     """
 
     __slots__ = (
+        "awaited",
         "channel",
         "deadline",
         "ended",
@@ -38,12 +49,17 @@ class Stream:
         "output_size",
         "receiver",
         "sender",
+        "streams_since",
         "stuck_since",
     )
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.deadline = NEVER
+        self.awaited = NOTHING
+        """What the greenlet waits for in the application."""
+        self.streams_since = 0.0
+        """When the response began that is sent part by part."""
         self.hurried = False
         """Whether the connection is to end with the request under way."""
         self.ended = False

@@ -1,0 +1,143 @@
+"""A response that the application takes its time with ends soon after its client has gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event as Signal
+
+from geventkws.http import connection
+from tests.helpers import running
+from tests.integration.conftest import Serve
+from tests.raw import PATIENCE, RawClient
+
+LONG = 60.0
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+OLD_GET = b"GET / HTTP/1.0\r\nHost: h\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def in_time() -> Iterator[None]:
+    with gevent.Timeout(PATIENCE):
+        yield
+
+
+class Events:
+    """Server-sent events: one, and then for a long time none."""
+
+    def __init__(self, *headers: tuple[str, str], last: bytes = b"data: last\n\n") -> None:
+        self.headers = [("Content-Type", "text/event-stream"), *headers]
+        self.go_on, self.ended = Signal(), Signal()
+        self.last = last
+        self.exit: BaseException | None = None
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        start_response("200 OK", self.headers)
+        return self.events()
+
+    def events(self) -> Iterator[bytes]:
+        try:
+            yield b"data: first\n\n"
+            self.go_on.wait(LONG)
+            yield self.last
+        except BaseException as error:
+            self.exit = error
+            raise
+        finally:
+            self.ended.set()
+
+
+def reads_the_first(client: RawClient, request: bytes = GET) -> None:
+    client.send(request)
+    assert client.read_head().startswith("HTTP/1.1 200 ")
+    client.peek(len(b"data: first"))
+
+
+@pytest.mark.parametrize("request_", [GET, OLD_GET], ids=["chunked", "to the end of the connection"])
+@pytest.mark.parametrize("how", ["close", "half_close", "reset"])
+def test_it_gets_a_greenlet_exit_when_the_client_has_gone(
+    serve: Serve, how: str, request_: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running(connection), "HALF_CLOSE_GRACE", 0.0)
+    events = Events()
+    site = serve(application=events)
+    client = site.connect(None)
+    reads_the_first(client, request_)
+    getattr(client, how)()
+    events.ended.wait()
+    assert isinstance(events.exit, gevent.GreenletExit)
+    client.close()
+    site.wait_until_empty()
+
+
+def test_a_client_that_has_half_closed_before_gets_all_of_a_finite_answer(serve: Serve) -> None:
+    events = Events()
+    client = serve(application=events).connect(None)
+    client.send(GET)
+    client.half_close()
+    client.read_head()
+    client.peek(len(b"data: first"))
+    gevent.sleep(0.05)
+    events.go_on.set()
+    assert b"data: last" in client.read_to_end()
+    assert events.exit is None
+
+
+def test_so_does_one_that_half_closes_behind_a_head_that_tells_the_length(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running(connection), "HALF_CLOSE_GRACE", 0.0)
+    events = Events(("Content-Length", str(len(b"data: first\n\ndata: last\n\n"))))
+    client = serve(application=events).connect(None)
+    reads_the_first(client)
+    client.half_close()
+    gevent.sleep(0.05)
+    events.go_on.set()
+    assert client.read_to_end() == b"data: first\n\ndata: last\n\n"
+    assert events.exit is None
+
+
+def test_a_reset_ends_a_response_of_any_length(serve: Serve) -> None:
+    events = Events(("Content-Length", "1000"))
+    client = serve(application=events).connect(None)
+    reads_the_first(client)
+    client.reset()
+    events.ended.wait()
+    assert isinstance(events.exit, gevent.GreenletExit)
+
+
+@pytest.mark.parametrize("how", ["half_close", "reset"])
+def test_an_option_turns_it_off(serve: Serve, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running(connection), "HALF_CLOSE_GRACE", 0.0)
+    events = Events()
+    client = serve(application=events, end_abandoned_responses=False).connect(None)
+    reads_the_first(client)
+    getattr(client, how)()
+    gevent.sleep(0.1)
+    assert not events.ended.is_set()
+    events.go_on.set()
+    events.ended.wait()
+    assert not isinstance(events.exit, gevent.GreenletExit)
+
+
+def test_an_application_that_computes_before_its_response_is_not_ended(serve: Serve) -> None:
+    called, go_on, done = Signal(), Signal(), Signal()
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        called.set()
+        go_on.wait(LONG)
+        done.set()
+        start_response("200 OK", [])
+        return [b"saved"]
+
+    client = serve(application=application).connect(None)
+    client.send(GET)
+    called.wait()
+    client.reset()
+    gevent.sleep(0.05)
+    go_on.set()
+    assert done.wait(PATIENCE)
