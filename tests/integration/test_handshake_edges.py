@@ -6,13 +6,12 @@ from email import message_from_string
 
 import pytest
 
-from geventkws import WebSocketService
-from tests.integration.conftest import Serve
+from tests.integration.conftest import Echo, Serve
 from tests.protocol.handshake_edges import EDGES, ORDINARY, Edge
 from tests.protocol.handshake_page import PAGE, page
 
 
-class Chat(WebSocketService):
+class Chat(Echo):
     subprotocols = ("chat",)
     compression = True
 
