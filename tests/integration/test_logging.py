@@ -132,14 +132,18 @@ def test_the_start_tells_of_tls(
     assert caplog.messages[0].endswith(f" of 127.0.0.1: wss and https, {BACKEND} backend")
 
 
+ABSTRACT = f"unix:@geventkws-{os.getpid()}"
+
+
 @pytest.mark.parametrize(
     ("listener", "where"),
     [
         (("", 0), r"port \d+ of every address"),
         ("0.0.0.0:0", r"port \d+ of every address"),
         ("localhost:0", r"port \d+ of 127\.0\.0\.1"),
-        (f"unix:@geventkws-{os.getpid()}", rf"unix:@geventkws-{os.getpid()}"),
+        (ABSTRACT, ABSTRACT),
     ],
+    ids=["port", "any", "localhost", "abstract"],
 )
 def test_the_start_tells_where(listener: Any, where: str, caplog: pytest.LogCaptureFixture) -> None:
     if "@" in listener and sys.platform != "linux":
