@@ -19,23 +19,23 @@ WISH = os.environ.get("BUILD_EXTENSION", "")
 SANITIZE = os.environ.get("SANITIZE", "")
 BUILD_DIR = "build/cython"
 
-TWINS = ("geventkws.protocol._speedups", "geventkws.net._tls_records", "geventkws.loop._compiled")
-"""Modules written in Cython, beside the readable ones that do the same."""
+TWINS = ("loop.leaf", "net.tls_records", "protocol.endpoint", "websocket.intake")
+"""Modules whose compiled forms are written in Cython, and do the same."""
 
-HTTP_MODULES = (
-    "body",
-    "chunked",
-    "connection",
-    "context",
-    "environ",
-    "fields",
-    "framing",
-    "head",
-    "reader",
-    "response",
-    "stream",
+COMPILED = (
+    *(f"http.{name}" for name in ("body", "chunked", "connection", "context", "environ", "fields")),
+    *(f"http.{name}" for name in ("framing", "head", "reader", "response", "stream")),
+    "loop.channel",
+    "loop.loop",
+    "websocket.conversation",
 )
-"""Modules that are compiled from their Python source; ``backend.use_compiled`` chooses at run time."""
+"""Modules that are compiled from their Python source."""
+
+
+def compiled(name):
+    """Return the name of a module's compiled form, which ``backend.use_compiled`` chooses at run time."""
+    package, module = name.split(".")
+    return f"geventkws.{package}._c_{module}"
 
 
 def declarations_changed():
@@ -62,8 +62,8 @@ def extensions():
         flags = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g", "-O1"]
     else:
         flags = [] if "CFLAGS" in os.environ else ["-O3"]
-    sources = {name: name.replace(".", "/") + ".pyx" for name in TWINS}
-    sources |= {f"geventkws.http._c_{name}": f"geventkws/http/{name}.py" for name in HTTP_MODULES}
+    sources = {compiled(name): compiled(name).replace(".", "/") + ".pyx" for name in TWINS}
+    sources |= {compiled(name): f"geventkws/{name.replace('.', '/')}.py" for name in COMPILED}
     modules = [
         Extension(name, [source], extra_compile_args=flags, extra_link_args=flags[:1] if SANITIZE else [])
         for name, source in sources.items()

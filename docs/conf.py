@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-# Compiled methods have no signatures: the reference is made of the readable sources.
+# The texts of attributes are in the readable sources alone: the reference is made of these.
 os.environ["GEVENTKWS_PURE"] = "1"
 
 from geventkws import (

@@ -6,12 +6,14 @@ first bytes of an input choose the limits, where it is cut and how many frames a
 
 from __future__ import annotations
 
+import os
 import sys
 
 import atheris
 
+os.environ["GEVENTKWS_PURE"] = "1"  # or else the readable endpoint would be replaced by the compiled one
 with atheris.instrument_imports(include=["geventkws.protocol"]):
-    from geventkws.protocol import _speedups, endpoint
+    from geventkws.protocol import _c_endpoint, endpoint
     from geventkws.protocol.frames import UNLIMITED
     from geventkws.protocol.messages import Ping
 
@@ -47,10 +49,10 @@ def one_input(data: bytes) -> None:
     while provider.remaining_bytes():
         pieces.append(provider.ConsumeBytes(provider.PickValueInList([1, 2, 3, 16, 200, 1 << 20])))
     pure = run(endpoint.Endpoint, limits, pieces, max_frames)
-    compiled = run(_speedups.Endpoint, limits, pieces, max_frames)
+    compiled = run(_c_endpoint.Endpoint, limits, pieces, max_frames)
     if pure != compiled:
         raise AssertionError(f"pure {pure!r}\ncompiled {compiled!r}")
-    at_once = run(_speedups.Endpoint, limits, pieces, UNLIMITED)
+    at_once = run(_c_endpoint.Endpoint, limits, pieces, UNLIMITED)
     if events_of(at_once) != events_of(compiled):
         raise AssertionError(f"at once {at_once!r}\n{max_frames} frames at a time {compiled!r}")
 

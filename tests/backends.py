@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
-from geventkws.protocol import endpoint, frames, masking, utf8
+from geventkws.protocol import frames, masking, utf8
+from tests.helpers import forms
 
-_speedups: Any
-try:
-    # By name: static checks know nothing of compiled modules.
-    _speedups = import_module("geventkws.protocol._speedups")
-except ImportError:
-    _speedups = None
+ENDPOINTS = forms("geventkws.protocol.endpoint")
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,7 @@ class Backend:
 BACKENDS = {
     "pure": Backend(
         name="pure",
-        Endpoint=endpoint.Endpoint,
+        Endpoint=ENDPOINTS["pure"].Endpoint,
         FrameParser=frames.FrameParser,
         Utf8Validator=utf8.Utf8Validator,
         apply_mask=masking.apply_mask,
@@ -39,12 +34,12 @@ BACKENDS = {
     )
 }
 
-if _speedups is not None:
+if (compiled := ENDPOINTS.get("compiled")) is not None:
     BACKENDS["compiled"] = Backend(
         name="compiled",
-        Endpoint=_speedups.Endpoint,
-        FrameParser=_speedups.FrameParser,
-        Utf8Validator=_speedups.Utf8Validator,
-        apply_mask=_speedups.apply_mask,
-        encode_frame=_speedups.encode_frame,
+        Endpoint=compiled.Endpoint,
+        FrameParser=compiled.FrameParser,
+        Utf8Validator=compiled.Utf8Validator,
+        apply_mask=compiled.apply_mask,
+        encode_frame=compiled.encode_frame,
     )

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import random
 import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import ModuleType
+from typing import Any
+from unittest.mock import patch
 
 import pytest
+
+import geventkws.backend
 
 Feed = Callable[[bytes], Iterator[bytes]]
 
@@ -55,6 +62,26 @@ def require_program(*names: str) -> str:
         if path := shutil.which(name):
             return path
     pytest.skip(f"{' or '.join(names)} is not installed")
+
+
+def readable(name: str) -> ModuleType:
+    """Return a copy of a module that is not replaced by its compiled form, whatever backend runs."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with patch.object(geventkws.backend, "BACKEND", "pure"):
+        spec.loader.exec_module(module)
+    return module
+
+
+def forms(name: str) -> dict[str, Any]:
+    """Return the forms of a module: ``"pure"`` and, where it is built, ``"compiled"``."""
+    package, _, module = name.rpartition(".")
+    found: dict[str, Any] = {"pure": readable(name)}
+    with suppress(ModuleNotFoundError):
+        found["compiled"] = importlib.import_module(f"{package}._c_{module}")
+    return found
 
 
 def running(module: ModuleType) -> ModuleType:

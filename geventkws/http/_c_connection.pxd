@@ -5,8 +5,8 @@ from geventkws.http._c_head cimport RequestHead as _RequestHead
 from geventkws.http._c_reader cimport RequestReader as _RequestReader
 from geventkws.http._c_response cimport Response as _Response
 from geventkws.http._c_stream cimport Stream as _Stream
-from geventkws.loop._compiled cimport Channel as _Channel
-from geventkws.loop._compiled cimport Loop as _Loop
+from geventkws.loop._c_channel cimport Channel as _Channel
+from geventkws.loop._c_loop cimport Loop as _Loop
 
 cdef int _HEAD, _WORK, _CLOSING, _OVER, _TAKEN
 cdef int _NEXT, _CLOSE, _ABORT, _LINGER, _GIVEN

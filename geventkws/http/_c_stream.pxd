@@ -1,6 +1,6 @@
 cimport cython
 
-from geventkws.loop._compiled cimport Channel as _Channel
+from geventkws.loop._c_channel cimport Channel as _Channel
 
 
 cdef class Stream:

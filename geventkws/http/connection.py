@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 from gevent import Timeout
 
-from geventkws.backend import Channel, use_compiled
+from geventkws.backend import use_compiled
 from geventkws.escape import escape
 from geventkws.http.body import RequestBody, check_size
 from geventkws.http.context import AccessEntry, HTTPContext, server_options
@@ -27,6 +27,7 @@ from geventkws.http.reader import RequestReader
 from geventkws.http.response import Response, plain_response
 from geventkws.http.spool import body_limit, decoded
 from geventkws.http.stream import MAX_OUTPUT, NEVER, OPEN_END, Stream
+from geventkws.loop.channel import Channel
 from geventkws.loop.farewell import Farewell
 from geventkws.net.address import Address, spelled
 from geventkws.protocol.handshake import HandshakeError
@@ -133,7 +134,7 @@ class HTTPConnection:
         except OSError as error:
             self._lost(error)
             return False
-        if self.channel.pending:
+        if self.channel.is_pending():
             self.channel.cork()
         if data is None:
             return False

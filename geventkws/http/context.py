@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from geventkws.backend import Channel, use_compiled
+from geventkws.backend import use_compiled
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.fields import server_line
 from geventkws.http.forwarded import TrustedProxies
 from geventkws.http.head import RequestHead
 from geventkws.http.target import ALLOWED
+from geventkws.loop.channel import Channel
 from geventkws.net.address import Address
 from geventkws.options import ServerOptions
 

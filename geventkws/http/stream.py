@@ -10,7 +10,8 @@ from typing import Any
 
 from gevent.hub import Waiter
 
-from geventkws.backend import Channel, use_compiled
+from geventkws.backend import use_compiled
+from geventkws.loop.channel import Channel
 from geventkws.net.transport import Chunk
 
 MAX_OUTPUT = 64 * 1024
@@ -138,11 +139,11 @@ class Stream:
     def offer(self) -> None:
         """Offer the output to the socket; ``channel.awaits_room`` then tells whether some of it is left."""
         channel = self.channel
-        while self.output or channel.pending:
+        while self.output or channel.is_pending():
             sent = channel.send(self.output)
             self.output_size -= sent
             self.output = unsent(self.output, sent) if self.output_size else []
-            if channel.pending or (self.output and not sent):
+            if channel.is_pending() or (self.output and not sent):
                 if not channel.awaits_room:
                     self.stuck_since = monotonic()
                     channel.await_room()

@@ -1,4 +1,4 @@
-r"""A channel moves the bytes of one connection; its owner gives them meaning. In readable Python.
+r"""A channel moves the bytes of one connection; its owner gives them meaning.
 
 ::
 
@@ -10,16 +10,14 @@ r"""A channel moves the bytes of one connection; its owner gives them meaning. I
 
 A connection is these two objects for its whole life: an upgrade changes the owner, and neither the descriptor
 nor its watchers. All that the channel asks of its owner is in ``Owner``.
-
-``_compiled.pyx`` is the compiled twin of this module, ``loop`` and ``websocket.conversation``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from time import monotonic
 from typing import Any, Protocol
 
+from geventkws.backend import use_compiled
+from geventkws.loop import leaf
 from geventkws.loop.loop import CROWDED_READ, Loop
 from geventkws.net.transport import Chunk, Transport
 
@@ -73,10 +71,13 @@ class Channel:
 
     __slots__ = (
         "_corked",
+        "_fd",
         "_is_readable",
-        "_queued",
         "_reader",
         "_writer",
+        "awaits_room",
+        "is_open",
+        "is_queued",
         "loop",
         "owner",
         "paused_at",
@@ -90,10 +91,16 @@ class Channel:
         """The ``Owner``, to be set before ``start_reading``."""
         self.paused_at: float | None = None
         """Since when nothing is read, by ``time.monotonic``; ``None`` while it is."""
+        self.awaits_room = False
+        """Whether the owner flushes when the socket has room again."""
+        self.is_open = True
+        """Whether the descriptor is there."""
+        self.is_queued = False
+        """Whether the connection waits for its turn."""
+        self._fd = transport.fileno()
         self._reader: Any = None
         self._writer: Any = None
         self._corked = False
-        self._queued = False
         self._is_readable = False  # whether it became readable when it was not its turn
 
     def use(self, transport: Transport) -> None:
@@ -104,7 +111,7 @@ class Channel:
 
     def start_reading(self) -> None:
         """Watch the descriptor, from now until ``release``."""
-        self._reader = self.loop.hub.loop.io(self.transport.fileno(), READ)
+        self._reader = self.loop.hub.loop.io(self._fd, READ)
         self._start_reader()
 
     def _start_reader(self) -> None:
@@ -116,7 +123,7 @@ class Channel:
     def pause(self) -> None:
         """Leave what arrives in the kernel, which will slow the peer down."""
         if self.paused_at is None and self._reader is not None:
-            self.paused_at = monotonic()
+            self.paused_at = leaf.monotonic()
             self._reader.stop()
 
     def resume(self) -> None:
@@ -131,7 +138,7 @@ class Channel:
         ``events`` is negative if libuv has seen an error, after which it no longer watches.
         """
         loop = self.loop
-        if self._queued or not (loop.begin_turn() or events < 0):
+        if self.is_queued or not (loop.begin_turn() or events < 0):
             if events < 0:
                 self._restart_reader()
             self._is_readable = True
@@ -152,7 +159,7 @@ class Channel:
 
     def _receive_before_error(self, received: bool) -> None:
         """Go on receiving until the error itself arrives. If there is none, watch again."""
-        while received and self.is_reading and not self._queued:
+        while received and self.is_reading and not self.is_queued:
             received = self.owner._readable()
         self._restart_reader()
 
@@ -166,32 +173,42 @@ class Channel:
         """Whether the owner is told of what arrives."""
         return self._reader is not None and self.paused_at is None
 
+    def receive(self, size: int) -> int:
+        """Receive up to ``size`` bytes into the loop's buffer; return how many, as ``Buffer.receive`` does.
+
+        Raises ``OSError`` when the connection is lost.
+        """
+        return self.loop.buffer.receive(self.transport, self._fd, size)
+
     def recv(self) -> bytes | None:
         """Return up to ``BYTES_READ`` bytes, ``b""`` at the peer's end, ``None`` if there are none now.
 
         Raises ``OSError`` when the connection is lost.
         """
         loop = self.loop
-        buffer = loop.buffer[: CROWDED_READ if loop.is_crowded and not self.transport.secure else BYTES_READ]
-        count = self.transport.recv_into(buffer)
-        return None if count is None else bytes(buffer[:count])
+        size = BYTES_READ
+        if loop.is_crowded() and not self.transport.secure:
+            size = CROWDED_READ
+        if self.receive(size) < 0:
+            return None
+        return loop.buffer.copy()
 
     # Turns
 
     def queue(self, fresh: bool = False) -> None:
         """Let the owner proceed when it is this connection's turn."""
-        if not self._queued:
-            self._queued = True
+        if not self.is_queued:
+            self.is_queued = True
             self.loop.queue(self, fresh)
 
     def proceed(self) -> None:
         """Let the owner go on: the connection's turn has come. Never raises."""
-        self._queued = False
+        self.is_queued = False
         loop = self.loop
         corking, loop.corking = loop.corking, True
         try:
             self.owner._proceed()
-            if self._is_readable and self.is_reading and not self._queued:
+            if self._is_readable and self.is_reading and not self.is_queued:
                 self.owner._readable()
             self._is_readable = False
             loop.flush()
@@ -199,11 +216,6 @@ class Channel:
             self.owner._crashed(error)
         finally:
             loop.corking = corking
-
-    @property
-    def is_queued(self) -> bool:
-        """Whether the connection waits for its turn."""
-        return self._queued
 
     # Sending
 
@@ -216,39 +228,35 @@ class Channel:
     def flush(self) -> None:
         """Let the owner offer its output to the socket. Never raises."""
         self._corked = False
-        if self.transport.fileno() >= 0:
+        if self.is_open:
             try:
                 self.owner._flush()
             except BaseException as error:
                 self.owner._crashed(error)
 
-    def send(self, chunks: Sequence[Chunk]) -> int:
+    def send(self, chunks: list[Chunk]) -> int:
         """Write what the socket takes now of ``chunks``; return how many bytes that was.
 
         Raises ``OSError`` when the connection is lost.
         """
-        return self.transport.send(chunks)
+        return leaf.send(self.transport, self._fd, chunks)
 
-    @property
-    def pending(self) -> bool:
-        """Whether ``send`` has taken bytes that the socket has not: call it again when there is room."""
-        return self.transport.pending
-
-    @property
-    def awaits_room(self) -> bool:
-        """Whether the owner flushes when the socket has room again."""
-        return self._writer is not None
+    def is_pending(self) -> bool:
+        """Return whether ``send`` has taken bytes that the socket has not: it is to be called again."""
+        return leaf.is_pending(self.transport)
 
     def await_room(self) -> None:
         """Let the owner flush when the socket has room again. Idempotent."""
         if self._writer is None:
-            self._writer = self.loop.hub.loop.io(self.transport.fileno(), WRITE)
+            self._writer = self.loop.hub.loop.io(self._fd, WRITE)
             self._writer.start(self._writable)
+            self.awaits_room = True
 
     def has_room(self) -> None:
         """End what ``await_room`` began. Idempotent."""
         writer, self._writer = self._writer, None
         if writer is not None:
+            self.awaits_room = False
             writer.stop()
             writer.close()
 
@@ -261,11 +269,6 @@ class Channel:
 
     # The end
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the descriptor is there."""
-        return self.transport.fileno() >= 0
-
     def release(self, reset: bool = False) -> None:
         """Give up the watchers and close the descriptor, in this order. Idempotent.
 
@@ -276,7 +279,12 @@ class Channel:
         if reader is not None:
             reader.stop()
             reader.close()
+        self._fd = -1
+        self.is_open = False
         if reset:
             self.transport.abort()
         else:
             self.transport.close()
+
+
+use_compiled(__name__, globals())

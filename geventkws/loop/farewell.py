@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
 
-from geventkws.backend import Channel
+from geventkws.loop.channel import Channel
 from geventkws.net.transport import Chunk
 
 DRAIN_LIMIT = 1024 * 1024
@@ -63,10 +62,10 @@ class Farewell:
 
     def _flush(self) -> None:
         channel = self._channel
-        while self._answer or channel.pending:
+        while self._answer or channel.is_pending():
             sent = channel.send([self._answer] if self._answer else [])
             self._answer = memoryview(self._answer)[sent:]
-            if channel.pending or (self._answer and not sent):
+            if channel.is_pending() or (self._answer and not sent):
                 channel.await_room()
                 return
         channel.has_room()
@@ -77,7 +76,7 @@ class Farewell:
             self._over()
 
     def _crashed(self, error: BaseException) -> None:
-        loop: Any = self._channel.loop
+        loop = self._channel.loop
         loop.explain(error)
         loop.guard(self._over)
 

@@ -1,25 +1,33 @@
-"""What the connections of a hub share, in readable Python: a worker, a buffer, corking, and whose turn it is.
+"""The loop of one hub, which all its connections share, HTTP and WebSocket alike.
+
+A connection holds a greenlet only while its application or service has something to do: the hub lends it
+one (``lend``), the idle worker or a new one, and takes it back. What is sent meanwhile, to whatever
+connection, waits (``cork``) and leaves in one ``send`` per connection (``flush``).
 
 No connection may hold up another. What a connection does in the hub is a *turn*, which ends after ``TURN``
 seconds: what is left of its input waits in memory, and the connection in the ready queue. Between two polls
 of the event loop, the turns of all connections together take one ``SLICE``. So the wait of everybody else is
 bounded, however many connections have more to do.
-
-``_compiled.pyx`` is the compiled twin of this module, ``channel`` and ``websocket.conversation``.
 """
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections import deque
 from collections.abc import Callable
-from time import monotonic
+from functools import partial
 from typing import Any, Protocol
 
-from gevent import getcurrent, monkey
+from gevent import Greenlet, get_hub, getcurrent, monkey
 from gevent.hub import Hub, Waiter
 
+from geventkws.backend import use_compiled
+from geventkws.loop import leaf
 from geventkws.loop.workers import DONE, LOAN, RETIRE, Borrower, Idler, Worker
+
+logger = logging.getLogger("geventkws.server")
+
+allocate_lock: Callable[[], Any] = monkey.get_original("_thread", "allocate_lock")
 
 RECEIVE_BUFFER_SIZE = 256 * 1024
 """Bytes of the one buffer that all connections of a hub receive into."""
@@ -37,7 +45,11 @@ application, and after every few dozen frames."""
 SLICE = 0.005
 """Seconds that the turns of all connections may take together between two polls of the event loop."""
 
-get_thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
+KEPT_MEMORY = 16 * 1024 * 1024
+"""Bytes of free memory that glibc shall keep for the messages to come.
+
+Giving back what each long message took, and mapping it anew for the next, costs a fifth of its time.
+"""
 
 
 class Corked(Protocol):
@@ -55,21 +67,21 @@ class Queued(Protocol):
 
 
 class Loop:
-    """One hub's idle worker, shared receive buffer, corked connections and ready queue."""
+    """One hub's idle worker, receive buffer, corked connections, ready queue and calls from other threads."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self.buffer = memoryview(bytearray(RECEIVE_BUFFER_SIZE))
-        self.thread_id = get_thread_id()
+        self.buffer = leaf.Buffer(bytearray(RECEIVE_BUFFER_SIZE))
+        self.thread_id = leaf.thread_id()
         self.stops_at_errors = "libuv" in type(hub.loop).__module__
         """Whether the event loop no longer watches a descriptor on which it has seen an error."""
         self.corking = False
         """Whether somebody will flush when the running batch ends or blocks."""
-        self.now = monotonic()
+        self.now = leaf.monotonic()
         """When the running turn began."""
         # One is enough: a worker comes back only if it never blocked.
         self._idle: Worker | None = None
-        self._corked: deque[Corked] = deque()
+        self._corked: list[Corked] = []
         self._flush_is_due = False
         self._references = 0
         # Those with news go first: whoever asks for little does not wait for those who ask for much.
@@ -80,16 +92,33 @@ class Loop:
         # An ``async`` watcher is called once per poll, unlike a callback of the loop.
         self._poll: Any = hub.loop.async_(ref=False)
         self._poll.start(self._grant)
+        self.lock = allocate_lock()
+        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        # The watcher must not keep a hub alive that has nothing else to wait for.
+        self._wakeup: Any = hub.loop.async_(ref=False)
+        self._wakeup.start(self._run_calls)
+        # glibc keeps twice the size of the largest block that was mapped and freed (mallopt(3),
+        # M_MMAP_THRESHOLD). This one is never written to, so it takes no memory.
+        bytes(KEPT_MEMORY // 2)
+
+    @classmethod
+    def current(cls) -> Loop:
+        """Return the loop of the calling thread's hub."""
+        hub: Any = get_hub()
+        loop = getattr(hub, "_geventkws_loop", None)
+        if loop is None:
+            loop = hub._geventkws_loop = cls(hub)
+        return loop
 
     def is_foreign_thread(self) -> bool:
         """Return whether the caller runs in another thread than this loop's hub."""
-        return get_thread_id() != self.thread_id
+        return leaf.thread_id() != self.thread_id
 
     # Turns
 
     def begin_turn(self) -> bool:
         """Begin the turn of a connection that has news; ``False`` means that it must queue. In the hub."""
-        self.now = now = monotonic()
+        self.now = now = leaf.monotonic()
         if self._spent >= SLICE:
             return False
         self._turn_ends = now + TURN
@@ -97,11 +126,11 @@ class Loop:
 
     def end_turn(self) -> None:
         """End what ``begin_turn`` began."""
-        self._spent += monotonic() - self.now
+        self._spent += leaf.monotonic() - self.now
 
     def turn_is_over(self) -> bool:
         """Return whether the running turn is over, and others are to have theirs."""
-        return monotonic() >= self._turn_ends
+        return leaf.monotonic() >= self._turn_ends
 
     def queue(self, queued: Queued, fresh: bool = False) -> None:
         """Let ``queued`` proceed when it is its turn, before all others if it has news (``fresh``)."""
@@ -109,9 +138,8 @@ class Loop:
             self._poll.send()
         (self._fresh if fresh else self._waiting).append(queued)
 
-    @property
     def is_crowded(self) -> bool:
-        """Whether many connections wait for their turn, so that each should keep little in memory."""
+        """Return whether many connections wait for their turn, so that each should keep little in memory."""
         return len(self._waiting) >= CROWD
 
     def wait_for_turn(self) -> None:
@@ -122,17 +150,17 @@ class Loop:
 
     def take_turn(self) -> None:
         """Wait for a turn if the running one is over; do nothing in the hub, which cannot wait."""
-        if monotonic() >= self._turn_ends and getcurrent() is not self.hub:
+        if leaf.monotonic() >= self._turn_ends and getcurrent() is not self.hub:
             self.wait_for_turn()
 
     def _grant(self) -> None:
         """Grant turns for one slice of time."""
         self._spent = 0.0
-        self.now = now = monotonic()
+        self.now = now = leaf.monotonic()
         end = now + SLICE
         # Of those that have waited for another turn, one gets it in any case.
         self._grant_one(self._waiting)
-        while (self._fresh or self._waiting) and monotonic() < end:
+        while (self._fresh or self._waiting) and leaf.monotonic() < end:
             self._grant_one(self._fresh or self._waiting)
         self.flush()
         if self._fresh or self._waiting:
@@ -140,7 +168,7 @@ class Loop:
 
     def _grant_one(self, queue: deque[Queued]) -> None:
         if queue:
-            self.now = monotonic()
+            self.now = leaf.monotonic()
             self._turn_ends = self.now + TURN
             queue.popleft().proceed()
 
@@ -153,7 +181,8 @@ class Loop:
         worker = self._idle_worker()
         corking, self.corking = self.corking, True
         try:
-            result, references = _run_batch(worker, borrower)
+            result = worker.switch(LOAN, borrower)
+            references = leaf.references(worker)
         finally:
             self.corking = corking
         if result is not DONE:
@@ -182,7 +211,8 @@ class Loop:
     def _count_references(self) -> int:
         """Return how many references an untouched worker has: learnt from an empty batch."""
         worker = Worker(parent=self.hub)
-        _, references = _run_batch(worker, Idler())
+        worker.switch(LOAN, Idler())
+        references = leaf.references(worker)
         worker.switch(RETIRE)
         return references
 
@@ -211,11 +241,91 @@ class Loop:
     def flush(self) -> None:
         """Flush all corked connections."""
         while self._corked:
-            self._corked.popleft().flush()
+            corked, self._corked = self._corked, []
+            for each in corked:
+                each.flush()
 
     def _flush_when_due(self) -> None:
         self._flush_is_due = False
         self.flush()
+
+    # Calls from other threads
+
+    def call_from_thread(self, function: Callable[..., object], *args: Any) -> bool:
+        """Run ``function(*args)`` in the hub; calls from one thread keep their order.
+
+        Returns ``False`` if the hub does not exist any more.
+        """
+        with self.lock:
+            self._calls.append((function, args))
+            if len(self._calls) > 1:
+                return True  # whoever put the first call there wakes the hub
+        try:
+            self._wakeup.send()
+        except Exception:  # the loop has been destroyed; libev and libuv say it differently
+            with self.lock:
+                self._calls.clear()
+            return False
+        return True
+
+    def wait_for_call(self, function: Callable[..., object], *args: Any) -> None:
+        """Run ``function(*args)``, which may wait, in a greenlet of the hub, and return when it has returned.
+
+        For other threads. Raises what ``function`` raises, and ``RuntimeError`` if the hub does not exist any
+        more.
+        """
+        done = allocate_lock()
+        done.acquire()
+        raised: list[BaseException] = []
+
+        def call() -> None:
+            try:
+                function(*args)
+            except BaseException as error:
+                raised.append(error)
+            finally:
+                done.release()
+
+        if not self.call_from_thread(Greenlet.spawn, call):
+            raise RuntimeError("the thread of the server has ended, and its hub with it")
+        done.acquire()
+        if raised:
+            raise raised[0]
+
+    def _run_calls(self) -> None:
+        # What threads add from here on wakes the hub again: they cannot keep it from everything else.
+        with self.lock:
+            calls, self._calls = self._calls, deque()
+        corking, self.corking = self.corking, True
+        try:
+            for function, args in calls:
+                self.guard(function, *args)
+        finally:
+            self.corking = corking
+        self.flush()
+
+    # Mistakes
+
+    def guard(self, function: Callable[..., object], *args: Any) -> None:
+        """Call ``function`` so that nothing is raised into a watcher: the hub reports what is."""
+        try:
+            function(*args)
+        except BaseException as error:
+            self.report(error)
+
+    def explain(self, error: BaseException) -> None:
+        """Say why a connection is dropped; of what a peer does (``OSError``) nothing need be said."""
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            self.report(error)
+        elif not isinstance(error, OSError):
+            self.guard(partial(logger.error, "internal error; the connection is dropped", exc_info=error))
+
+    def report(self, error: BaseException) -> None:
+        """Give ``error`` to the hub's error handler; ``SystemExit``, ``KeyboardInterrupt`` end the program.
+
+        In the hub's next turn, since the handler may switch to the main greenlet and stay there.
+        """
+        self.hub.loop.run_callback(self.hub.handle_error, self, type(error), error, error.__traceback__)
 
 
 class _Parked:
@@ -229,7 +339,4 @@ class _Parked:
         self._loop.resume(self.waiter)
 
 
-def _run_batch(worker: Worker, borrower: Borrower) -> tuple[object, int]:
-    """Let ``worker`` run until it is done or blocks; return its word and the references to it."""
-    result = worker.switch(LOAN, borrower)
-    return result, sys.getrefcount(worker)
+use_compiled(__name__, globals())

@@ -7,10 +7,9 @@ import ssl
 from contextlib import suppress
 from typing import Any
 
-from geventkws.backend import TLSRecords
 from geventkws.net.client_certificate import certificate_environ
 from geventkws.net.key_pair import load_key_pair
-from geventkws.net.tls_records import MAX_CIPHERTEXT
+from geventkws.net.tls_records import MAX_CIPHERTEXT, TLSRecords
 from geventkws.net.transport import PlainTransport
 
 PLAIN_HTTP_ANSWER = (

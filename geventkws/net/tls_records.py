@@ -4,7 +4,7 @@ OpenSSL reads and writes two memory buffers, never the socket, so that the hub w
 whatever TLS wants: records that wait in a buffer do not make a descriptor readable. What OpenSSL has
 to say for itself (tickets, key updates, alerts) leaves after every read, write and handshake step.
 
-``_tls_records.pyx`` is the compiled twin of this module.
+``_c_tls_records.pyx`` is the compiled twin of this module.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from geventkws.backend import use_compiled
 from geventkws.net.transport import Chunk, PlainTransport
 
 MAX_PLAINTEXT = 16 * 1024
@@ -144,3 +145,6 @@ def records(chunks: Sequence[Chunk]) -> Iterator[Chunk]:
         size += len(chunk)
     if size:
         yield b"".join(small)
+
+
+use_compiled(__name__, globals())

@@ -7,6 +7,7 @@ be answered first.
 
 from __future__ import annotations
 
+from geventkws.backend import use_compiled
 from geventkws.protocol import opcodes
 from geventkws.protocol.close import close_payload
 from geventkws.protocol.deflate import Compression, Deflate
@@ -133,6 +134,10 @@ class Endpoint:
         else:
             self._put(encode_frame(opcode, payload))
 
+    def send_text(self, text: str) -> None:
+        """Send a text message, as ``send`` does; raises ``ValueError`` for one that is not Unicode."""
+        self.send(opcodes.TEXT, text.encode())
+
     def send_encoded(self, frame: bytes) -> None:
         """Send a message that is encoded already (one frame for many connections)."""
         if not self.close_sent:
@@ -184,3 +189,6 @@ class Endpoint:
         del self.output[:gone]
         if count:
             self.output[0] = memoryview(self.output[0])[count:]
+
+
+use_compiled(__name__, globals())

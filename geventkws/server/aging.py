@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import uniform
 from time import monotonic
 
-from geventkws.backend import Channel
 from geventkws.http.connection import HTTPConnection
+from geventkws.loop.channel import Channel
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.websocket.connection import WebSocketConnection
 

@@ -6,9 +6,9 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from geventkws.backend import Channel
 from geventkws.escape import escape
 from geventkws.http.proxy_protocol import ProxyProtocolError, missing, parse
+from geventkws.loop.channel import Channel
 from geventkws.loop.farewell import Farewell
 from geventkws.net.address import Address
 from geventkws.net.tls import PlainHTTPError, TLSTransport
@@ -120,7 +120,7 @@ class Arrival:
 
     def _flush(self) -> None:
         self._channel.send([])
-        if not self._channel.pending:
+        if not self._channel.is_pending():
             self._channel.has_room()
             self._shake_hands()
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from gevent.hub import Hub
 
-from geventkws.backend import Channel
-from geventkws.loop.hub_loop import HubLoop
+from geventkws.loop.channel import Channel
+from geventkws.loop.loop import Loop
 from geventkws.net.address import Address
 from geventkws.server.aging import Aging
 from geventkws.websocket.connection import WebSocketConnection
@@ -24,7 +24,7 @@ class Connections:
     connection would be more exact, and cost each idle connection memory.
     """
 
-    def __init__(self, loop: HubLoop, max_age: float | None = None) -> None:
+    def __init__(self, loop: Loop, max_age: float | None = None) -> None:
         """Ask connections to go that are ``max_age`` seconds old; ``None`` is no limit."""
         # A dictionary takes half the memory of a set. The values are what ``Admission`` has counted.
         self.peers: dict[Channel, Address | None] = {}

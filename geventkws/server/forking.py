@@ -21,8 +21,8 @@ from weakref import WeakSet
 
 from gevent import monkey
 
-from geventkws.loop.hub_loop import HubLoop
-from geventkws.loop.loop import get_thread_id
+from geventkws.loop.leaf import thread_id
+from geventkws.loop.loop import Loop
 from geventkws.server import signals
 
 _socket: Any = monkey.get_original("socket", "socket")
@@ -34,7 +34,7 @@ EXECUTORS = frozenset({("subprocess", "_execute_child"), ("gevent.subprocess", "
 class Forsaker(Protocol):
     """A server that was started."""
 
-    _loop: HubLoop
+    _loop: Loop
 
     def _descriptors(self) -> Iterable[int]:
         """Return the descriptors of its listener and its connections."""
@@ -69,7 +69,7 @@ def _forsake_all() -> None:
     signals.restore()
     for server in servers:
         # Another thread's hub never runs in the child, where only the thread that has forked goes on.
-        if server._loop.thread_id == get_thread_id():
+        if server._loop.thread_id == thread_id():
             server._forsake()
 
 

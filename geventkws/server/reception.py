@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv6Address
 
-from geventkws.backend import Channel
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.context import AccessEntry, HTTPContext
 from geventkws.http.forwarded import TrustedProxies
 from geventkws.http.response import plain_response
+from geventkws.loop.channel import Channel
 from geventkws.loop.farewell import Farewell
 from geventkws.net.address import Address
 from geventkws.options import ServerOptions

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 from gevent import Greenlet, get_hub, getcurrent
 from gevent.server import StreamServer
 
-from geventkws.backend import Channel
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.context import AccessEntry, Application, HTTPContext, no_application
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.log import access_logger
-from geventkws.loop.hub_loop import HubLoop
+from geventkws.loop.channel import Channel
+from geventkws.loop.loop import Loop
 from geventkws.net.address import Address
 from geventkws.net.certificates import CertificateFiles, Path
 from geventkws.net.listeners import (
@@ -192,7 +192,7 @@ class WebSocketServer(StreamServer):
     def start(self) -> None:
         """Start accepting connections; returns at once. Raises ``OSError`` if the address cannot be had."""
         self.init_socket()
-        self._loop = HubLoop.current()
+        self._loop = Loop.current()
         self._connections = Connections(self._loop, self.options.max_connection_age)
         for limit in self.options.time_limits():
             self._connections.watch(limit)
@@ -319,7 +319,7 @@ class WebSocketServer(StreamServer):
         if self.stopping:
             transport.close()
             return
-        channel = Channel(HubLoop.current(), transport)
+        channel = Channel(Loop.current(), transport)
         try:
             self._reception.take_in(channel, address)
         except BaseException:
@@ -387,7 +387,7 @@ class _Call:
         self._args = args
 
     def _work(self) -> None:
-        HubLoop.current().guard(self._function, *self._args)
+        Loop.current().guard(self._function, *self._args)
 
     def _blocked(self, worker: object) -> None:
         """Do nothing: nobody waits for the call."""
@@ -396,7 +396,7 @@ class _Call:
 def _log(function: Callable[..., object], *args: Any) -> None:
     """Call ``function``, which logs: a handler of the log may wait, which the hub cannot."""
     if getcurrent() is get_hub():
-        HubLoop.current().lend(_Call(function, *args))
+        Loop.current().lend(_Call(function, *args))
     else:
         function(*args)
 

@@ -10,8 +10,8 @@ from time import monotonic
 from gevent import Greenlet, getcurrent
 from gevent.event import Event as Signal
 
-from geventkws.backend import Channel
-from geventkws.loop.hub_loop import HubLoop
+from geventkws.loop.channel import Channel
+from geventkws.loop.loop import Loop
 from geventkws.loop.workers import borrower_at_work
 from geventkws.server.connections import Connections
 
@@ -39,7 +39,7 @@ MOST_NAMED = 5
 class Shutdown:
     """The end of the connections of one server, for all the callers of its ``stop`` together."""
 
-    def __init__(self, loop: HubLoop, connections: Connections) -> None:
+    def __init__(self, loop: Loop, connections: Connections) -> None:
         self._loop = loop
         self._connections = connections
         self._changed = Signal()

@@ -12,7 +12,7 @@ from geventkws.escape import escape
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.head import RequestHead
-from geventkws.loop.hub_loop import HubLoop
+from geventkws.loop.loop import Loop
 from geventkws.once import first_time
 from geventkws.protocol.deflate import deflate_for
 from geventkws.protocol.handshake import Acceptance, ForeignOriginError, HandshakeError, negotiate
@@ -162,7 +162,7 @@ def _ask(service: WebSocketService, request: Request) -> None:
         raise
     except BaseException as error:
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
-            HubLoop.current().report(error)
+            Loop.current().report(error)
         raise _failure(f"{type(service).__name__}.connecting", request.path, error) from error
 
 

@@ -18,7 +18,7 @@ from weakref import ref
 
 from gevent import monkey
 
-from geventkws.loop.hub_loop import HubLoop, allocate_lock
+from geventkws.loop.loop import Loop, allocate_lock
 from geventkws.server.log_limit import LogLimit
 
 logger = logging.getLogger("geventkws.server")
@@ -45,7 +45,7 @@ class _SignOfLife:
 class Watchdog:
     """Watches one hub from a native thread."""
 
-    def __init__(self, loop: HubLoop, limit: float) -> None:
+    def __init__(self, loop: Loop, limit: float) -> None:
         """Tell of what blocks the hub of ``loop`` for ``limit`` seconds, or up to half of them more."""
         self._loop = loop
         self._limit = limit

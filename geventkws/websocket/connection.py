@@ -31,9 +31,10 @@ from gevent import Timeout, getcurrent
 from gevent.event import Event as Signal
 from gevent.hub import Waiter
 
-from geventkws.backend import Channel, Conversation, Endpoint
 from geventkws.escape import escape
-from geventkws.loop.hub_loop import HubLoop
+from geventkws.loop.channel import Channel
+from geventkws.loop.leaf import Buffer
+from geventkws.loop.loop import Loop
 from geventkws.net.address import spelled
 from geventkws.net.tls_records import MAX_CIPHERTEXT
 from geventkws.options import ServerOptions
@@ -41,7 +42,7 @@ from geventkws.protocol import closing
 from geventkws.protocol.close import Close
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
 from geventkws.protocol.deflate import Deflate
-from geventkws.protocol.endpoint import Broadcast
+from geventkws.protocol.endpoint import Broadcast, Endpoint
 from geventkws.protocol.errors import ProtocolError
 from geventkws.protocol.messages import Event, Ping
 from geventkws.request import Request
@@ -49,6 +50,7 @@ from geventkws.service import WebSocketService, pull_style_run
 from geventkws.service_check import check_result
 from geventkws.websocket import keepalive
 from geventkws.websocket.arguments import check_timeout, close_code, ping_payload
+from geventkws.websocket.conversation import Conversation
 from geventkws.websocket.thread_gate import ThreadGate
 
 logger = logging.getLogger("geventkws.server")
@@ -171,7 +173,7 @@ class WebSocketConnection(Conversation):
         self._room: Signal | None = None
         self._gate: ThreadGate | None = None
         if read_ahead:
-            self._rest = memoryview(bytearray(read_ahead))
+            self._rest = Buffer(bytearray(read_ahead))
         channel.owner = self
 
     @property
@@ -277,10 +279,8 @@ class WebSocketConnection(Conversation):
                 return
 
     @property
-    def _loop(self) -> HubLoop:
-        loop: Any = self._channel.loop
-        assert isinstance(loop, HubLoop)
-        return loop
+    def _loop(self) -> Loop:
+        return self._channel.loop
 
     # What the peer sent (in the hub)
 
@@ -444,7 +444,7 @@ class WebSocketConnection(Conversation):
         size = self._endpoint.output_size
         if size < self._max_send_buffer:
             self._make_room()
-        if not size and not self._channel.pending:
+        if not size and not self._channel.is_pending():
             if self._state == closing.FINISHING:
                 self._advance(closing.SENT)
             elif self._state == closing.ANSWERING:

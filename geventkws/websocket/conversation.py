@@ -1,4 +1,4 @@
-"""What is done for every message, in readable Python: from the channel to the service, and back.
+"""What is done for every message: from the channel to the service, and back.
 
 ::
 
@@ -8,19 +8,16 @@
 What is rare (control frames, the first and the last callback, endings, waiting, other threads) is done by
 ``WebSocketConnection``, its subclass. Everything here runs in the hub or in a greenlet of the
 hub's thread, and nothing here waits.
-
-``loop/_compiled.pyx`` is the compiled twin of this module, ``loop.loop`` and ``loop.channel``.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
-from time import monotonic
 from typing import Any
 
 from gevent.hub import Waiter
 
+from geventkws.backend import use_compiled
+from geventkws.loop import leaf
 from geventkws.loop.channel import Channel
 from geventkws.loop.loop import CROWDED_READ
 from geventkws.loop.workers import is_away
@@ -28,9 +25,15 @@ from geventkws.net.tls_records import MAX_CIPHERTEXT
 from geventkws.options import ServerOptions
 from geventkws.protocol.endpoint import Broadcast, Endpoint, Message, encode_message
 from geventkws.protocol.messages import Event
+from geventkws.protocol.opcodes import BINARY
+from geventkws.websocket import intake
+from geventkws.websocket.intake import UNWANTED
 
 MAX_FRAMES = 64
 """Frames that are parsed before the clock is looked at."""
+
+MAX_TAKEN = 256
+"""Places of messages that were taken out of the inbox before they are given up."""
 
 COMPRESSED_READ = 4 * 1024
 """Bytes read at once where messages are compressed: they inflate to 4 MiB at most, in one turn.
@@ -39,22 +42,14 @@ Over TLS a record is decrypted whole, so that it may be 16 KiB more.
 """
 
 
-def storage(message: str | bytes) -> int:
-    """Return the bytes that a message takes at most: for each character of a ``str``, up to four."""
-    if isinstance(message, bytes) or message.isascii():
-        return len(message)
-    return 4 * len(message)
-
-
 def read_size(channel: Channel, compressed: bool) -> int:
-    """Return the size of the buffer to receive into."""
-    size = len(channel.loop.buffer)
+    """Return how many bytes to receive at once."""
     if compressed:
         size = COMPRESSED_READ
-    elif channel.loop.is_crowded:
+    elif channel.loop.is_crowded():
         size = CROWDED_READ
     else:
-        return size
+        return channel.loop.buffer.size
     return size + MAX_CIPHERTEXT if channel.transport.secure else size
 
 
@@ -69,6 +64,7 @@ class Conversation:
         "_heard_at",
         "_inbox",
         "_inbox_size",
+        "_inbox_start",
         "_max_inbox_messages",
         "_max_inbox_size",
         "_max_send_buffer",
@@ -93,9 +89,11 @@ class Conversation:
         self._max_inbox_messages = options.max_inbox_messages
         self._max_inbox_size = options.max_inbox_size
         self._max_send_buffer = options.max_send_buffer
-        self._inbox: deque[str | bytes] | None = None
+        # A list and the index of its first message: for the few that there mostly are, quicker than a deque.
+        self._inbox: list[Any] | None = None
+        self._inbox_start = 0
         self._inbox_size = 0
-        self._rest: memoryview | None = None
+        self._rest: leaf.Buffer | None = None
         """Of what was received, what is still to be parsed."""
         self._greeted = False
         self._has_news = True
@@ -103,7 +101,7 @@ class Conversation:
         self._watches_output = False
         self._receiver: Waiter[None] | None = None
         self._pong: bytes | None = None
-        self._started_at = self._heard_at = monotonic()
+        self._started_at = self._heard_at = leaf.monotonic()
         self._pinged_at: float | None = None
         self._stuck_since = 0.0
 
@@ -153,21 +151,42 @@ class Conversation:
 
     def _readable(self) -> bool:
         channel = self._channel
-        buffer = channel.loop.buffer[: read_size(channel, self._endpoint.deflate is not None)]
+        count = self._receive()
+        if count == channel.loop.buffer.size and self._wants_more():
+            count = self._receive()
+        return count > 0
+
+    def _wants_more(self) -> bool:
+        """Return whether the rest of a long message is to be received at once: it may be there already."""
+        channel = self._channel
+        is_free = channel.is_reading and self._rest is None
+        return is_free and intake.wants_rest(self._endpoint, channel.transport)
+
+    def _receive(self) -> int:
+        """Take what there is now; return how many bytes that was."""
+        channel, endpoint = self._channel, self._endpoint
+        buffer = channel.loop.buffer
+        events: list[Event] = []
         try:
-            count = channel.transport.recv_into(buffer)
+            count = intake.receive_rest(endpoint, channel.transport, channel._fd, events)
+            in_place = count != UNWANTED
+            if not in_place:
+                count = channel.receive(read_size(channel, endpoint.deflate is not None))
         except OSError:
             self._lost()
-            return False
-        if count:
+            return 0
+        if count > 0:
             self._heard_at = channel.loop.now
             self._pinged_at = None
-            self._take_in(buffer[:count])
-        elif count is not None:
+            if not in_place:
+                self._take_in(buffer)
+            elif events:
+                self._take(events)
+        elif not count:
             self._end_of_stream()
-        if channel.pending:
+        if channel.is_pending():
             channel.cork()
-        return bool(count)
+        return max(count, 0)
 
     def _proceed(self) -> None:
         self._go_to_work()
@@ -180,29 +199,31 @@ class Conversation:
         self._rest = None
         self._take_in(rest)
 
-    def _take_in(self, data: memoryview) -> None:
+    def _take_in(self, buffer: leaf.Buffer) -> None:
         """Take what was received, until the turn is over or the inbox full: the rest is kept for later."""
+        channel = self._channel
         while True:
-            self._take(self._endpoint.receive(data, MAX_FRAMES))
-            data = data[self._endpoint.taken :]
-            if not data or not self._channel.is_open:
+            self._take(intake.parse(self._endpoint, buffer, MAX_FRAMES))
+            if buffer.start >= buffer.end or not channel.is_open:
                 return
-            if self._channel.paused_at is not None or self._channel.loop.turn_is_over():
-                self._rest = memoryview(bytes(data))
-                if self._channel.paused_at is None:
-                    self._channel.queue()
+            if channel.paused_at is not None or channel.loop.turn_is_over():
+                is_shared = buffer is channel.loop.buffer
+                self._rest = leaf.Buffer(bytearray(buffer.copy())) if is_shared else buffer
+                if channel.paused_at is None:
+                    channel.queue()
                 return
 
-    def _take(self, events: Sequence[Event]) -> None:
+    def _take(self, events: list[Event]) -> None:
         """Put messages into the inbox, hand the rest to ``_handle``, and go to work."""
         for event in events:
-            if not isinstance(event, (str, bytes)):
+            if type(event) is not str and type(event) is not bytes:
                 self._handle(event)
             elif self.active:
                 if self._inbox is None:
-                    self._inbox = deque()
+                    self._inbox = []
+                    self._inbox_start = 0
                 self._inbox.append(event)
-                self._inbox_size += storage(event)
+                self._inbox_size += intake.storage(event)
         self._go_to_work()
         if self.active and self._inbox_is_full():
             self._channel.pause()
@@ -210,7 +231,9 @@ class Conversation:
     def _inbox_is_full(self) -> bool:
         if self._inbox is None:
             return False
-        return len(self._inbox) >= self._max_inbox_messages or self._inbox_size >= self._max_inbox_size
+        if len(self._inbox) - self._inbox_start >= self._max_inbox_messages:
+            return True
+        return self._inbox_size >= self._max_inbox_size
 
     def _has_messages(self) -> bool:
         """Return whether messages wait in the inbox."""
@@ -226,7 +249,7 @@ class Conversation:
         """Read again after ``Channel.pause``, during which the idle clock stood still."""
         channel = self._channel
         if channel.paused_at is not None:
-            paused = monotonic() - channel.paused_at
+            paused = leaf.monotonic() - channel.paused_at
             self._heard_at += paused
             if self._pinged_at is not None:
                 self._pinged_at += paused
@@ -239,10 +262,12 @@ class Conversation:
     def _go_to_work(self) -> None:
         """Let the greenlet that waits in ``receive``, or a worker, do what there is to do. In the hub."""
         loop = self._channel.loop
-        if self._receiver is not None and (self._inbox or self._has_news or not self.active):
+        due = self._inbox is not None or self._has_news
+        if self._receiver is not None and (due or not self.active):
             receiver, self._receiver = self._receiver, None
             loop.resume(receiver)
-        if not self._working and (self._inbox or self._has_news):
+            due = self._inbox is not None or self._has_news
+        if not self._working and due:
             self._working = True
             loop.lend(self)
 
@@ -252,7 +277,7 @@ class Conversation:
         while True:
             try:
                 if self._inbox and self._greeted:
-                    result = self.service.received(self._next_message(), self)
+                    result = self.service.received(self._take_first(), self)
                     if result is not None:
                         self._check_result("received", result)
                     if self._inbox and loop.turn_is_over():
@@ -274,12 +299,22 @@ class Conversation:
 
     def _next_message(self) -> str | bytes:
         """Take the first message out of the inbox, which is not empty; read on when there is room again."""
-        assert self._inbox
-        message = self._inbox.popleft()
-        self._inbox_size -= storage(message)
-        if not self._inbox:
-            # An idle connection keeps no empty deque, which would be 600 bytes.
+        message: str | bytes = self._take_first()
+        return message
+
+    def _take_first(self) -> Any:
+        inbox, start = self._inbox, self._inbox_start
+        assert inbox is not None
+        message = inbox[start]
+        inbox[start] = None
+        self._inbox_start = start + 1
+        self._inbox_size -= intake.storage(message)
+        if start + 1 == len(inbox):
+            # An idle connection keeps no empty list.
             self._inbox = None
+        elif start + 1 >= MAX_TAKEN:
+            del inbox[: start + 1]
+            self._inbox_start = 0
         if self._channel.paused_at is not None and not self._inbox_is_full():
             self._inbox_has_room()
         return message
@@ -298,9 +333,20 @@ class Conversation:
 
         Raises ``TypeError`` for another type and ``ValueError`` for text that is not UTF-8.
         """
-        opcode, payload = encode_message(message, as_binary)
-        if self._endpoint.output_size >= self._max_send_buffer or self._channel.loop.is_foreign_thread():
+        endpoint, channel = self._endpoint, self._channel
+        if endpoint.output_size >= self._max_send_buffer or channel.loop.is_foreign_thread():
+            opcode, payload = encode_message(message, as_binary)
             return self._send_later(opcode, payload, compress)
+        if as_binary is None and self.active and endpoint.deflate is None:
+            if type(message) is str:
+                endpoint.send_text(message)
+                channel.cork()
+                return True
+            if type(message) is bytes:
+                endpoint.send(BINARY, message)
+                channel.cork()
+                return True
+        opcode, payload = encode_message(message, as_binary)
         return self._send_now(opcode, payload, compress)
 
     def _send_broadcast(self, message: Broadcast) -> bool:
@@ -331,23 +377,26 @@ class Conversation:
 
     def _flush(self) -> None:
         endpoint, channel = self._endpoint, self._channel
-        while endpoint.output_size or channel.pending:
+        while endpoint.output_size or channel.is_pending():
             sent = channel.send(endpoint.output)
             if sent:
                 endpoint.sent(sent)
                 if channel.awaits_room:
-                    self._stuck_since = monotonic()
-            if channel.pending or (endpoint.output_size and not sent):
+                    self._stuck_since = leaf.monotonic()
+            if channel.is_pending() or (endpoint.output_size and not sent):
                 if not channel.awaits_room:
-                    self._stuck_since = monotonic()
+                    self._stuck_since = leaf.monotonic()
                     channel.await_room()
                 break
             if not endpoint.output_size and self._pong is not None:
                 endpoint.pong(self._pong)
                 self._pong = None
-        if channel.awaits_room and not (endpoint.output_size or channel.pending):
+        if channel.awaits_room and not (endpoint.output_size or channel.is_pending()):
             channel.has_room()
             if self._pinged_at is not None:
-                self._pinged_at = monotonic()  # the ping was behind what has only now left
+                self._pinged_at = leaf.monotonic()  # the ping was behind what has only now left
         if self._watches_output:
             self._output_left()
+
+
+use_compiled(__name__, globals())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from geventkws.loop.hub_loop import allocate_lock
+from geventkws.loop.loop import allocate_lock
 
 CALL_SIZE = 256
 """Bytes that a queued call takes beside its message: small messages are not free."""

@@ -8,12 +8,11 @@ from functools import cache
 
 import gevent
 
-from geventkws.backend import Channel
 from geventkws.http.head import RequestHead
 from geventkws.http.reader import RequestReader
 from geventkws.http.stream import Stream
-from geventkws.loop.hub_loop import HubLoop
-from geventkws.loop.loop import Corked
+from geventkws.loop.channel import Channel
+from geventkws.loop.loop import Corked, Loop
 from geventkws.net.transport import Chunk
 
 
@@ -60,7 +59,7 @@ class MemoryTransport:
         pass
 
 
-class PatientLoop(HubLoop):
+class PatientLoop(Loop):
     """A loop in which a turn never ends, since there are no others, and output leaves at once."""
 
     def take_turn(self) -> None:

@@ -5,11 +5,11 @@ import socket
 import gevent
 import pytest
 
-from geventkws.backend import Channel
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.context import HTTPContext
 from geventkws.http.environ import EnvironBuilder
-from geventkws.loop.hub_loop import HubLoop
+from geventkws.loop.channel import Channel
+from geventkws.loop.loop import Loop
 from geventkws.net.transport import PlainTransport
 from geventkws.options import ServerOptions
 from tests.raw import upgrade_request
@@ -21,7 +21,7 @@ def answers(data: bytes) -> bytes:
     """Return what a connection without a server answers."""
     ours, peer = socket.socketpair()
     context = HTTPContext(EnvironBuilder("h", 80), options=ServerOptions())
-    channel = Channel(HubLoop.current(), PlainTransport(ours.detach()))
+    channel = Channel(Loop.current(), PlainTransport(ours.detach()))
     HTTPConnection(channel, context, ("192.0.2.1", 5000))
     channel.start_reading()
     received = b""

@@ -12,8 +12,8 @@ import pytest
 from gevent.queue import Queue
 
 from geventkws import ServiceRegistry, WebSocketConnection, WebSocketServer, WebSocketService
-from geventkws.backend import Channel
-from geventkws.loop.hub_loop import HubLoop
+from geventkws.loop.channel import Channel
+from geventkws.loop.loop import Loop
 from geventkws.net.transport import PlainTransport
 from geventkws.options import ServerOptions
 from geventkws.protocol.deflate import Deflate
@@ -118,7 +118,7 @@ def connection_on(
         options=ServerOptions(**options), websocket_closed=lambda connection, reason: None
     )
     request: Any = SimpleNamespace(path="/")
-    channel = Channel(HubLoop.current(), PlainTransport(ours.detach()))
+    channel = Channel(Loop.current(), PlainTransport(ours.detach()))
     connection = WebSocketConnection(channel, host=host, service=service, request=request, deflate=deflate)
     channel.start_reading()
     channel.queue()

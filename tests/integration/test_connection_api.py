@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 from geventkws import WebSocketConnection
 from tests.integration.conftest import Recorder, Serve
 
@@ -40,3 +47,29 @@ def test_so_does_its_class_which_does_not_pretend() -> None:
 def test_each_name_but_a_plain_field_is_documented() -> None:
     for name in METHODS | {"context", "id", "traffic"}:
         assert getattr(WebSocketConnection, name).__doc__, name
+
+
+def texts() -> dict[str, list[str | None]]:
+    """Return what ``help`` says of each method: how it is called, and its text."""
+    methods = {name: getattr(WebSocketConnection, name) for name in sorted(METHODS)}
+    return {name: [str(inspect.signature(each)), inspect.getdoc(each)] for name, each in methods.items()}
+
+
+def test_every_method_has_the_same_text_on_the_readable_backend() -> None:
+    program = (
+        "import json, geventkws, tests.integration.test_connection_api as api\n"
+        "print(json.dumps([geventkws.BACKEND, api.texts()]))"
+    )
+    root = Path(__file__).parents[2]
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        check=True,
+        timeout=30,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "GEVENTKWS_PURE": "1"},
+    )
+    backend, expected = json.loads(answer.stdout)
+    assert backend == "pure"
+    assert texts() == expected
+    assert all(text for _, text in expected.values())

@@ -12,7 +12,7 @@ from gevent import monkey
 from gevent.threadpool import ThreadPool
 
 from geventkws import WebSocketConnection, broadcast
-from geventkws.loop.hub_loop import allocate_lock
+from geventkws.loop.loop import allocate_lock
 from geventkws.websocket.thread_gate import CALL_SIZE
 from tests.integration.conftest import Recorder, Serve, Site
 from tests.raw import CLOSE, PATIENCE, PING, TEXT, Frame, RawClient, close_frame, masked

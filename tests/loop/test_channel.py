@@ -12,10 +12,8 @@ import pytest
 from gevent.event import AsyncResult
 from gevent.queue import Queue
 
-from geventkws.backend import Channel
-from geventkws.loop.channel import BYTES_READ
-from geventkws.loop.hub_loop import HubLoop
-from geventkws.loop.loop import CROWD, CROWDED_READ, SLICE
+from geventkws.loop.channel import BYTES_READ, Channel
+from geventkws.loop.loop import CROWD, CROWDED_READ, SLICE, Loop
 from geventkws.net.transport import PlainTransport
 
 PATIENCE = 5.0
@@ -71,10 +69,10 @@ def burn_a_slice() -> None:
 class Line:
     """A channel and the peer's socket."""
 
-    def __init__(self, loop: HubLoop | None = None) -> None:
+    def __init__(self, loop: Loop | None = None) -> None:
         ours, self.peer = socket.socketpair()
         self.peer.settimeout(PATIENCE)
-        self.loop = loop or HubLoop(gevent.get_hub())
+        self.loop = loop or Loop(gevent.get_hub())
         self.channel = Channel(self.loop, PlainTransport(ours.detach()))
 
     def owner(self, **acts: Callable[[], object]) -> Owner:

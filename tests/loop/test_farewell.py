@@ -11,9 +11,9 @@ import gevent
 import pytest
 from gevent.event import AsyncResult
 
-from geventkws.backend import Channel
+from geventkws.loop.channel import Channel
 from geventkws.loop.farewell import DRAIN_LIMIT, LAST_MOMENT, Farewell
-from geventkws.loop.hub_loop import HubLoop
+from geventkws.loop.loop import Loop
 from geventkws.net.transport import PlainTransport
 from tests.raw import PATIENCE, RawClient
 
@@ -29,7 +29,7 @@ class Line:
             self.client = RawClient(listener.getsockname()[1], receive_buffer=16 * 1024)
             ours, _ = listener.accept()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
-        self.channel = Channel(HubLoop(gevent.get_hub()), PlainTransport(ours.detach()))
+        self.channel = Channel(Loop(gevent.get_hub()), PlainTransport(ours.detach()))
         self.ends: list[Channel] = []
         self.over: AsyncResult[float] = AsyncResult()
 

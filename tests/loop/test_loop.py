@@ -19,9 +19,9 @@ from gevent.hub import Waiter
 from gevent.local import local
 from greenlet import GreenletExit, greenlet
 
-from geventkws.backend import Channel, Loop
-from geventkws.loop.hub_loop import HubLoop
-from geventkws.loop.loop import CROWD, SLICE, TURN, get_thread_id
+from geventkws.loop import leaf
+from geventkws.loop.channel import Channel
+from geventkws.loop.loop import CROWD, SLICE, TURN, Loop
 
 Result = TypeVar("Result")
 
@@ -95,31 +95,31 @@ def burn(seconds: float) -> None:
 
 
 @pytest.fixture
-def loop() -> HubLoop:
-    return HubLoop(gevent.get_hub())
+def loop() -> Loop:
+    return Loop(gevent.get_hub())
 
 
-def lend(loop: HubLoop, function: Callable[[], object] = lambda: None) -> Job:
+def lend(loop: Loop, function: Callable[[], object] = lambda: None) -> Job:
     job = Job(function)
     in_hub(loop.lend, job)
     return job
 
 
 class TestReuse:
-    def test_a_worker_that_finished_without_leaving_is_lent_again(self, loop: HubLoop) -> None:
+    def test_a_worker_that_finished_without_leaving_is_lent_again(self, loop: Loop) -> None:
         first = lend(loop).worker()
         del first
         jobs = [lend(loop) for _ in range(3)]
         assert jobs[0].worker() is jobs[1].worker() is jobs[2].worker() is not None
 
-    def test_a_worker_that_blocked_ends_after_its_batch(self, loop: HubLoop) -> None:
+    def test_a_worker_that_blocked_ends_after_its_batch(self, loop: Loop) -> None:
         job = lend(loop, lambda: gevent.sleep(0.01))
         assert job.worker() is not None
         job.result.get(timeout=5)
         gevent.sleep(0)
         assert job.worker() is None
 
-    def test_while_one_is_blocked_another_works(self, loop: HubLoop) -> None:
+    def test_while_one_is_blocked_another_works(self, loop: Loop) -> None:
         release = Event()
         blocked = lend(loop, lambda: release.wait(5))
         other = lend(loop)
@@ -128,56 +128,56 @@ class TestReuse:
         release.set()
         assert blocked.result.get(timeout=5) is True
 
-    def test_a_pending_timeout_does_not_hit_the_next_borrower(self, loop: HubLoop) -> None:
+    def test_a_pending_timeout_does_not_hit_the_next_borrower(self, loop: Loop) -> None:
         pending = lend(loop, lambda: gevent.Timeout.start_new(0.01)).result.get()
         next_one = lend(loop, lambda: gevent.sleep(0.05))
         next_one.result.get(timeout=5)
         assert isinstance(pending, gevent.Timeout)
         pending.close()
 
-    def test_a_scheduled_kill_does_not_hit_the_next_borrower(self, loop: HubLoop) -> None:
+    def test_a_scheduled_kill_does_not_hit_the_next_borrower(self, loop: Loop) -> None:
         lend(loop, lambda: gevent.kill(getcurrent()))
         next_one = lend(loop, lambda: gevent.sleep(0.05))
         next_one.result.get(timeout=5)
 
-    def test_a_scheduled_throw_does_not_hit_the_next_borrower(self, loop: HubLoop) -> None:
+    def test_a_scheduled_throw_does_not_hit_the_next_borrower(self, loop: Loop) -> None:
         lend(loop, lambda: loop.hub.loop.run_callback(getcurrent().throw, ValueError("late")))
         next_one = lend(loop, lambda: gevent.sleep(0.05))
         next_one.result.get(timeout=5)
 
-    def test_a_link_does_not_wake_the_next_borrower(self, loop: HubLoop) -> None:
+    def test_a_link_does_not_wake_the_next_borrower(self, loop: Loop) -> None:
         event = Event()
         lend(loop, lambda: event.rawlink(getcurrent().switch))
         next_one = lend(loop, lambda: gevent.sleep(0.05))
         event.set()
         next_one.result.get(timeout=5)
 
-    def test_a_gevent_local_is_not_seen_by_the_next_borrower(self, loop: HubLoop) -> None:
+    def test_a_gevent_local_is_not_seen_by_the_next_borrower(self, loop: Loop) -> None:
         user = local()
         lend(loop, lambda: setattr(user, "name", "somebody"))
         assert lend(loop, lambda: getattr(user, "name", "nobody")).result.get() == "nobody"
 
-    def test_a_context_variable_is_not_seen_by_the_next_borrower(self, loop: HubLoop) -> None:
+    def test_a_context_variable_is_not_seen_by_the_next_borrower(self, loop: Loop) -> None:
         user = contextvars.ContextVar("user", default="nobody")
         first = lend(loop, lambda: user.set("somebody"))
         second = lend(loop, user.get)
         assert second.result.get() == "nobody"
         assert first.worker() is second.worker(), "a context is no reason for a new greenlet"
 
-    def test_a_worker_that_somebody_keeps_is_not_lent_again(self, loop: HubLoop) -> None:
+    def test_a_worker_that_somebody_keeps_is_not_lent_again(self, loop: Loop) -> None:
         kept = lend(loop, getcurrent).result.get()
         assert lend(loop).worker() is not kept
         assert isinstance(kept, greenlet)
         assert kept.dead
 
-    def test_a_dead_idle_worker_costs_no_borrower_its_turn(self, loop: HubLoop) -> None:
+    def test_a_dead_idle_worker_costs_no_borrower_its_turn(self, loop: Loop) -> None:
         worker = lend(loop).worker()
         assert worker is not None
         in_hub(worker.throw)
         assert worker.dead
         assert lend(loop).result.ready()
 
-    def test_a_switch_into_an_idle_worker_is_ignored(self, loop: HubLoop) -> None:
+    def test_a_switch_into_an_idle_worker_is_ignored(self, loop: Loop) -> None:
         job = lend(loop)
         worker = job.worker()
         assert worker is not None
@@ -188,17 +188,17 @@ class TestReuse:
         del worker
         assert lend(loop).worker() is job.worker()
 
-    def test_a_late_throw_into_a_worker_that_has_ended_hits_nobody(self, loop: HubLoop) -> None:
+    def test_a_late_throw_into_a_worker_that_has_ended_hits_nobody(self, loop: Loop) -> None:
         worker = lend(loop, getcurrent).result.get()
         assert isinstance(worker, greenlet)
         assert in_hub(worker.throw, gevent.Timeout()) is None
 
 
 class TestLending:
-    def test_a_borrower_whose_work_is_done_is_told_nothing(self, loop: HubLoop) -> None:
+    def test_a_borrower_whose_work_is_done_is_told_nothing(self, loop: Loop) -> None:
         assert lend(loop).left == []
 
-    def test_a_borrower_whose_worker_has_left_is_told_which_it_is(self, loop: HubLoop) -> None:
+    def test_a_borrower_whose_worker_has_left_is_told_which_it_is(self, loop: Loop) -> None:
         release = Event()
         job = lend(loop, lambda: release.wait(5))
         assert job.left == [job.worker]
@@ -206,7 +206,7 @@ class TestLending:
         assert job.result.get(timeout=5) is True
         assert len(job.left) == 1
 
-    def test_a_worker_that_has_ended_has_not_left(self, loop: HubLoop) -> None:
+    def test_a_worker_that_has_ended_has_not_left(self, loop: Loop) -> None:
         class Killed(Job):
             def _work(self) -> None:
                 raise GreenletExit
@@ -219,7 +219,7 @@ class TestLending:
 class TestTurns:
     """Who proceeds when; all that is queued in one turn of the hub is queued before the first is served."""
 
-    def serve(self, loop: HubLoop, *guests: tuple[Guest, bool]) -> None:
+    def serve(self, loop: Loop, *guests: tuple[Guest, bool]) -> None:
         """Queue ``guests`` (and whether they have news) and wait until the last of them was served."""
 
         def queue() -> None:
@@ -230,17 +230,17 @@ class TestTurns:
         for guest, _ in guests:
             assert guest.served.wait(5)
 
-    def test_who_waits_longest_is_served_first(self, loop: HubLoop) -> None:
+    def test_who_waits_longest_is_served_first(self, loop: Loop) -> None:
         log: list[str] = []
         self.serve(loop, *((Guest(log, name), False) for name in "abcde"))
         assert log == list("abcde")
 
-    def test_those_with_news_go_before_all_but_one_of_those_who_wait(self, loop: HubLoop) -> None:
+    def test_those_with_news_go_before_all_but_one_of_those_who_wait(self, loop: Loop) -> None:
         log: list[str] = []
         self.serve(loop, *((Guest(log, name), name.startswith("new")) for name in ("a", "b", "new", "newer")))
         assert log == ["a", "new", "newer", "b"]
 
-    def test_one_of_those_who_wait_is_served_in_each_slice_though_news_never_end(self, loop: HubLoop) -> None:
+    def test_one_of_those_who_wait_is_served_in_each_slice_though_news_never_end(self, loop: Loop) -> None:
         log: list[str] = []
         waiting = [Guest(log, name) for name in "abc"]
 
@@ -256,7 +256,7 @@ class TestTurns:
         assert "b-" in "".join(log)
         assert len("".join(log).split("a")[1].split("b")[0]) <= SLICE / TURN + 1, "it was one slice"
 
-    def test_between_two_slices_the_hub_looks_at_everything_else(self, loop: HubLoop) -> None:
+    def test_between_two_slices_the_hub_looks_at_everything_else(self, loop: Loop) -> None:
         log: list[str] = []
         ours, theirs = socket.socketpair()
         polled = Event()
@@ -277,14 +277,14 @@ class TestTurns:
             watcher.close()
         assert len(log) <= 5 * 5, "the socket was readable from the beginning"
 
-    def test_what_is_queued_in_a_slice_may_still_be_served_in_it(self, loop: HubLoop) -> None:
+    def test_what_is_queued_in_a_slice_may_still_be_served_in_it(self, loop: Loop) -> None:
         log: list[str] = []
         second = Guest(log, "second")
         self.serve(loop, (Guest(log, "first", lambda: loop.queue(second)), False))
         assert second.served.wait(5)
         assert log == ["first", "second"]
 
-    def test_a_turn_is_over_when_its_time_is(self, loop: HubLoop) -> None:
+    def test_a_turn_is_over_when_its_time_is(self, loop: Loop) -> None:
         def has_begun() -> bool:
             assert loop.begin_turn()
             return not loop.turn_is_over()
@@ -294,7 +294,7 @@ class TestTurns:
         burn(TURN)
         assert loop.turn_is_over()
 
-    def test_a_turn_that_is_granted_has_its_own_time(self, loop: HubLoop) -> None:
+    def test_a_turn_that_is_granted_has_its_own_time(self, loop: Loop) -> None:
         over: list[bool] = []
 
         def look() -> None:
@@ -310,7 +310,7 @@ class TestTurns:
             over.clear()
         pytest.fail("the second turn was over when it began")
 
-    def test_turns_that_were_begun_share_the_slice_with_those_that_are_granted(self, loop: HubLoop) -> None:
+    def test_turns_that_were_begun_share_the_slice_with_those_that_are_granted(self, loop: Loop) -> None:
         def spend() -> list[bool]:
             begun = []
             for _ in range(2):
@@ -323,26 +323,26 @@ class TestTurns:
         self.serve(loop, (Guest([], "next"), True))
         assert in_hub(loop.begin_turn), "the next slice has begun"
 
-    def test_a_queue_is_crowded_by_those_who_wait_and_not_by_news(self, loop: HubLoop) -> None:
+    def test_a_queue_is_crowded_by_those_who_wait_and_not_by_news(self, loop: Loop) -> None:
         def crowd() -> list[bool]:
             crowded = []
             for index in range(2 * CROWD):
                 loop.queue(Guest([], "guest"), fresh=index < CROWD)
-                crowded.append(loop.is_crowded)
+                crowded.append(loop.is_crowded())
             return crowded
 
         assert in_hub(crowd) == [False] * (2 * CROWD - 1) + [True]
 
 
 class TestAGreenletsTurn:
-    def test_it_goes_on_behind_those_who_waited_before(self, loop: HubLoop) -> None:
+    def test_it_goes_on_behind_those_who_waited_before(self, loop: Loop) -> None:
         log: list[str] = []
         loop.queue(Guest(log, "before"))
         loop.wait_for_turn()
         log.append("greenlet")
         assert log == ["before", "greenlet"]
 
-    def test_it_keeps_its_turn_until_that_is_over(self, loop: HubLoop) -> None:
+    def test_it_keeps_its_turn_until_that_is_over(self, loop: Loop) -> None:
         log: list[str] = []
 
         def keeps() -> bool:
@@ -357,7 +357,7 @@ class TestAGreenletsTurn:
 
         assert any(keeps() for _ in range(20))
 
-    def test_when_it_is_over_others_have_theirs(self, loop: HubLoop) -> None:
+    def test_when_it_is_over_others_have_theirs(self, loop: Loop) -> None:
         log: list[str] = []
         loop.begin_turn()
         burn(TURN)
@@ -366,7 +366,7 @@ class TestAGreenletsTurn:
         assert log == ["other"]
         assert loop.hub is not getcurrent()
 
-    def test_in_the_hub_which_cannot_wait_nothing_happens(self, loop: HubLoop) -> None:
+    def test_in_the_hub_which_cannot_wait_nothing_happens(self, loop: Loop) -> None:
         log: list[str] = []
         guest = Guest(log, "other")
 
@@ -380,7 +380,7 @@ class TestAGreenletsTurn:
         assert in_hub(take_turn) == []
         assert guest.served.wait(5)
 
-    def test_one_that_is_killed_while_it_waits_harms_nobody(self, loop: HubLoop) -> None:
+    def test_one_that_is_killed_while_it_waits_harms_nobody(self, loop: Loop) -> None:
         log: list[str] = []
         last = Guest(log, "last")
 
@@ -397,7 +397,7 @@ class TestAGreenletsTurn:
         assert log == ["first", "last"]
 
     def test_one_that_fails_in_its_turn_is_reported_and_the_next_is_served(
-        self, loop: HubLoop, monkeypatch: pytest.MonkeyPatch
+        self, loop: Loop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         errors: list[object] = []
         monkeypatch.setattr(loop.hub, "handle_error", lambda context, kind, *details: errors.append(kind))
@@ -416,7 +416,7 @@ class TestAGreenletsTurn:
         assert errors == [RuntimeError]
         assert not loop.corking
 
-    def test_what_it_sends_waits_for_the_end_of_the_slice(self, loop: HubLoop) -> None:
+    def test_what_it_sends_waits_for_the_end_of_the_slice(self, loop: Loop) -> None:
         output = Output()
         flushes: list[int] = []
         after = Guest([], "after", lambda: flushes.append(output.flushes))
@@ -438,7 +438,7 @@ class TestAGreenletsTurn:
 
 
 class TestCorking:
-    def test_what_a_batch_sends_waits_for_its_end(self, loop: HubLoop) -> None:
+    def test_what_a_batch_sends_waits_for_its_end(self, loop: Loop) -> None:
         output = Output()
 
         def readable() -> int:
@@ -452,7 +452,7 @@ class TestCorking:
         gevent.sleep(0.01)
         assert output.flushes == 1, "the batch's own flush was enough"
 
-    def test_what_a_batch_sent_before_it_blocked_leaves_when_it_blocks(self, loop: HubLoop) -> None:
+    def test_what_a_batch_sent_before_it_blocked_leaves_when_it_blocks(self, loop: Loop) -> None:
         output, release = Output(), Event()
 
         def send_and_wait() -> None:
@@ -467,7 +467,7 @@ class TestCorking:
         assert output.flushes == 1
         release.set()
 
-    def test_outside_a_batch_it_leaves_in_the_next_turn_at_once_for_all(self, loop: HubLoop) -> None:
+    def test_outside_a_batch_it_leaves_in_the_next_turn_at_once_for_all(self, loop: Loop) -> None:
         outputs = [Output(), Output()]
         for output in outputs:
             loop.cork(output)
@@ -476,7 +476,7 @@ class TestCorking:
         gevent.sleep(0)
         assert [output.flushes for output in outputs] == [1, 1]
 
-    def test_a_worker_resumed_by_others_is_outside_a_batch(self, loop: HubLoop) -> None:
+    def test_a_worker_resumed_by_others_is_outside_a_batch(self, loop: Loop) -> None:
         output = Output()
 
         def sleep_and_send() -> None:
@@ -490,7 +490,7 @@ class TestCorking:
                 gevent.sleep(0.005)
         assert not job.result.ready()
 
-    def test_a_resumed_greenlet_is_in_a_batch_until_it_waits_again(self, loop: HubLoop) -> None:
+    def test_a_resumed_greenlet_is_in_a_batch_until_it_waits_again(self, loop: Loop) -> None:
         output, later = Output(), Output()
         waiter: Waiter[None] = Waiter()
 
@@ -510,7 +510,7 @@ class TestCorking:
         assert later.flushes == 1, "the resumed greenlet has blocked: the batch is over"
         sender.join(5)
 
-    def test_a_flush_that_corks_again_is_flushed_again(self, loop: HubLoop) -> None:
+    def test_a_flush_that_corks_again_is_flushed_again(self, loop: Loop) -> None:
         output, second = Output(), Output()
         output.flush = lambda: loop.cork(second)  # type: ignore[method-assign]
         loop.cork(output)
@@ -519,7 +519,7 @@ class TestCorking:
 
 
 class TestCallsFromThreads:
-    def test_they_run_in_the_hub_in_the_order_of_each_thread(self, loop: HubLoop) -> None:
+    def test_they_run_in_the_hub_in_the_order_of_each_thread(self, loop: Loop) -> None:
         calls: list[tuple[int, int]] = []
         places: set[object] = set()
 
@@ -541,7 +541,7 @@ class TestCallsFromThreads:
             assert [index for each, index in calls if each == thread] == list(range(500))
 
     def test_one_that_fails_is_reported_and_the_next_one_runs(
-        self, loop: HubLoop, capsys: pytest.CaptureFixture[str]
+        self, loop: Loop, capsys: pytest.CaptureFixture[str]
     ) -> None:
         def fail() -> None:
             raise RuntimeError("oops")
@@ -557,7 +557,7 @@ class TestCallsFromThreads:
         gevent.sleep(0.01)
         assert "RuntimeError: oops" in capsys.readouterr().err
 
-    def test_calls_that_never_stop_leave_the_hub_time_for_everything_else(self, loop: HubLoop) -> None:
+    def test_calls_that_never_stop_leave_the_hub_time_for_everything_else(self, loop: Loop) -> None:
         """Each call queues the next, as a thread does that is always faster than the hub."""
         stop: list[bool] = []
         count: list[int] = []
@@ -575,7 +575,7 @@ class TestCallsFromThreads:
 
     def test_a_frame_loop_does_not_keep_its_hub_running(self) -> None:
         def run() -> bool:
-            HubLoop.current()
+            Loop.current()
             ended = gevent.get_hub().join(timeout=5)
             return bool(ended)
 
@@ -583,7 +583,7 @@ class TestCallsFromThreads:
 
     def test_nor_does_its_queue_when_all_have_been_served(self) -> None:
         def run() -> bool:
-            loop = HubLoop.current()
+            loop = Loop.current()
             guest = Guest([], "guest")
             loop.queue(guest)
             assert guest.served.wait(5)
@@ -597,8 +597,8 @@ class TestCallsFromThreads:
     # The watcher ended with its loop, which gevent does not see when it looks for those left open.
     @pytest.mark.filterwarnings("ignore:.*watcher.__del__:pytest.PytestUnraisableExceptionWarning")
     def test_after_the_hub_is_gone_nothing_is_taken(self) -> None:
-        def run() -> HubLoop:
-            loop = HubLoop.current()
+        def run() -> Loop:
+            loop = Loop.current()
             assert not loop.is_foreign_thread()
             gevent.get_hub().destroy(destroy_loop=True)
             return loop
@@ -610,17 +610,17 @@ class TestCallsFromThreads:
         gc.collect()
 
     def test_each_thread_knows_its_own_loop(self) -> None:
-        loop = HubLoop.current()
-        assert HubLoop.current() is loop
+        loop = Loop.current()
+        assert Loop.current() is loop
         assert not loop.is_foreign_thread()
         assert gevent.get_hub().threadpool.apply(loop.is_foreign_thread) is True
-        assert gevent.get_hub().threadpool.apply(get_thread_id) != get_thread_id()
+        assert gevent.get_hub().threadpool.apply(leaf.thread_id) != leaf.thread_id()
 
 
 class TestMistakes:
     @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
     def test_what_ends_the_program_is_given_to_the_hub_which_ends_it(
-        self, loop: HubLoop, kind: type[BaseException]
+        self, loop: Loop, kind: type[BaseException]
     ) -> None:
         def fail() -> None:
             raise kind
@@ -629,7 +629,7 @@ class TestMistakes:
         with pytest.raises(kind):
             gevent.sleep(5)
 
-    def test_the_hub_reports_the_rest(self, loop: HubLoop, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_the_hub_reports_the_rest(self, loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
         in_hub(loop.guard, lambda: 1 / 0)
         gevent.sleep(0.01)
         assert "ZeroDivisionError" in capsys.readouterr().err
@@ -660,7 +660,7 @@ class TestTeardown:
         names = {1: "reader", 2: "writer"}
         hub: Any = SimpleNamespace(
             loop=SimpleNamespace(
-                io=lambda fd, events: Watcher(names[events]), async_=lambda ref: Watcher("poll")
+                io=lambda fd, events: Watcher(names[events]), async_=lambda ref: Watcher("async")
             )
         )
         channel = Channel(Loop(hub), transport)
@@ -668,7 +668,7 @@ class TestTeardown:
         channel.await_room()
         channel.release()
         assert order == [
-            *("start poll", "start reader", "start writer"),
+            *("start async", "start async", "start reader", "start writer"),
             *("stop writer", "close writer", "stop reader", "close reader"),
             "close descriptor",
         ]

@@ -45,8 +45,9 @@ def install(sources: Path, target: Path, **environ: str) -> subprocess.Completed
 def backend(target: Path, directory: Path, **environ: str) -> str:
     """Return which backend the installed package has, and see that it works."""
     program = (
-        "import geventkws, geventkws.backend as b\n"
-        "endpoint = b.Endpoint(100, 10)\n"
+        "import geventkws\n"
+        "from geventkws.protocol.endpoint import Endpoint\n"
+        "endpoint = Endpoint(100, 10)\n"
         "assert endpoint.receive(bytes.fromhex('818537fa213d7f9f4d5158')) == ['Hello']\n"
         "print(geventkws.__file__, geventkws.BACKEND)"
     )

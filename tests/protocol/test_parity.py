@@ -97,6 +97,7 @@ def test_large_messages_in_pieces(size, step, opcode):
 ACTIONS = st.one_of(
     st.tuples(st.just("send"), st.sampled_from((1, 2)), st.binary(max_size=200)),
     st.tuples(st.just("send"), st.just(2), st.sampled_from((bytes(16_384), bytes(16_385), bytes(65_536)))),
+    st.tuples(st.just("send_text"), st.text(max_size=99) | st.sampled_from(("\ud800", "x" * 16_385))),
     st.tuples(st.just("send_encoded"), st.binary(min_size=2, max_size=9)),
     st.tuples(st.just("ping"), st.binary(max_size=127)),
     st.tuples(st.just("pong"), st.binary(max_size=125)),

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The compiled twin of the protocol's hot path: masking, UTF-8, frames and the endpoint.
 
 It takes what is frequent: text and binary messages in one masked frame of minimal length, and control
@@ -14,7 +14,6 @@ from libc.limits cimport INT_MAX, UINT_MAX
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from geventkws.protocol import endpoint as _endpoint
 from geventkws.protocol import frames as _frames
 from geventkws.protocol import opcodes as _opcodes
 from geventkws.protocol import utf8 as _utf8
@@ -463,14 +462,15 @@ cdef class Endpoint(FrameParser):
         self.loose = 0
         return 0
 
-    cdef int send_text(self, str text) except -1:
-        """Send a text message; raises ``UnicodeEncodeError`` for one that is not Unicode."""
+    cpdef send_text(self, str text):
+        """Send a text message, as ``send`` does; raises ``ValueError`` for one that is not Unicode."""
         cdef Py_ssize_t size
         cdef const char* payload = PyUnicode_AsUTF8AndSize(text, &size)
-        if not self.close_sent:
+        if self.deflate is not None:
+            self.send(1, payload[:size])
+        elif not self.close_sent:
             self.messages_sent += 1
             self.put(frame_of(1, payload, size))
-        return 0
 
     cpdef send(self, int opcode, bytes payload, compress=None):
         """Send a text or binary message in one frame, compressed as ``Deflate.encode`` decides."""

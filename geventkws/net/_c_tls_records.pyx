@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The compiled twin of ``tls_records``, which says what the names mean.
 
 The descriptor is read and written by the system's calls, and OpenSSL is asked without a Python frame in between,

@@ -1,0 +1,43 @@
+cimport cython
+
+from geventkws.loop cimport _c_leaf as leaf
+from geventkws.loop._c_loop cimport Loop as _Loop
+
+cdef Py_ssize_t BYTES_READ
+cdef Py_ssize_t CROWDED_READ
+
+
+@cython.final
+cdef class Channel:
+    cdef readonly _Loop loop
+    cdef readonly object transport
+    cdef public object owner
+    cdef readonly object paused_at
+    cdef readonly object _reader
+    cdef readonly object _writer
+    cdef readonly int _fd
+    cdef readonly bint awaits_room
+    cdef readonly bint is_open
+    cdef readonly bint is_queued
+    cdef bint _corked
+    cdef bint _is_readable
+
+    cpdef use(self, transport)
+    cpdef start_reading(self)
+    cdef _start_reader(self)
+    cpdef pause(self)
+    cpdef resume(self)
+    cdef _receive_before_error(self, bint received)
+    cdef _restart_reader(self)
+    cpdef Py_ssize_t receive(self, Py_ssize_t size) except -2
+    @cython.locals(size=Py_ssize_t)
+    cpdef bytes recv(self)
+    cpdef queue(self, bint fresh=*)
+    cpdef proceed(self)
+    cpdef cork(self)
+    cpdef flush(self)
+    cpdef Py_ssize_t send(self, list chunks) except -1
+    cpdef bint is_pending(self) except -1
+    cpdef await_room(self)
+    cpdef has_room(self)
+    cpdef release(self, bint reset=*)

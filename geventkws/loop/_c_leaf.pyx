@@ -1,0 +1,147 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""The compiled twin of ``leaf``, which says what the names mean."""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.ref cimport Py_REFCNT
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy, memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from geventkws.net._c_tls_records cimport TLSRecords
+
+from geventkws.net.transport import PlainTransport as _PlainTransport
+
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident() noexcept
+    object PyErr_SetFromErrno(object)
+
+cdef extern from "<sys/socket.h>" nogil:
+    ssize_t c_recv "recv"(int fd, void* buffer, size_t size, int flags)
+    cdef struct msghdr:
+        iovec* msg_iov
+        size_t msg_iovlen
+    ssize_t c_send "send"(int fd, const void* buffer, size_t size, int flags)
+    ssize_t c_sendmsg "sendmsg"(int fd, const msghdr* message, int flags)
+    int MSG_NOSIGNAL
+
+cdef extern from "<sys/uio.h>" nogil:
+    cdef struct iovec:
+        void* iov_base
+        size_t iov_len
+
+cdef object PlainTransport = _PlainTransport
+
+cdef enum:
+    SEND_BUFFER_SIZE = 64 * 1024
+    JOIN_MAX = 4 * 1024
+    MAX_VECTORS = 64
+
+cdef uint8_t send_buffer[SEND_BUFFER_SIZE]  # small frames of one connection are joined here; used under the GIL
+
+
+cpdef double monotonic() noexcept:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec + now.tv_nsec * 1e-9
+
+
+cpdef unsigned long thread_id() noexcept:
+    return PyThread_get_thread_ident()
+
+
+cpdef Py_ssize_t references(thing) noexcept:
+    return Py_REFCNT(thing)
+
+
+cdef class Buffer:
+    def __init__(self, bytearray memory not None):
+        self._view = memoryview(memory)  # which holds the memory, and at its place
+        self.data, self.size = <uint8_t*>PyByteArray_AS_STRING(memory), PyByteArray_GET_SIZE(memory)
+        self.start, self.end = 0, self.size
+
+    cpdef Py_ssize_t receive(self, transport, int fd, Py_ssize_t size) except -2:
+        cdef Py_ssize_t count
+        size = min(size, self.size)
+        if type(transport) is PlainTransport:
+            count = c_recv(fd, self.data, size, 0)
+            if count < 0 and errno != EAGAIN and errno != EINTR:
+                PyErr_SetFromErrno(OSError)
+        elif isinstance(transport, TLSRecords):
+            count = (<TLSRecords>transport).read_into(self._up_to(size))
+        else:
+            received = transport.recv_into(self._up_to(size))
+            count = -1 if received is None else received
+        self.start, self.end = 0, max(0, count)
+        return count
+
+    cdef object _up_to(self, Py_ssize_t size):
+        return self._view if size == self.size else self._view[:size]
+
+    def view(self):
+        return self._view[self.start:self.end]
+
+    cpdef bytes copy(self):
+        return PyBytes_FromStringAndSize(<char*>self.data + self.start, self.end - self.start)
+
+
+cpdef Py_ssize_t send(transport, int fd, list chunks) except -1:
+    if type(transport) is PlainTransport:
+        return send_plain(fd, chunks) if chunks else 0
+    if isinstance(transport, TLSRecords):
+        return (<TLSRecords>transport).write(chunks)
+    return transport.send(chunks)
+
+
+cdef Py_ssize_t send_plain(int fd, list chunks) except -1:
+    cdef iovec vectors[MAX_VECTORS]
+    cdef msghdr message
+    cdef Py_ssize_t count
+    cdef int used = gather(chunks, vectors)
+    if used == 1:
+        count = c_send(fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL)
+    else:
+        memset(&message, 0, sizeof(message))
+        message.msg_iov, message.msg_iovlen = vectors, used
+        count = c_sendmsg(fd, &message, MSG_NOSIGNAL)
+    if count >= 0:
+        return count
+    if errno != EAGAIN and errno != EINTR:
+        PyErr_SetFromErrno(OSError)
+    return 0
+
+
+cdef int gather(list chunks, iovec* vectors) except -1:
+    """Point ``vectors`` at the first of ``chunks``, the small ones joined; return how many vectors that are."""
+    cdef Py_buffer view
+    cdef Py_ssize_t joined = 0, size
+    cdef int used = 0
+    cdef bint joins = False
+    for chunk in chunks:
+        PyObject_GetBuffer(chunk, &view, PyBUF_SIMPLE)
+        size = view.len
+        if not joins or size > JOIN_MAX or joined + size > SEND_BUFFER_SIZE:
+            if used == MAX_VECTORS:
+                PyBuffer_Release(&view)
+                break
+            vectors[used].iov_base, vectors[used].iov_len = view.buf, 0
+            used += 1
+            joins = size <= JOIN_MAX and joined + size <= SEND_BUFFER_SIZE
+            if joins:
+                vectors[used - 1].iov_base = send_buffer + joined
+        if joins:
+            memcpy(send_buffer + joined, view.buf, size)
+            joined += size
+        vectors[used - 1].iov_len += size
+        PyBuffer_Release(&view)  # its bytes stay where they are as long as the chunk is in the list
+    return used
+
+
+cpdef bint is_pending(transport) except -1:
+    if type(transport) is PlainTransport:
+        return False
+    if isinstance(transport, TLSRecords):
+        return len((<TLSRecords>transport)._unsent) > 0
+    return transport.pending

@@ -1,0 +1,64 @@
+cimport cython
+
+from geventkws.loop cimport _c_leaf as leaf
+from geventkws.loop._c_channel cimport Channel as _Channel
+from geventkws.loop._c_loop cimport Loop as _Loop
+from geventkws.protocol._c_endpoint cimport Endpoint as _Endpoint
+from geventkws.websocket cimport _c_intake as intake
+
+cdef int BINARY
+cdef int MAX_FRAMES
+cdef Py_ssize_t MAX_TAKEN
+cdef Py_ssize_t COMPRESSED_READ
+cdef Py_ssize_t CROWDED_READ
+cdef Py_ssize_t MAX_CIPHERTEXT
+cdef Py_ssize_t UNWANTED
+
+@cython.locals(size=Py_ssize_t)
+cdef Py_ssize_t read_size(_Channel channel, bint compressed) except -1
+
+
+cdef class Conversation:
+    cdef public object service
+    cdef public bint active
+    cdef readonly _Channel _channel
+    cdef readonly _Endpoint _endpoint
+    cdef public object _receiver
+    cdef public object _pinged_at
+    cdef public bytes _pong
+    cdef public leaf.Buffer _rest
+    cdef list _inbox
+    cdef Py_ssize_t _inbox_start
+    cdef readonly Py_ssize_t _inbox_size
+    cdef readonly Py_ssize_t _max_send_buffer
+    cdef Py_ssize_t _max_inbox_size
+    cdef Py_ssize_t _max_inbox_messages
+    cdef readonly double _started_at
+    cdef public double _heard_at
+    cdef public double _stuck_since
+    cdef public bint _greeted
+    cdef public bint _has_news
+    cdef public bint _working
+    cdef public bint _watches_output
+
+    @cython.locals(count=Py_ssize_t)
+    cpdef bint _readable(self) except -1
+    cdef bint _wants_more(self) except -1
+    @cython.locals(count=Py_ssize_t, in_place=bint, events=list)
+    cdef Py_ssize_t _receive(self) except -1
+    cpdef _proceed(self)
+    @cython.locals(is_shared=bint)
+    cdef _take_in(self, leaf.Buffer buffer)
+    cdef _take(self, list events)
+    cdef bint _inbox_is_full(self)
+    cpdef bint _has_messages(self)
+    cpdef _discard_inbox(self)
+    @cython.locals(paused=double)
+    cpdef _resume_reading(self)
+    @cython.locals(due=bint)
+    cpdef _go_to_work(self)
+    cpdef _work(self)
+    @cython.locals(inbox=list, start=Py_ssize_t)
+    cdef object _take_first(self)
+    @cython.locals(sent=Py_ssize_t)
+    cpdef _flush(self)

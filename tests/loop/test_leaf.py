@@ -1,0 +1,164 @@
+"""The loop's leaf, in both of its forms: bytes from and to a descriptor, and the clock."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent import monkey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geventkws.net.transport import PlainTransport
+from tests.helpers import forms
+
+FORMS = forms("geventkws.loop.leaf")
+
+
+@pytest.fixture(params=FORMS)
+def leaf(request: pytest.FixtureRequest) -> Any:
+    return FORMS[request.param]
+
+
+class Pair:
+    """A transport and the peer's socket."""
+
+    def __init__(self) -> None:
+        ours, self.peer = socket.socketpair()
+        self.peer.settimeout(5)
+        self.transport = PlainTransport(ours.detach())
+        self.fd = self.transport.fileno()
+
+    def close(self) -> None:
+        self.transport.close()
+        self.peer.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    pair = Pair()
+    yield pair
+    pair.close()
+
+
+class Secure:
+    """A transport that is not a plain one, so that its methods are called."""
+
+    pending = True
+
+    def __init__(self, pair: Pair) -> None:
+        self._plain = pair.transport
+        self.recv_into = pair.transport.recv_into
+
+    def send(self, chunks: list[bytes]) -> int:
+        return self._plain.send([chunk.swapcase() for chunk in chunks])
+
+
+class TestReceiving:
+    def test_no_more_is_received_than_was_asked_for(self, leaf: Any, pair: Pair) -> None:
+        buffer = leaf.Buffer(bytearray(64))
+        pair.peer.sendall(b"hello world")
+        assert buffer.receive(pair.transport, pair.fd, 5) == 5
+        assert (buffer.copy(), bytes(buffer.view())) == (b"hello", b"hello")
+        assert buffer.receive(pair.transport, pair.fd, 64) == 6
+        assert buffer.copy() == b" world"
+
+    def test_nor_than_there_is_room_for(self, leaf: Any, pair: Pair) -> None:
+        buffer = leaf.Buffer(bytearray(4))
+        pair.peer.sendall(b"hello")
+        assert buffer.receive(pair.transport, pair.fd, 1000) == 4
+        assert buffer.copy() == b"hell"
+
+    def test_where_there_is_nothing_it_says_so(self, leaf: Any, pair: Pair) -> None:
+        buffer = leaf.Buffer(bytearray(64))
+        assert buffer.receive(pair.transport, pair.fd, 64) == -1
+        assert buffer.copy() == b""
+
+    def test_the_peers_end_is_nought(self, leaf: Any, pair: Pair) -> None:
+        buffer = leaf.Buffer(bytearray(64))
+        pair.peer.close()
+        assert buffer.receive(pair.transport, pair.fd, 64) == 0
+
+    def test_a_lost_connection_is_an_error(self, leaf: Any, pair: Pair) -> None:
+        buffer = leaf.Buffer(bytearray(64))
+        pair.transport.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            buffer.receive(pair.transport, -1, 64)
+
+    def test_another_transport_is_asked(self, leaf: Any, pair: Pair) -> None:
+        buffer = leaf.Buffer(bytearray(64))
+        transport = Secure(pair)
+        assert buffer.receive(transport, -1, 64) == -1
+        pair.peer.sendall(b"hello")
+        assert buffer.receive(transport, -1, 3) == 3
+        assert buffer.receive(transport, -1, 64) == 2
+        pair.peer.close()
+        assert buffer.receive(transport, -1, 64) == 0
+
+    def test_all_of_a_memory_that_is_given_is_to_be_handled(self, leaf: Any) -> None:
+        buffer = leaf.Buffer(bytearray(b"hello"))
+        assert (buffer.size, buffer.start, buffer.end) == (5, 0, 5)
+        buffer.start = 2
+        assert (buffer.copy(), bytes(buffer.view())) == (b"llo", b"llo")
+
+
+CHUNKS = st.lists(st.sampled_from((0, 1, 4095, 4096, 4097, 65_535, 65_536, 70_000)) | st.integers(0, 300))
+
+
+class TestSending:
+    @given(sizes=CHUNKS)
+    @pytest.mark.parametrize("form", FORMS)
+    def test_what_it_says_it_took_is_what_arrives(self, form: str, sizes: list[int]) -> None:
+        pair = Pair()
+        chunks = [bytes([index % 251]) * size for index, size in enumerate(sizes)]
+        taken = FORMS[form].send(pair.transport, pair.fd, chunks)
+        pair.transport.close()
+        received = b"".join(iter(lambda: pair.peer.recv(1 << 20), b""))
+        pair.close()
+        assert received == b"".join(chunks)[:taken]
+        assert taken or not any(sizes) or not sizes[0]
+
+    def test_many_small_chunks_leave_at_once(self, leaf: Any, pair: Pair) -> None:
+        assert leaf.send(pair.transport, pair.fd, [b"ab", memoryview(b"cd")] * 200) == 800
+        assert pair.peer.recv(1000) == b"abcd" * 200
+
+    def test_a_full_socket_takes_nothing(self, leaf: Any, pair: Pair) -> None:
+        while leaf.send(pair.transport, pair.fd, [bytes(100_000)]):
+            pass
+        assert leaf.send(pair.transport, pair.fd, [b"more", bytes(100_000)]) == 0
+
+    def test_a_lost_connection_is_an_error(self, leaf: Any, pair: Pair) -> None:
+        pair.peer.close()
+        with pytest.raises(BrokenPipeError):
+            leaf.send(pair.transport, pair.fd, [b"x"])
+
+    def test_another_transport_is_asked(self, leaf: Any, pair: Pair) -> None:
+        assert leaf.send(Secure(pair), pair.fd, [b"hello"]) == 5
+        assert pair.peer.recv(10) == b"HELLO"
+
+    def test_so_it_is_for_what_it_holds_back(self, leaf: Any, pair: Pair) -> None:
+        assert leaf.is_pending(Secure(pair))
+        assert not leaf.is_pending(pair.transport)
+
+
+class TestTheSystem:
+    def test_the_clock_is_pythons(self, leaf: Any) -> None:
+        before = time.monotonic()
+        now = leaf.monotonic()
+        # The one rounds nanoseconds to a float in another way than the other.
+        assert before - 1e-6 <= now <= time.monotonic() + 1e-6
+
+    def test_each_thread_has_its_number(self, leaf: Any) -> None:
+        assert leaf.thread_id() == monkey.get_original("_thread", "get_ident")()
+        assert gevent.get_hub().threadpool.apply(leaf.thread_id) != leaf.thread_id()
+
+    def test_one_reference_more_counts_as_one(self, leaf: Any) -> None:
+        thing = object()
+        count = leaf.references(thing)
+        another = thing
+        assert leaf.references(thing) == count + 1
+        del another
