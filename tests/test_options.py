@@ -7,7 +7,7 @@ from typing import get_type_hints
 
 import pytest
 
-from geventkws.options import ABOUT, Options, ServerOptions
+from geventkws.options import ABOUT, SECONDS, Options, ServerOptions
 
 
 def test_what_is_not_given_has_its_default() -> None:
@@ -113,11 +113,12 @@ def test_the_keywords_of_type_checkers_are_the_fields() -> None:
     assert not Options.__required_keys__
 
 
-def test_the_time_limits_are_the_options_that_end_in_timeout() -> None:
-    given = {name: float(number) for number, name in enumerate(ABOUT, 1) if name.endswith("_timeout")}
-    options = ServerOptions.from_keywords(given)
-    assert options.time_limits() == list(given.values())
-    assert len(given) >= 6
+def test_the_clock_enforces_the_time_limits_of_a_connection() -> None:
+    whole_server = {"stop_timeout", "block_warning"}
+    times = [name for name, known in ABOUT.items() if known.unit == SECONDS and name not in whole_server]
+    given = {name: float(number) for number, name in enumerate(times, 1)}
+    assert set(given) >= {"head_timeout", "keepalive_timeout", "send_timeout", "max_connection_age"}
+    assert ServerOptions.from_keywords(given).time_limits() == list(given.values())
 
 
 def test_all_that_is_known_stands_with_the_field() -> None:

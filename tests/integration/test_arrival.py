@@ -12,7 +12,7 @@ from typing import Any
 import gevent
 import pytest
 
-from geventkws.server import server
+from geventkws.server import shutdown
 from tests.certificates import Certificates
 from tests.helpers import byte_by_byte
 from tests.integration.conftest import Echo, Serve, Site
@@ -140,7 +140,7 @@ class TestTimeLimits:
     def test_stop_does_not_wait_for_them(
         self, serve: Serve, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(server, "FAREWELL_LIMIT", 60.0)
+        monkeypatch.setattr(shutdown, "FAREWELL_LIMIT", 60.0)
         site = secure(serve, certificates, handshake_timeout=60, head_timeout=60)
         halfway, silent = site.connect(None), site.connect(None)
         halfway.send(PROXY_1 + b"\x16\x03\x01")

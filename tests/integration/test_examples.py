@@ -123,7 +123,7 @@ class TestEveryProgram:
             assert late.wait() == 1
         assert late.output.count("\n") == 1
         assert "already in use" in late.output
-        assert "choose another port by --port" in late.output
+        assert "choose another port" in late.output
 
 
 class TestEcho:

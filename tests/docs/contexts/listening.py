@@ -22,6 +22,17 @@ FIRST_SOCKET = 3
 """The descriptor that systemd passes on (sd_listen_fds(3))."""
 
 
+class Start(Context):
+    """A server that can have its address."""
+
+    def names(self) -> dict[str, Any]:
+        return {"server": WebSocketServer(("127.0.0.1", 0), application), "sys": sys}
+
+    def check(self, block: SimpleNamespace) -> None:
+        assert block.server.started
+        block.server.stop()
+
+
 class SystemdSocket(Context):
     """The socket is there before the program is, which starts once more with it, as systemd starts one."""
 
