@@ -86,13 +86,16 @@ def test_what_is_read_reads_the_same_when_it_is_written_plainly(line):
         assert parse_extensions([plain]) == offers
 
 
+LARGEST_HEAD = 64 * 1024
+
+
 @pytest.mark.parametrize(
     "piece",
     ["a;x,", '"', '\\"', '"\\', ",", ";", "a;", "=", '""', "a", " ", " ;", "a ", 'a;b="c', "a;b=c ", "\\a"],
 )
 @pytest.mark.parametrize("start", ["", "a;", 'a;b="', "a;b="])
-def test_a_megabyte_is_judged_in_linear_time(start, piece):
-    line = start + piece * ((1 << 20) // len(piece))
+def test_a_head_full_of_it_is_judged_in_linear_time(start, piece):
+    line = start + piece * (LARGEST_HEAD // len(piece))
     began = time.process_time()
     for whole in (line, line + "@"):
         with suppress(ValueError):
