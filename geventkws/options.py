@@ -96,6 +96,13 @@ def _check_owner(name: str, value: object, annotation: str) -> None:
         raise ValueError(f"option {name!r} must be 'user', 'user:group' or ':group', not {value!r}")
 
 
+def _check_callable(name: str, value: object, annotation: str) -> None:
+    if isinstance(value, str):
+        raise TypeError(f"option {name!r} must be a function, not its name, {value!r}")
+    if value is not None and not callable(value):
+        raise TypeError(f"option {name!r} must be a function or None, not {value!r}")
+
+
 def _limit(default: float | None, limits: str, beyond: str, unit: str) -> Any:
     return field(default=default, metadata={"about": About(limits, beyond, _check_number, unit)})
 
@@ -225,6 +232,15 @@ class ServerOptions:
     application_upgrades: bool = _choice(
         False, "whether an upgrade request that no service claims goes to the WSGI application", _check_flag
     )
+    on_start: Callable[[], object] | None = _choice(
+        None, "called once, without arguments, when the server has started", _check_callable
+    )
+    on_stop: Callable[[], object] | None = _choice(
+        None,
+        "called once, without arguments, when the server begins to stop: the listener is still open, and"
+        " `stop_timeout` is the most it may take",
+        _check_callable,
+    )
 
     @classmethod
     def from_keywords(cls, keywords: Mapping[str, Any]) -> ServerOptions:
@@ -287,3 +303,5 @@ class Options(TypedDict, total=False):
     end_abandoned_responses: bool
     server_header: str | None
     application_upgrades: bool
+    on_start: Callable[[], object] | None
+    on_stop: Callable[[], object] | None

@@ -41,6 +41,7 @@ from geventkws.request import Request
 from geventkws.server.access_log import log_request, log_websocket
 from geventkws.server.connections import Connections
 from geventkws.server.forking import forsake_after_fork
+from geventkws.server.hooks import Hooks
 from geventkws.server.log_limit import LogLimit
 from geventkws.server.reception import Reception
 from geventkws.server.shutdown import Shutdown
@@ -130,6 +131,7 @@ class WebSocketServer(StreamServer):
         self._waiting: deque[HTTPConnection] = deque()
         self._awaits_room = False
         self._told: set[str] = set()
+        self._hooks = Hooks(self.options.on_start, self.options.on_stop)
         # gevent's annotations know less of what it takes.
         super().__init__(cast(Any, listener), backlog=backlog, spawn=spawn)
 
@@ -190,7 +192,10 @@ class WebSocketServer(StreamServer):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def start(self) -> None:
-        """Start accepting connections; returns at once. Raises ``OSError`` if the address cannot be had."""
+        """Start accepting connections, and call ``on_start``; returns at once.
+
+        Raises ``OSError`` if the address cannot be had. What ``on_start`` raises stops the server again.
+        """
         self.init_socket()
         self._loop = Loop.current()
         self._connections = Connections(self._loop, self.options.max_connection_age)
@@ -222,6 +227,11 @@ class WebSocketServer(StreamServer):
             self._watchdog = Watchdog(self._loop, self.options.block_warning)
             self._watchdog.start()
         announce(self.socket, secure=self.ssl_context is not None)
+        try:
+            self._hooks.start()
+        except BaseException:
+            self.stop(timeout=0)
+            raise
 
     def serve_forever(self, stop_timeout: float | None = None) -> None:
         """Start, if that is not done, and return when ``stop`` was called and is done.
@@ -259,6 +269,7 @@ class WebSocketServer(StreamServer):
         elif getcurrent() is get_hub():
             Greenlet.spawn(self.stop, timeout)
         else:
+            self._hooks.stop(self.stop_timeout if timeout is None else timeout)
             self.stopping = True
             self.close()
             self._shutdown.run(timeout, self.stop_timeout)
@@ -280,6 +291,7 @@ class WebSocketServer(StreamServer):
         self.stopping = True
         self._socket_file = None
         self._waiting.clear()
+        self._hooks.forsake()
         self._shutdown.forsake()
         if self._watchdog is not None:
             self._watchdog.stop()

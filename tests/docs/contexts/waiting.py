@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 import urllib.request
 from contextlib import closing
 from types import SimpleNamespace
@@ -13,6 +14,13 @@ import gevent
 import requests
 from gevent.event import Event
 
+from geventkws import (
+    WebSocket,
+    WebSocketCloseReasonCode,
+    WebSocketConnection,
+    WebSocketService,
+    broadcast,
+)
 from tests.docs.contexts.context import Context, close_code, connect, serving
 from tests.programs import PATIENCE
 
@@ -50,6 +58,36 @@ class Clock(Context):
             assert int(minutes) < 60
             assert int(seconds) <= 60
             client.close(timeout=PATIENCE)
+
+
+class TickWhileServing(Clock):
+    """The same, from the start of the server to its end."""
+
+    def names(self) -> dict[str, Any]:
+        self.clock = Ticking()
+        WebSocket.register(self.clock, on_path="/clock")
+        return {"clock": self.clock, "broadcast": broadcast}
+
+    def check(self, block: SimpleNamespace) -> None:
+        assert len(block.tasks) == 0
+
+
+class Ticking(WebSocketService):
+    """Tells everybody the time."""
+
+    def __init__(self) -> None:
+        self.connections: set[WebSocketConnection] = set()
+
+    def connected(self, connection: WebSocketConnection) -> None:
+        self.connections.add(connection)
+
+    def disconnected(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
+        self.connections.remove(connection)
+
+    def tick(self) -> None:
+        while True:
+            broadcast(self.connections, time.strftime("%H:%M:%S"))
+            gevent.sleep(0.1)
 
 
 class Report(Context):
