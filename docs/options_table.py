@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from geventkws.options import ABOUT, BYTES, KIB, MIB, SECONDS, ServerOptions
+from geventkws.options import ABOUT, ServerOptions, shown
 
 BEGIN, END = "<!-- The table: python docs/options_table.py -->\n", "<!-- The end of the table -->\n"
 
@@ -22,9 +22,9 @@ def limits() -> str:
     """Return the options that are limits as a table in Markdown."""
     lines = ["| option | default | what is limited | beyond it |", "|---|---|---|---|"]
     lines += [
-        f"| `{name}` | {shown(default, ABOUT[name].unit)} | {ABOUT[name].limits} | {ABOUT[name].beyond} |"
+        f"| `{name}` | {shown(default, known.unit, NONE)} | {known.limits} | {known.beyond} |"
         for name, default in DEFAULTS.items()
-        if ABOUT[name].beyond is not None
+        if (known := ABOUT[name]).beyond is not None
     ]
     return "\n".join(lines) + "\n"
 
@@ -39,17 +39,6 @@ def reference() -> str:
         lines += [f"   .. py:attribute:: {each.name}", f"      :type: {each.type}"]
         lines += [f"      :value: {each.default!r}", "", f"      {text}", ""]
     return "\n".join(lines).rstrip() + "\n```\n"
-
-
-def shown(default: float | None, unit: str | None) -> str:
-    """Return a default as people write it."""
-    if default is None:
-        return NONE
-    if unit == SECONDS:
-        return f"{default:g} s"
-    if unit == BYTES:
-        return f"{default // MIB:g} MiB" if default >= MIB else f"{default // KIB:g} KiB"
-    return f"{default:,}"
 
 
 DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(ServerOptions)}

@@ -271,6 +271,19 @@ ABOUT: Mapping[str, About] = {each.name: each.metadata["about"] for each in fiel
 DEFAULTS = ServerOptions()
 
 
+def shown(default: Any, unit: str | None, none: str = "none") -> str:
+    """Return a default as people write it: ``"1 MiB"``, ``"10 s"``, ``"10,000"``, or ``none``."""
+    if default is None or default == ():
+        return none
+    if unit == SECONDS:
+        return f"{default:g} s"
+    if unit == BYTES:
+        return f"{default // MIB:g} MiB" if default >= MIB else f"{default // KIB:g} KiB"
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return f"{default:,}" if isinstance(default, int) else str(default)
+
+
 class Options(TypedDict, total=False):
     """The options as keywords, for editors and type checkers, which read no fields: one line for each."""
 

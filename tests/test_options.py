@@ -7,7 +7,7 @@ from typing import get_type_hints
 
 import pytest
 
-from geventkws.options import ABOUT, SECONDS, Options, ServerOptions
+from geventkws.options import ABOUT, SECONDS, Options, ServerOptions, shown
 
 
 def test_what_is_not_given_has_its_default() -> None:
@@ -126,3 +126,22 @@ def test_all_that_is_known_stands_with_the_field() -> None:
         assert known.limits
         assert (known.beyond is None) == (known.unit is None), name
         known.check(name, getattr(ServerOptions(), name), str(ServerOptions.__annotations__[name]))
+
+
+@pytest.mark.parametrize(
+    ("default", "unit", "text"),
+    [
+        (None, "bytes", "none"),
+        (65536, "bytes", "64 KiB"),
+        (2 * 1024 * 1024, "bytes", "2 MiB"),
+        (10.0, "seconds", "10 s"),
+        (0.5, "seconds", "0.5 s"),
+        (131072, "", "131,072"),
+        (False, None, "off"),
+        (True, None, "on"),
+        ((), None, "none"),
+        ("geventkws", None, "geventkws"),
+    ],
+)
+def test_a_default_is_written_as_people_do(default: object, unit: str | None, text: str) -> None:
+    assert shown(default, unit) == text

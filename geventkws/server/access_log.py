@@ -12,12 +12,32 @@ from geventkws.net.address import Address
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.websocket.connection import WebSocketConnection
 
+REQUEST = '%s - - [%s] "%s" %d %s "%s" "%s"'
+WEBSOCKET = '%s - - [%s] "WEBSOCKET %s" %d %.3fs received %d messages %d bytes sent %d messages %d bytes "%s"'
+
+FIELDS = {
+    REQUEST: ("remote_address", "time", "request", "status", "bytes_sent", "referer", "user_agent"),
+    WEBSOCKET: (
+        "remote_address",
+        "time",
+        "websocket",
+        "close_code",
+        "seconds",
+        "messages_received",
+        "bytes_received",
+        "messages_sent",
+        "bytes_sent",
+        "user_agent",
+    ),
+}
+"""What the arguments of a record are, by its message: for formatters of another format."""
+
 
 def log_request(entry: AccessEntry) -> None:
     """Log an answered request in the combined format of Apache and nginx."""
     head = entry.head
     logger.info(
-        '%s - - [%s] "%s" %d %s "%s" "%s"',
+        REQUEST,
         _host(entry.remote_address),
         _timestamp(),
         escape(f"{head.method} {head.target} HTTP/{head.version}") if head else "-",
@@ -32,7 +52,7 @@ def log_websocket(connection: WebSocketConnection, reason: WebSocketCloseReasonC
     """Log a WebSocket that is over: close code, duration, messages and bytes each way."""
     request, traffic = connection.request, connection.traffic
     logger.info(
-        '%s - - [%s] "WEBSOCKET %s" %d %.3fs received %d messages %d bytes sent %d messages %d bytes "%s"',
+        WEBSOCKET,
         _host(request.remote_address),
         _timestamp(),
         escape(request.target),

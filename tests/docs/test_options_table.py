@@ -37,18 +37,3 @@ def test_a_changed_default_makes_another_table(monkeypatch: pytest.MonkeyPatch) 
     assert options_table.limits() == table.replace(
         "| `max_head_fields` | 100 |", "| `max_head_fields` | 101 |"
     )
-
-
-@pytest.mark.parametrize(
-    ("default", "unit", "text"),
-    [
-        (None, "bytes", "`None`"),
-        (65536, "bytes", "64 KiB"),
-        (2 * 1024 * 1024, "bytes", "2 MiB"),
-        (10.0, "seconds", "10 s"),
-        (0.5, "seconds", "0.5 s"),
-        (131072, "", "131,072"),
-    ],
-)
-def test_a_default_is_written_as_people_do(default: float | None, unit: str, text: str) -> None:
-    assert options_table.shown(default, unit) == text
