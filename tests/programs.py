@@ -27,10 +27,10 @@ PATIENCE = 20.0
 class Program:
     """A running program whose terminal is the test: it types, and expects what the program writes."""
 
-    def __init__(self, *command: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *command: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> None:
         self._process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -70,6 +70,11 @@ class Program:
         """Type Ctrl-D."""
         assert self._process.stdin is not None
         self._process.stdin.close()
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
 
     def signal(self, number: int) -> None:
         """Send the program a signal."""

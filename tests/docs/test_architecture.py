@@ -39,7 +39,7 @@ def test_the_tree_is_that_of_the_package() -> None:
 def test_the_files_that_changes_lead_to_exist() -> None:
     root = PAGE.parents[2]
     for path in re.findall(
-        r"`((?:tests|protocol|http|server|websocket|loop|net)/[\w./]+)`", PAGE.read_text()
+        r"`((?:tests|cli|protocol|http|server|websocket|loop|net)/[\w./]+)`", PAGE.read_text()
     ):
         assert (root / path).exists() or (PACKAGE / path).exists(), path
 
@@ -47,6 +47,6 @@ def test_the_files_that_changes_lead_to_exist() -> None:
 @pytest.mark.parametrize("page", sorted(PAGE.parent.glob("*.md")), ids=lambda page: page.name)
 def test_the_modules_that_the_topics_name_exist(page: Path) -> None:
     for path in re.findall(
-        r"`((?:protocol|http|server|websocket|loop|net)/\w+\.(?:py|pyx|pxd))`", page.read_text()
+        r"`((?:cli|protocol|http|server|websocket|loop|net)/\w+\.(?:py|pyx|pxd))`", page.read_text()
     ):
         assert (PACKAGE / path).exists(), path

@@ -1,0 +1,6 @@
+"""``python -m geventkws``: the command line."""
+
+from geventkws.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""The command line, ``geventkws``: serve an application and services, and connect to one from a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; exits with its status. Needs the packages of the extra ``cli``."""
+    try:
+        import click  # noqa: F401
+    except ModuleNotFoundError:
+        sys.exit("Error: the command line needs click: pip install 'geventkws[cli]'")
+    from geventkws.cli.commands import run
+
+    sys.exit(run())

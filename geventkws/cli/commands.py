@@ -1,0 +1,118 @@
+"""The commands and what is said of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from geventkws.cli import colours, reload, serving
+from geventkws.cli.errors import USAGE, Failure
+from geventkws.cli.help import PREFIX, WIDTH, GroupedCommand
+from geventkws.cli.serve_settings import serve_settings
+from geventkws.cli.types import reference
+from geventkws.options import ABOUT
+from geventkws.version import __version__
+
+INTERRUPTED = 130
+"""The status of who was ended by Ctrl-C."""
+
+CONTEXT = {"max_content_width": WIDTH, "terminal_width": WIDTH, "help_option_names": ["-h", "--help"]}
+
+SERVE_HELP = """Serve APP, a WSGI application such as app:app or app:create_app(), and WebSocket services.
+
+APP may be left out where there are services. Every option can also be given in the environment, as
+GEVENTKWS_ and its name in capitals (GEVENTKWS_MAX_REQUESTS=100; several values are separated by spaces), and
+in a file, by its name (max-requests = 100). The command line comes before the environment, the environment
+before the file. Where "none" can be a value, it means no limit, or nothing.
+"""
+
+SERVE_EPILOG = """SIGTERM and Ctrl-C stop the server gracefully, a second one at once. SIGHUP reads
+certificates again and reopens the files of logs.
+
+Exit status: 0 stopped; 1 the application or a service failed; 2 an option or the name of an object is
+wrong; 3 an address cannot be listened on; 4 a certificate or key cannot be used; 128 and more, ended by a
+second signal.
+"""
+
+
+def run() -> int:
+    """Carry out the command line; return its exit status. What is wrong is told in one line."""
+    try:
+        # The environment as it is before --env-file adds to it.
+        return int(commands.main(prog_name="geventkws", standalone_mode=False, obj=dict(os.environ)) or 0)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except click.ClickException as error:
+        message = " ".join(error.format_message().split())
+        click.echo(f"{colours.styled('Error:', sys.stderr, fg='red', bold=True)} {message}", err=True)
+        return error.status if isinstance(error, Failure) else error.exit_code
+
+
+@click.group(context_settings=CONTEXT, invoke_without_command=True)
+@click.version_option(__version__, message="geventkws %(version)s")
+@click.pass_context
+def commands(ctx: click.Context) -> None:
+    """WebSocket services beside a WSGI application, on one port."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@click.pass_context
+def _serve(ctx: click.Context, /, **values: Any) -> int:
+    plan = _plan(ctx, values)
+    if values["reload"] and not reload.is_child():
+        return reload.serve_and_watch(plan, values["reload_dirs"] or (values["app_dir"],), ctx.obj)
+    if values["reload"]:
+        reload.serve_as_child(plan)
+    else:
+        serving.serve(plan)
+    return 0
+
+
+def _plan(ctx: click.Context, values: dict[str, Any]) -> serving.Plan:
+    if values["certfile"] is None and (values["keyfile"] or values["certificates"]):
+        raise Failure(
+            USAGE, "--keyfile and --certificate need --certfile, the certificate of all other names"
+        )
+    if values["health"] is not None and not values["health"].startswith("/"):
+        raise Failure(USAGE, f"--health must begin with a slash: write '/{values['health']}'")
+    options = {
+        name: values[name]
+        for name in (*ABOUT, "backlog")
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    return serving.Plan(
+        application=values["app"],
+        services=values["services"],
+        binds=values["binds"],
+        app_dir=values["app_dir"],
+        certfile=values["certfile"],
+        keyfile=values["keyfile"],
+        certificates=dict(values["certificates"]),
+        health=values["health"],
+        drain_delay=values["drain_delay"],
+        log_level=values["log_level"],
+        log_config=values["log_config"],
+        access_log=values["access_log"],
+        options=options,
+    )
+
+
+serve = GroupedCommand(
+    "serve",
+    callback=_serve,
+    params=[
+        click.Argument(["app"], type=reference, required=False, envvar=f"{PREFIX}APP", metavar="APP"),
+        *serve_settings(),
+    ],
+    help=SERVE_HELP,
+    epilog=SERVE_EPILOG,
+    short_help="Serve an application and services.",
+)
+commands.add_command(serve)

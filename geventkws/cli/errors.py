@@ -1,0 +1,59 @@
+"""What the command line ends with: one line that says what is wrong, and an exit status."""
+
+from __future__ import annotations
+
+import traceback
+from importlib import import_module
+from types import ModuleType, TracebackType
+from typing import Any
+
+import click
+
+BROKEN = 1
+"""The application, a service or ``--on-start`` failed."""
+
+USAGE = 2
+"""An option, a file of options or the name of an object is wrong."""
+
+ADDRESS = 3
+"""An address cannot be listened on; a server cannot be reached."""
+
+CERTIFICATE = 4
+"""A certificate or key cannot be used."""
+
+
+class Failure(click.ClickException):
+    """Why the command line cannot go on, in a line, and the exit status that it means."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def broken(what: str, error: BaseException) -> Failure:
+    """Return the failure of somebody's code, whose traceback is shown from their first line on."""
+    lines = traceback.format_exception(type(error), error, _theirs(error.__traceback__))
+    click.echo("".join(lines), nl=False, err=True)
+    return Failure(BROKEN, f"{what} failed: {type(error).__name__}, see above")
+
+
+def _theirs(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and _is_ours(trace):
+        trace = trace.tb_next
+    return trace
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    name = str(trace.tb_frame.f_globals.get("__name__", ""))
+    return name.partition(".")[0] in ("geventkws", "importlib")
+
+
+def import_extra(module: str, package: str, what: str) -> Any:
+    """Return a module of the extra ``cli`` that only ``what`` needs."""
+    try:
+        found: ModuleType = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise Failure(USAGE, f"{what} needs {package}: pip install 'geventkws[cli]'") from None
+    return found

@@ -1,0 +1,35 @@
+"""A path at which the server says whether it is to be sent requests: for load balancers and the like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from geventkws.http.context import Application
+
+
+class Health:
+    """A WSGI application that answers at one path, and gives the rest to another application."""
+
+    def __init__(self, application: Application, path: str) -> None:
+        self._application = application
+        self._path = path
+        self.draining = False
+        """Whether the server is about to stop."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != self._path:
+            return self._application(environ, start_response)
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            start_response("405 Method Not Allowed", [("Allow", "GET, HEAD"), ("Content-Length", "0")])
+            return []
+        status, text = ("503 Service Unavailable", "draining") if self.draining else ("200 OK", "ok")
+        body = json.dumps({"status": text}).encode() + b"\n"
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+        ]
+        start_response(status, headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

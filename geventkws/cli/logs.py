@@ -1,0 +1,135 @@
+"""The logs: their level, format and files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import os
+import sys
+from configparser import Error as ConfigParserError
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from geventkws.cli import colours
+from geventkws.cli.config import read_toml
+from geventkws.cli.errors import USAGE, Failure
+from geventkws.server.access_log import FIELDS
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+ACCESS_LOGS = ("off", "combined", "json")
+
+_MISTAKES = (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, ConfigParserError)
+"""What ``logging.config`` raises for a configuration that it cannot use."""
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+_STYLES: dict[int, dict[str, Any]] = {
+    logging.DEBUG: {"dim": True},
+    logging.INFO: {"fg": "green"},
+    logging.WARNING: {"fg": "yellow"},
+    logging.ERROR: {"fg": "red"},
+    logging.CRITICAL: {"fg": "red", "bold": True},
+}
+
+
+def configure(level: str | None, config: Path | None, access_log: str | None) -> None:
+    """Say where the logs go: those of the server to stderr, the access log to stdout.
+
+    A ``config`` of ``logging.config`` says it instead; ``level`` and ``access_log`` change it where they are
+    given.
+    """
+    if config is not None:
+        _use_config(config)
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(ColouredFormatter(_FORMAT))
+        logging.getLogger().addHandler(handler)
+        level, access_log = level or "info", access_log or "combined"
+    if level is not None:
+        logging.getLogger().setLevel(level.upper())
+    if access_log is not None:
+        _use_access_log(access_log)
+
+
+def _use_config(path: Path) -> None:
+    try:
+        if path.suffix in (".json", ".toml"):
+            table = json.loads(path.read_bytes()) if path.suffix == ".json" else read_toml(path)
+            logging.config.dictConfig({"disable_existing_loggers": False, **table})
+        else:
+            logging.config.fileConfig(path, disable_existing_loggers=False)
+    except (
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+        ConfigParserError,
+    ) as error:
+        reason = error.__cause__ or error
+        raise Failure(
+            USAGE, f"--log-config {path}: {error}{'' if reason is error else f': {reason}'}"
+        ) from None
+
+
+def _use_access_log(kind: str) -> None:
+    logger = logging.getLogger("geventkws.access")
+    logger.propagate = False
+    if kind == "off":
+        logger.setLevel(logging.CRITICAL)
+        return
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JSONFormatter() if kind == "json" else logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+class ColouredFormatter(logging.Formatter):
+    """Colours the level, if stderr is a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        style = _STYLES.get(record.levelno, {})
+        return text.replace(record.levelname, colours.styled(record.levelname, sys.stderr, **style), 1)
+
+
+class JSONFormatter(logging.Formatter):
+    """Makes an object of JSON of each line of the access log, with what is known and nothing else."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        names, values = FIELDS[str(record.msg)], record.args
+        assert isinstance(values, tuple)
+        entry = {name: value for name, value in zip(names, values, strict=True) if value != "-"}
+        entry["time"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return json.dumps(entry)
+
+
+def reopen() -> None:
+    """Open the files of the logs anew which were moved or removed, as logrotate does."""
+    loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
+    for logger in loggers:
+        for handler in getattr(logger, "handlers", ()):
+            if isinstance(handler, logging.FileHandler):
+                _reopen(handler)
+
+
+def _reopen(handler: logging.FileHandler) -> None:
+    handler.acquire()
+    try:
+        stream = handler.stream
+        if stream is not None and _was_moved(handler.baseFilename, stream.fileno()):
+            handler.setStream(handler._open())
+            stream.close()
+    finally:
+        handler.release()
+
+
+def _was_moved(path: str, descriptor: int) -> bool:
+    try:
+        return not os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return True

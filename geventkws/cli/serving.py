@@ -1,0 +1,181 @@
+"""``geventkws serve``, once the options are known: the application, its services and its servers."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from gevent import monkey
+from gevent.socket import socket
+
+from geventkws import WebSocket, WebSocketServer, WebSocketService
+from geventkws.cli import logs
+from geventkws.cli.errors import ADDRESS, CERTIFICATE, USAGE, Failure, broken
+from geventkws.cli.health import Health
+from geventkws.cli.reference import Reference
+from geventkws.cli.site import Site, listening
+from geventkws.http.context import Application, no_application
+from geventkws.server.hooks import Hook
+
+Certificate = tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be served, how and where."""
+
+    application: Reference | None = None
+    services: tuple[tuple[str, Reference], ...] = ()
+    binds: tuple[str, ...] = ()
+    app_dir: str = "."
+    certfile: str | None = None
+    keyfile: str | None = None
+    certificates: dict[str, Certificate] = field(default_factory=dict)
+    health: str | None = None
+    drain_delay: float = 0
+    log_level: str | None = None
+    log_config: Path | None = None
+    access_log: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    """The options of the server that were given."""
+
+
+def serve(
+    plan: Plan, descriptors: Sequence[int] = (), on_ready: Callable[[Site], object] | None = None
+) -> None:
+    """Patch, import, and serve until a signal ends it.
+
+    ``descriptors`` are of sockets that listen already, one for each of ``plan.binds``; ``on_ready`` is called
+    with the site before it starts.
+    """
+    monkey.patch_all()
+    sys.path.insert(0, os.path.abspath(plan.app_dir))
+    logs.configure(plan.log_level, plan.log_config, plan.access_log)
+    site = _site(plan, [socket(fileno=descriptor) for descriptor in descriptors] or plan.binds)
+    if on_ready is not None:
+        on_ready(site)
+    site.run()
+
+
+@contextmanager
+def open_listeners(plan: Plan) -> Iterator[list[int]]:
+    """Listen on ``plan.binds`` without accepting anybody; the descriptors of the sockets."""
+    options = {name: value for name, value in plan.options.items() if not name.startswith("on_")}
+    servers = _servers(plan, plan.binds, None, options)
+    try:
+        for address, server in zip(plan.binds, servers, strict=True):
+            with listening(address):
+                server.init_socket()
+        yield [server.socket.fileno() for server in servers]
+    finally:
+        for server in servers:
+            server.close()
+
+
+def _site(plan: Plan, listeners: Sequence[Any]) -> Site:
+    application = _load_application(plan.application)
+    _register(plan.services, application is not None)
+    options = dict(plan.options)
+    on_start, on_stop = _hook(options.pop("on_start", None)), _hook(options.pop("on_stop", None))
+    health = Health(application or no_application, plan.health) if plan.health else None
+    servers = _servers(plan, listeners, health or application, options)
+    named = list(zip(plan.binds, servers, strict=True))
+    return Site(named, on_start=on_start, on_stop=on_stop, health=health, drain_delay=plan.drain_delay)
+
+
+def _servers(
+    plan: Plan, listeners: Sequence[Any], application: Application | None, options: dict[str, Any]
+) -> list[WebSocketServer]:
+    """Return a server for each listener, all with one application and the process-wide services."""
+    tls: dict[str, Any] = {}
+    if plan.certfile is not None:
+        tls = {"certfile": plan.certfile, "keyfile": plan.keyfile, "certificates": plan.certificates}
+    servers = []
+    for listener in listeners:
+        try:
+            servers.append(
+                WebSocketServer(listener, application, **tls, **_fitting(options, listener, listeners))
+            )
+        except OSError as error:
+            raise Failure(CERTIFICATE, f"TLS: {error}") from None
+        except RuntimeError as error:  # systemd has passed nothing on
+            raise Failure(ADDRESS, f"cannot listen on {listener}: {error}") from None
+        except (TypeError, ValueError) as error:
+            raise Failure(USAGE, str(error)) from None
+    return servers
+
+
+def _fitting(options: dict[str, Any], listener: Any, listeners: Sequence[Any]) -> dict[str, Any]:
+    """Return the options without those of the files of Unix sockets, where another listener has one."""
+    if _has_file(listener) or not any(_has_file(each) or not isinstance(each, str) for each in listeners):
+        return options
+    return {name: value for name, value in options.items() if not name.startswith("unix_socket_")}
+
+
+def _has_file(listener: Any) -> bool:
+    return isinstance(listener, str) and listener.startswith("unix:")
+
+
+def _load_application(reference: Reference | None) -> Application | None:
+    if reference is None:
+        return None
+    application: object = reference.load("applications", callable)
+    if not callable(application):
+        raise Failure(USAGE, f"{reference.text!r} is {application!r}, no WSGI application")
+    return application
+
+
+def _register(services: tuple[tuple[str, Reference], ...], has_application: bool) -> None:
+    for path, reference in services:
+        service = _load_service(reference)
+        try:
+            WebSocket.register(service, path)
+        except (TypeError, ValueError) as error:
+            raise Failure(USAGE, f"--service {path}={reference.text}: {error}") from None
+    if not has_application and not WebSocket.services.services:
+        raise Failure(
+            USAGE, "nothing to serve: give an APP such as app:app, or --service PATH=module:Service"
+        )
+
+
+def _load_service(reference: Reference) -> WebSocketService:
+    def is_service(value: object) -> bool:
+        return isinstance(value, WebSocketService) or (
+            isinstance(value, type) and issubclass(value, WebSocketService) and value is not WebSocketService
+        )
+
+    service = reference.load("services", is_service)
+    if not is_service(service):
+        raise Failure(
+            USAGE,
+            f"{reference.text!r} is no service: {service!r} is no WebSocketService, nor a class of them",
+        )
+    return _instance(service, reference) if isinstance(service, type) else service
+
+
+def _instance(service: type[WebSocketService], reference: Reference) -> WebSocketService:
+    try:
+        inspect.signature(service).bind()
+    except TypeError as error:
+        raise Failure(
+            USAGE, f"{reference.text!r} needs arguments ({error}): write them, as in '{reference.text}(...)'"
+        ) from None
+    try:
+        return service()
+    except Exception as error:
+        raise broken(reference.text, error) from error
+
+
+def _hook(reference: Reference | None) -> Hook | None:
+    if reference is None:
+        return None
+    hook: Any = reference.load("functions", callable)
+    if not callable(hook):
+        raise Failure(USAGE, f"{reference.text!r} is {hook!r}, no function")
+    return cast(Hook, hook)
