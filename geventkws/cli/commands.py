@@ -9,10 +9,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from geventkws.cli import colours, reload, serving
+from geventkws.cli import colours, connect, reload, serving
 from geventkws.cli.errors import USAGE, Failure
 from geventkws.cli.help import PREFIX, WIDTH, GroupedCommand
-from geventkws.cli.serve_settings import serve_settings
+from geventkws.cli.serve_settings import FILE_NAME, serve_settings
 from geventkws.cli.types import reference
 from geventkws.options import ABOUT
 from geventkws.version import __version__
@@ -116,3 +116,46 @@ serve = GroupedCommand(
     short_help="Serve an application and services.",
 )
 commands.add_command(serve)
+
+CONNECT_EPILOG = """Exit status: 0 closed with 1000, 1001 or 1005, or by this side; 1 closed with another
+code, or lost; 2 an option is wrong; 3 there is no connection; 4 the server's certificate is not trusted.
+"""
+
+
+@commands.command(name="connect", short_help="Talk to a WebSocket.", epilog=CONNECT_EPILOG)
+@click.argument("url")
+@click.option(
+    "-H",
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME:VALUE",
+    help="a field of the request, any number",
+)
+@click.option(
+    "--subprotocol", "subprotocols", multiple=True, metavar="NAME", help="a subprotocol to offer, any number"
+)
+@click.option("--origin", metavar="ORIGIN", help="the Origin, as from a page of that site")
+@click.option(
+    "--cacert", type=FILE_NAME, metavar="FILE", help="whom to trust: the certificates of authorities"
+)
+@click.option("--insecure", is_flag=True, help="trust any certificate")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    metavar="SECONDS",
+    help="until there must be a connection [10 s]",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="for answers, when the lines of a pipe or file are sent [until the server closes]",
+)
+def _connect(wait: float | None, **values: Any) -> int:
+    """Connect to URL, ws:// or wss://: send each line of stdin, and print each message that comes.
+
+    How the connection ended is told on stderr. A binary message is shown in hexadecimal.
+    """
+    return connect.connect(connect.Target(**values), wait)

@@ -70,4 +70,5 @@ def test_the_command_that_is_installed_is_this_one() -> None:
 def test_without_a_command_the_commands_are_told() -> None:
     result = CliRunner().invoke(commands, [])
     assert result.exit_code == 0
-    assert "  serve " in result.output
+    for command in ("serve", "connect"):
+        assert f"  {command} " in result.output

@@ -124,6 +124,7 @@ main()
         ("click", ["serve"], "click"),
         ("dotenv", ["serve", "app:app", "--env-file", "an.env"], "python-dotenv"),
         ("watchfiles", ["serve", "app:app", "--reload"], "watchfiles"),
+        ("websocket", ["connect", "ws://127.0.0.1:1/"], "websocket-client"),
     ):
         done = subprocess.run(
             [sys.executable, "-c", program, missing, *arguments],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
@@ -73,6 +74,22 @@ def test_the_mistake_of_the_guide_is_told_so(directory: Path) -> None:
     with program(command, directory) as failing:
         assert failing.wait() == 2
         assert failing.output == answer
+
+
+def test_the_pipe_of_the_guide_has_these_answers(directory: Path) -> None:
+    console = next(each for each in CONSOLES if "printf" in each)
+    command, _, answers = console.removeprefix("$ ").partition("\n")
+    with program(SERVE[0], directory) as server:
+        port = server.expect(r"Listening on port (\d+)")[1]
+        command = command.replace("geventkws ", COMMAND).replace(":8000", f":{port}")
+        done = subprocess.run(
+            ["sh", "-c", command],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert done.stdout + done.stderr == answers
 
 
 def test_the_file_of_the_guide_is_the_whole_command(directory: Path) -> None:
