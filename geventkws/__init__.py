@@ -6,6 +6,7 @@ from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.protocol.handshake import HandshakeError
 from geventkws.registry import ServiceRegistry, WebSocket
 from geventkws.request import QueryParameters, Request
+from geventkws.server.acceptance import accept
 from geventkws.server.server import WebSocketServer
 from geventkws.service import WebSocketService
 from geventkws.version import __version__
@@ -26,5 +27,6 @@ __all__ = [
     "WebSocketServer",
     "WebSocketService",
     "__version__",
+    "accept",
     "broadcast",
 ]

@@ -230,7 +230,10 @@ class ServerOptions:
         "geventkws", "the `Server` of responses; `None` for none", _check_field_value
     )
     application_upgrades: bool = _choice(
-        False, "whether an upgrade request that no service claims goes to the WSGI application", _check_flag
+        True,
+        "whether an upgrade request that no service claims goes to the WSGI application, which may accept it (404"
+        " otherwise)",
+        _check_flag,
     )
     on_start: Callable[[], object] | None = _choice(
         None, "called once, without arguments, when the server has started", _check_callable

@@ -20,6 +20,7 @@ cdef class HTTPConnection:
     cdef public object remote_address
     cdef public object proxied
     cdef public object extra_environ
+    cdef readonly object response
     cdef _RequestReader _reader
     cdef _RequestHead _head
     cdef object _greenlet

@@ -22,11 +22,13 @@ cdef class Response:
     cdef public bint is_over
     cdef public bint keep_alive
     cdef public bint peer_gone
+    cdef public object refusal
     cdef public int status
 
     cpdef send(self, body)
     @cython.locals(stream=_Stream)
     cdef _send_each(self, body)
+    cdef bint _is_decided(self) except -1
     cdef bint _send_file(self, file) except -1
     cdef _let_send(self, int descriptor, offset, end)
     cdef _finish(self, bytes last)

@@ -78,6 +78,7 @@ class HTTPConnection:
         "peer",
         "proxied",
         "remote_address",
+        "response",
         "stream",
     )
 
@@ -95,6 +96,8 @@ class HTTPConnection:
         """Who is connected: the client, or a proxy."""
         self.extra_environ: dict[str, Any] | None = None
         """Added to the environ of each request: what TLS says; and how to accept an upgrade."""
+        self.response: Response | None = None
+        """The application's answer to an upgrade request, as far as it has got."""
         self._is_secure = channel.transport.secure
         self._trusted = context.proxies.trusts(peer)
         options = context.options
@@ -118,6 +121,9 @@ class HTTPConnection:
         self._phase = _TAKEN
         self.stream.is_given = True
         self.channel.resume()
+        if self._greenlet is not None:
+            # The hub does not wait for this greenlet, so the new owner begins in a turn of its own.
+            self.channel.queue(fresh=True)
         return self.channel
 
     # What the channel asks (in the hub)
@@ -397,6 +403,8 @@ class HTTPConnection:
             body = RequestBody(head, self._reader, self.stream, context.body_timeout, limit)
         may_persist = body.may_be_discarded if body else None
         response = Response(head, self.stream, context.body_timeout, may_persist, context.server_line)
+        if head.upgrade:
+            self.response = response
         self._requests_left -= 1
         if not self._requests_left:
             response.keep_alive = False
@@ -443,14 +451,15 @@ class HTTPConnection:
     ) -> None:
         result = application(environ, response.start_response)
         try:
-            if self._phase != _TAKEN:
-                if body is not None and not response.head_sent:
-                    body.check_answer(response.status)
-                response.send(result)
+            if body is not None and not response.head_sent and self._phase != _TAKEN:
+                body.check_answer(response.status)
+            response.send(result)
         finally:
             close = getattr(result, "close", None)
             if close is not None:
                 close()
+        if response.refusal is not None:
+            raise response.refusal
 
     def _fail(self, head: RequestHead, response: Response, error: BaseException) -> int:
         """Answer a request whose application raised, if it is not too late for that."""

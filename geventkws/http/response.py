@@ -18,6 +18,7 @@ from geventkws.http.framing import BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY, fram
 from geventkws.http.head import RequestHead
 from geventkws.http.log import logger
 from geventkws.http.stream import CHUNK, NOTHING, OPEN_END
+from geventkws.protocol.handshake import HandshakeError
 
 if TYPE_CHECKING:
     from geventkws.http.stream import Stream
@@ -57,6 +58,7 @@ class Response:
         "is_over",
         "keep_alive",
         "peer_gone",
+        "refusal",
         "status",
     )
 
@@ -87,6 +89,8 @@ class Response:
         self.is_over = False
         """Whether the application may send nothing more: what it writes would go into the next response."""
         self.peer_gone = False
+        self.refusal: HandshakeError | None = None
+        """The answer to an upgrade request that was refused, in the place of what the application returns."""
 
     @property
     def ends_with_connection(self) -> bool:
@@ -99,6 +103,8 @@ class Response:
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
     ) -> Callable[[bytes], None]:
         """Take the status and header fields of the response (PEP 3333); return ``write``."""
+        if self._is_decided():
+            return self.write
         if exc_info is not None:
             try:
                 if self.head_sent and exc_info[1] is not None:
@@ -117,6 +123,8 @@ class Response:
         """Send a part of the body at once, and the head before it."""
         if self.is_over or self._stream.is_given:
             raise RuntimeError("write() was called after its response had ended")
+        if self.refusal is not None:
+            return
         if not isinstance(data, bytes):
             raise _no_bytes(data)
         if data:
@@ -127,6 +135,8 @@ class Response:
 
     def send(self, body: Iterable[bytes]) -> None:
         """Send what the application returned: in one write if it is all there, else as it comes."""
+        if self._is_decided():
+            return
         if self.status and not self.head_sent and isinstance(body, (list, tuple)):
             for chunk in body:
                 if not isinstance(chunk, bytes):
@@ -141,7 +151,8 @@ class Response:
             self._send_each(body)
         finally:
             self._stream.awaited = NOTHING
-        self._finish(b"")
+        if not self._is_decided():
+            self._finish(b"")
 
     def _send_each(self, body: Iterable[bytes]) -> None:
         """Send the parts as they come; while the next one is awaited, the peer may put an end to it."""
@@ -150,10 +161,16 @@ class Response:
         stream.awaited = CHUNK
         for chunk in body:
             stream.awaited = NOTHING
+            if self._is_decided():
+                break
             self.write(chunk)
             if self.head_sent and self._framing == NO_BODY:
                 break
             stream.awaited = OPEN_END if self.head_sent and self._framing != BY_LENGTH else CHUNK
+
+    def _is_decided(self) -> bool:
+        """Return whether an upgrade was accepted or refused: nothing of the application's is sent then."""
+        return self._stream.is_given or self.refusal is not None
 
     def _send_file(self, file: FilePart) -> bool:
         """Let the kernel send a file; ``False`` if it has to be read, or is better read."""

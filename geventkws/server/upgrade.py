@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,8 +20,9 @@ from geventkws.protocol.headers import Headers
 from geventkws.protocol.origin import MAX_CACHED
 from geventkws.registry import ServiceRegistry
 from geventkws.request import Request, split_target
+from geventkws.server.acceptance import ACCEPTOR, Acceptor
 from geventkws.service import WebSocketService
-from geventkws.service_check import check_result, check_service
+from geventkws.service_check import check_result
 from geventkws.websocket.connection import NO_PARAMETERS, Host, WebSocketConnection
 from geventkws.websocket.conversation import COMPRESSED_READ
 
@@ -31,6 +32,7 @@ logger = logging.getLogger("geventkws.server")
 class UpgradeHost(Host, Protocol):
     """What an upgrade needs of the server."""
 
+    application: Callable[..., Any] | None
     services: ServiceRegistry
     build_environ: Callable[[Request], dict[str, Any]]
     stopping: bool
@@ -51,32 +53,12 @@ def upgrade(host: UpgradeHost, http: HTTPConnection, head: RequestHead, read_ahe
         service, path_params = match
         accept(host, http, head, read_ahead, service, path_params)
         return True
-    if not host.options.application_upgrades:
+    if host.application is None or not host.options.application_upgrades:
         path = split_target(head.target)[0]
         raise HandshakeError(404, f"No service has been registered for the path {path}")
-    acceptor = _Acceptor(host, http, head, read_ahead)
-    http.extra_environ = {**(http.extra_environ or {}), "geventkws.upgrade": acceptor}
+    acceptor = Acceptor(http, partial(_negotiate, host, head), partial(accept, host, http, head, read_ahead))
+    http.extra_environ = {**(http.extra_environ or {}), ACCEPTOR: acceptor}
     return False
-
-
-class _Acceptor:
-    """``environ["geventkws.upgrade"]``: the application accepts the upgrade by calling it with a service."""
-
-    def __init__(self, host: UpgradeHost, http: HTTPConnection, head: RequestHead, read_ahead: bytes) -> None:
-        self._accept: Callable[[WebSocketService], None] | None = lambda service: accept(
-            host, http, head, read_ahead, service, {}
-        )
-
-    def __call__(self, service: WebSocketService) -> None:
-        """Complete the handshake for ``service``; the application's return value is then ignored.
-
-        Raises ``HandshakeError`` if the request must be refused (the server answers it so where the
-        application lets it pass) and ``RuntimeError`` on a second call.
-        """
-        accept, self._accept = self._accept, None
-        if accept is None:
-            raise RuntimeError("this upgrade request has been accepted already")
-        accept(check_service(service))
 
 
 def accept(
@@ -85,12 +67,10 @@ def accept(
     head: RequestHead,
     read_ahead: bytes,
     service: WebSocketService,
-    path_params: dict[str, str],
+    path_params: Mapping[str, Any],
 ) -> None:
     """Complete the handshake, answer 101 and start the connection; raises ``HandshakeError`` to refuse."""
-    if host.stopping:
-        raise HandshakeError(503, "The server is shutting down")
-    acceptance = _negotiate(service, head)
+    acceptance = _negotiate(host, head, service)
     if acceptance.compression is not None and len(read_ahead) > COMPRESSED_READ:
         # RFC 6455, 4.1: "the client MUST wait for a response from the server before sending any
         # further data". It may inflate to more than is taken in one turn.
@@ -119,7 +99,9 @@ def accept(
     host.websocket_opened(connection)
 
 
-def _negotiate(service: WebSocketService, head: RequestHead) -> Acceptance:
+def _negotiate(host: UpgradeHost, head: RequestHead, service: WebSocketService) -> Acceptance:
+    if host.stopping:
+        raise HandshakeError(503, "The server is shutting down")
     try:
         return negotiate(head.method, head.version, Headers(head.headers), service)
     except HandshakeError as error:

@@ -61,7 +61,7 @@ LAST_LOOK = 4 * MAX_CIPHERTEXT
 PEER_EVENTS = (closing.PEER_CLOSE, closing.PEER_ERROR, closing.PEER_END)
 """The events behind which the hub goes to work for the connection in any case."""
 
-NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
+NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
 
 class ConnectionClosed(Exception):
@@ -143,7 +143,7 @@ class WebSocketConnection(Conversation):
         host: Host,
         service: WebSocketService,
         request: Request,
-        path_params: Mapping[str, str] = NO_PARAMETERS,
+        path_params: Mapping[str, Any] = NO_PARAMETERS,
         subprotocol: str | None = None,
         deflate: Deflate | None = None,
         read_ahead: bytes = b"",
@@ -154,7 +154,7 @@ class WebSocketConnection(Conversation):
         self.request = request
         """The upgrade request: path, query, headers, cookies, remote address."""
         self.path_params = path_params
-        """The values of the registered path's parameters, percent-decoded."""
+        """The values of the path's parameters, percent-decoded; or what ``accept`` was given."""
         self.subprotocol = subprotocol
         """The negotiated subprotocol, or None."""
         self.close_description = ""

@@ -99,7 +99,7 @@ def test_a_view_of_flask_decides_on_an_upgrade(serve: Serve) -> None:
         request.environ["geventkws.upgrade"](echo)
         return ""
 
-    site = serve(application=app, application_upgrades=True)
+    site = serve(application=app)
     client = site.connect("/rooms/known")
     client.send(masked(TEXT, "hello"))
     assert client.frame() == Frame(TEXT, b"hello")

@@ -446,8 +446,8 @@ class Keeping:
             self.writes.append(lambda data: start_response("200 OK", PLAIN)(data))
             raise ValueError("for the test")
         if environ["PATH_INFO"] == "/accepts":
-            self.writes.append(start_response("200 OK", PLAIN))
             environ["geventkws.upgrade"](Recorder())
+            self.writes.append(start_response("200 OK", PLAIN))
             self.write_late()
             return []
         self.writes.append(start_response("200 OK", PLAIN))
@@ -518,7 +518,7 @@ class TestWritesThatAreLate:
 
     def test_when_the_connection_has_become_a_websocket(self, serve: Serve) -> None:
         application = Keeping()
-        site = serve(application=application, application_upgrades=True)
+        site = serve(application=application)
         client = site.connect("/accepts")
         assert client.head.startswith("HTTP/1.1 101")
         client.send(masked(PING, b"still a WebSocket"))
@@ -544,13 +544,19 @@ class TestRequestsTheServerAnswersItself:
 
 class TestUpgrades:
     def test_a_refused_upgrade_closes_and_what_is_behind_it_is_no_request(self, serve: Serve) -> None:
-        data = exchange(serve(application=hello), upgrade_request("/nowhere") + GET)
+        site = serve(application=hello, application_upgrades=False)
+        data = exchange(site, upgrade_request("/nowhere") + GET)
         assert data.count(b"HTTP/1.1 ") == 1
         assert data.startswith(b"HTTP/1.1 404 Not Found")
         assert data.endswith(b"No service has been registered for the path /nowhere\n")
 
-    def test_an_upgrade_no_service_claims_may_go_to_the_application(self, serve: Serve) -> None:
-        data = exchange(serve(application=hello, application_upgrades=True), upgrade_request("/app") + GET)
+    def test_without_an_application_an_upgrade_no_service_claims_gets_404(self, serve: Serve) -> None:
+        data = exchange(serve(), upgrade_request("/nowhere"))
+        assert data.startswith(b"HTTP/1.1 404 Not Found")
+        assert data.endswith(b"No service has been registered for the path /nowhere\n")
+
+    def test_an_upgrade_no_service_claims_goes_to_the_application(self, serve: Serve) -> None:
+        data = exchange(serve(application=hello), upgrade_request("/app") + GET)
         assert data.count(b"HTTP/1.1 ") == 1
         assert data.endswith(b"Hello /app")
         assert b"Connection: close" in data
@@ -562,7 +568,7 @@ class TestUpgrades:
             environ["geventkws.upgrade"](service)
             return []
 
-        site = serve(application=application, application_upgrades=True)
+        site = serve(application=application)
         with RawClient(site.port, "/app", behind=masked(TEXT, "early")) as client:
             assert client.head.startswith("HTTP/1.1 101 Switching Protocols")
             service.expect("connected")
@@ -576,7 +582,7 @@ class TestUpgrades:
             environ["geventkws.upgrade"](service)
             raise ValueError("too late")
 
-        site = serve(application=application, application_upgrades=True)
+        site = serve(application=application)
         with RawClient(site.port, "/app") as client:
             service.expect("connected")
             client.send(masked(TEXT, "still here"))
@@ -586,7 +592,7 @@ class TestUpgrades:
         def application(environ, start_response):
             raise HandshakeError(401, "Who are you?", {"WWW-Authenticate": "Basic"})
 
-        data = exchange(serve(application=application, application_upgrades=True), upgrade_request("/app"))
+        data = exchange(serve(application=application), upgrade_request("/app"))
         assert data.startswith(b"HTTP/1.1 401 Unauthorized")
         assert b"WWW-Authenticate: Basic" in data
 

@@ -212,7 +212,7 @@ def test_no_line_of_the_log_is_the_peers(
 ) -> None:
     caplog.set_level(logging.DEBUG, "geventkws")
     paths = {"/rooms/<room>": service} if service else {}
-    site = serve(paths=paths, application=refusing, application_upgrades=True)
+    site = serve(paths=paths, application=refusing)
     client = site.connect(f"{FORGED}?{FORGED}", "User-Agent: \x9b31m", "Cookie: a=\x9b\\012")
     client.close()
     site.wait_until_empty()

@@ -139,7 +139,7 @@ def test_an_application_that_accepts_for_a_service_that_cannot_work_is_told(
         environ["geventkws.upgrade"](Chat())
         return []
 
-    client = serve(application=application, application_upgrades=True).connect("/any")
+    client = serve(application=application).connect("/any")
     assert client.head.startswith("HTTP/1.1 500 ")
     assert "Chat.received is an async function" in errors(caplog)[0]
 

@@ -1,0 +1,147 @@
+"""How an application accepts an upgrade request that no service has claimed: ``accept``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any
+
+from geventkws.http.connection import HTTPConnection
+from geventkws.protocol.handshake import VERSION, HandshakeError
+from geventkws.protocol.headers import tokens
+from geventkws.service import WebSocketService
+from geventkws.service_check import check_service
+from geventkws.websocket.connection import NO_PARAMETERS
+
+ACCEPTOR = "geventkws.upgrade"
+"""The key of the ``Acceptor`` in the environ of an upgrade request."""
+
+_ELSEWHERE = """\
+{server} cannot open WebSockets, or something in front of the application has made another environ: \
+serve the application with geventkws.WebSocketServer"""
+
+_NO_UPGRADE = """\
+This address is for WebSockets: a request needs "Upgrade: websocket" and "Connection: Upgrade", which \
+proxies must pass on"""
+
+
+def accept(
+    environ: dict[str, Any], service: WebSocketService, path_params: Mapping[str, Any] | None = None
+) -> UpgradeAnswer:
+    """Accept an upgrade request within a WSGI application, which returns what this returns.
+
+    ``environ`` is that of the request, ``service`` gets the connection, and ``path_params`` become its
+    ``path_params``. The handshake is complete when this returns. An application that does not want the
+    connection returns an ordinary answer instead of calling this, such as a redirect to its login.
+
+    Where the handshake is not as it should be, its ``Origin`` is not allowed or ``service.connecting``
+    refuses, the server answers so. Whether it was accepted or refused, what the application returns is not
+    sent; so one that cannot return what this returns may return anything.
+
+    Raises ``HandshakeError`` (426) for a request that asks for no WebSocket, which the server answers
+    so if it is not caught. Raises ``RuntimeError`` where the server is another one, a second time, and after
+    ``start_response``; ``TypeError`` or ``ValueError`` for a service that cannot serve.
+    """
+    return acceptor_of(environ).answer(service, path_params)
+
+
+class UpgradeAnswer:
+    """The answer to an upgrade request, which the server has given or will give by itself.
+
+    It is an empty iterable and a WSGI application, either of which may be an application's response.
+    """
+
+    def __init__(self, refusal: HandshakeError | None = None) -> None:
+        self.refusal = refusal
+        """Why the request is refused, ``None`` if it is accepted."""
+
+    @property
+    def status(self) -> int:
+        """The status of the answer: 101, unless the request is refused."""
+        return 101 if self.refusal is None else self.refusal.status
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            reason = HTTPStatus(self.status).phrase
+        except ValueError:
+            reason = ""
+        start_response(f"{self.status} {reason}", [])
+        return ()
+
+    def __repr__(self) -> str:
+        return f"<UpgradeAnswer {self.status}>"
+
+
+class Acceptor:
+    """``environ["geventkws.upgrade"]``: accepts the upgrade when it is called with a service."""
+
+    def __init__(
+        self,
+        http: HTTPConnection,
+        check: Callable[[WebSocketService], object],
+        accept: Callable[[WebSocketService, Mapping[str, Any]], None],
+    ) -> None:
+        """``check`` and ``accept`` raise ``HandshakeError`` to refuse."""
+        self._http = http
+        self._check = check
+        self._accept = accept
+        self._used = False
+
+    def __call__(self, service: WebSocketService) -> None:
+        """Complete the handshake for ``service``; what the application returns is then not sent.
+
+        Raises as ``accept`` does, and ``HandshakeError`` if the request must be refused (the server answers
+        it so where the application lets it pass).
+        """
+        check_service(service)
+        self._begin()
+        self._accept(service, NO_PARAMETERS)
+
+    def check(self, service: WebSocketService) -> None:
+        """Raise ``HandshakeError`` if the handshake or its ``Origin`` is nothing for ``service``."""
+        self._check(service)
+
+    def answer(self, service: WebSocketService, path_params: Mapping[str, Any] | None) -> UpgradeAnswer:
+        """Do what ``accept`` does."""
+        check_service(service)
+        self._begin()
+        try:
+            self._accept(service, MappingProxyType(dict(path_params)) if path_params else NO_PARAMETERS)
+        except HandshakeError as refusal:
+            return self.refuse(refusal)
+        return UpgradeAnswer()
+
+    def refuse(self, refusal: HandshakeError) -> UpgradeAnswer:
+        """Let the server answer so, whatever the application returns."""
+        self._used = True
+        if self._http.response is not None:
+            self._http.response.refusal = refusal
+        return UpgradeAnswer(refusal)
+
+    def _begin(self) -> None:
+        if self._used:
+            raise RuntimeError("this upgrade request has been accepted or refused already")
+        response = self._http.response
+        if response is None or response.status or response.is_over:
+            raise RuntimeError("an upgrade request must be accepted before start_response is called")
+        self._used = True
+
+
+def acceptor_of(environ: dict[str, Any]) -> Acceptor:
+    """Return what accepts the upgrade request of ``environ``; raise as ``accept`` does for another."""
+    acceptor = environ.get(ACCEPTOR)
+    if isinstance(acceptor, Acceptor):
+        return acceptor
+    if _lists(environ, "HTTP_UPGRADE", "websocket") and _lists(environ, "HTTP_CONNECTION", "upgrade"):
+        raise RuntimeError(_ELSEWHERE.format(server=environ.get("SERVER_SOFTWARE") or "This server"))
+    # RFC 9110, 15.5.22: a 426 has an Upgrade field.
+    answer = [("Sec-WebSocket-Version", VERSION), ("Upgrade", "websocket"), ("Connection", "Upgrade")]
+    raise HandshakeError(426, _NO_UPGRADE, answer)
+
+
+def _lists(environ: dict[str, Any], key: str, member: str) -> bool:
+    return member in tokens([environ.get(key, "")])
