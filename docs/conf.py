@@ -15,6 +15,7 @@ from geventkws import (
     WebSocketConnection,
 )
 from geventkws.protocol.headers import Headers
+from geventkws.testing import Client, ConnectionRefused, RunningServer, ServiceClient
 from geventkws.version import __version__
 
 project = "geventkws"
@@ -46,10 +47,14 @@ maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 
 MADE_BY_THE_SERVER = (
+    Client,
     ConnectionClosed,
+    ConnectionRefused,
     Headers,
     QueryParameters,
     Request,
+    RunningServer,
+    ServiceClient,
     WebSocketCloseReasonCode,
     WebSocketConnection,
 )

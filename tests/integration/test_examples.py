@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -17,7 +18,7 @@ import websocket
 
 from tests.certificates import HOST, Certificates
 from tests.helpers import free_port
-from tests.programs import PATIENCE, Program, Server, python, server
+from tests.programs import EXAMPLES, PATIENCE, Program, Server, python, server
 
 
 @pytest.fixture(scope="module")
@@ -376,3 +377,11 @@ class TestAServerThatCannotStart:
     def test_its_files_are_wrong(self, certificates: Certificates) -> None:
         line = self.run("echo", "--port", "0", "--certfile", certificates.keyfile)
         assert line.startswith(f"server.py: certfile {certificates.keyfile!r} has a key and no certificate")
+
+
+def test_the_tests_of_the_chat_pass() -> None:
+    with Program(
+        sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".", cwd=EXAMPLES / "chat"
+    ) as program:
+        assert program.wait() == 0, program.output
+    assert "3 passed" in program.output

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("geventkws", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
+SOURCES = (
+    "geventkws",
+    "pytest_geventkws.py",
+    "setup.py",
+    "pyproject.toml",
+    "MANIFEST.in",
+    "README.md",
+    "LICENSE",
+)
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -86,3 +94,19 @@ def test_with_a_compiler_the_compiled_modules_are_installed(sources: Path, tmp_p
     assert backend(target, tmp_path) == "compiled"
     assert backend(target, tmp_path, GEVENTKWS_PURE="1") == "pure"
     assert not list(target.glob("geventkws/**/*.c"))
+
+
+def test_pytest_finds_the_plugin_that_is_installed(sources: Path, tmp_path: Path) -> None:
+    target = tmp_path / "installed"
+    done = install(sources, target, BUILD_EXTENSION="no")
+    assert done.returncode == 0, done.stderr
+    listed = subprocess.run(
+        [sys.executable, "-m", "pytest", "--fixtures", "-p", "no:cacheprovider"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(target)},
+    ).stdout
+    assert "websocket_server -- " in listed
+    assert "websocket_connect -- " in listed
