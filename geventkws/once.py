@@ -15,8 +15,18 @@ def first_time(service: object, what: Hashable) -> bool:
 
     The memory is the service's own, and ends with it.
     """
-    told: set[Hashable] = vars(service).setdefault(_MEMORY, set())
+    told = _told(service)
     if what in told or len(told) >= MAX_TOLD:
         return False
     told.add(what)
     return True
+
+
+def remember_together(service: object, other: object) -> None:
+    """Let ``other``, which stands for ``service``, have its memory."""
+    vars(other)[_MEMORY] = _told(service)
+
+
+def _told(service: object) -> set[Hashable]:
+    told: set[Hashable] = vars(service).setdefault(_MEMORY, set())
+    return told

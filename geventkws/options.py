@@ -231,8 +231,8 @@ class ServerOptions:
     )
     application_upgrades: bool = _choice(
         True,
-        "whether an upgrade request that no service claims goes to the WSGI application, which may accept it (404"
-        " otherwise)",
+        "whether an upgrade request that no service claims goes to the WSGI application, which may accept it"
+        " (404 otherwise)",
         _check_flag,
     )
     on_start: Callable[[], object] | None = _choice(

@@ -79,6 +79,10 @@ class WebSocketService:
     def disconnected(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
         """Take note of a connection's end: exactly one call for each of ``connected``."""
 
+    def _log_failure(self, connection: WebSocketConnection, error: BaseException) -> None:
+        """Log what a callback has raised."""
+        logger.error("%s failed; the connection is closed", type(self).__name__, exc_info=error)
+
 
 def defines(service: WebSocketService, name: str) -> bool:
     """Return whether a service has a callback ``name`` of its own: the base class's does nothing."""

@@ -22,7 +22,7 @@ CALLBACKS: dict[str, tuple[str, ...]] = {
     **{
         name: tuple(inspect.signature(value).parameters)[1:]
         for name, value in vars(WebSocketService).items()
-        if inspect.isfunction(value)
+        if inspect.isfunction(value) and not name.startswith("_")
     },
     "run": ("connection",),
 }

@@ -43,7 +43,8 @@ def accept(
     so if it is not caught. Raises ``RuntimeError`` where the server is another one, a second time, and after
     ``start_response``; ``TypeError`` or ``ValueError`` for a service that cannot serve.
     """
-    return acceptor_of(environ).answer(service, path_params)
+    acceptor = acceptor_of(environ)
+    return acceptor.answer(check_service(service), path_params)
 
 
 class UpgradeAnswer:
@@ -106,8 +107,7 @@ class Acceptor:
         self._check(service)
 
     def answer(self, service: WebSocketService, path_params: Mapping[str, Any] | None) -> UpgradeAnswer:
-        """Do what ``accept`` does."""
-        check_service(service)
+        """Do what ``accept`` does, for a service that was checked."""
         self._begin()
         try:
             self._accept(service, MappingProxyType(dict(path_params)) if path_params else NO_PARAMETERS)

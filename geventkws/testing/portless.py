@@ -11,6 +11,7 @@ import gevent
 from gevent import get_hub
 from gevent import socket as gevent_socket
 from gevent.event import AsyncResult
+from gevent.server import StreamServer
 
 from geventkws.http.context import Application
 from geventkws.net.transport import PlainTransport
@@ -38,6 +39,10 @@ class PortlessServer(WebSocketServer):
         # gevent's declaration of ``get`` has it return ``None``, too, which these never do.
         self.opened: Any = AsyncResult()
         self.told: Any = AsyncResult()
+
+    def set_listener(self, listener: Any) -> None:
+        """Take the silent socket, which does not listen, as ``WebSocketServer`` would ask of it."""
+        StreamServer.set_listener(self, listener)
 
     def pair(self) -> gevent_socket.socket:
         """Serve one end of a new socket pair; return the other."""

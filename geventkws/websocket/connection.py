@@ -17,7 +17,6 @@ descriptor is gone. Silence, dead peers and stuck writers are the business of ``
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -52,8 +51,6 @@ from geventkws.websocket import keepalive
 from geventkws.websocket.arguments import check_timeout, close_code, ping_payload
 from geventkws.websocket.conversation import Conversation
 from geventkws.websocket.thread_gate import ThreadGate
-
-logger = logging.getLogger("geventkws.server")
 
 LAST_LOOK = 4 * MAX_CIPHERTEXT
 """Bytes to look for unread input with: room for a whole TLS record behind a part of another."""
@@ -509,8 +506,7 @@ class WebSocketConnection(Conversation):
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             self._loop.report(error)
         # Last, and guarded: a handler may block, and a kill or a timeout may find the worker there.
-        text = "%s failed; the connection is closed"
-        self._loop.guard(partial(logger.error, text, type(self.service).__name__, exc_info=error))
+        self._loop.guard(self.service._log_failure, self, error)
 
     # Waiting
 

@@ -7,8 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import flask
+import flask_login
+import pytest
 
 import geventkws
+from geventkws import testing
+from geventkws.flask import Sockets
 from tests.docs.contexts.context import PUBLIC, Context, connect, echoes, get, refusal
 from tests.docs.contexts.services import Echo
 from tests.programs import PATIENCE
@@ -19,6 +23,80 @@ class FlaskPage(Context):
 
     def visit(self, address: str) -> None:
         assert get(address) == "Hello"
+        echoes(address, "/echo")
+        client = connect(address, "/rooms/7")
+        assert client.recv() == "This is room 7"
+        client.close(timeout=PATIENCE)
+
+
+def greeting(app: flask.Flask, path: str, cookie: str = "") -> str | bytes:
+    """Return the first message that a connection gets."""
+    with testing.connect(app, path, headers={"Cookie": cookie}) as client:
+        return client.receive()
+
+
+class FlasksLogin(Context):
+    """Routes for those who have logged in."""
+
+    def names(self) -> dict[str, Any]:
+        app = self.app = flask.Flask("private")
+        app.secret_key = "secret"
+        flask_login.LoginManager(app).user_loader(User)
+
+        @app.get("/login")
+        def login():
+            flask_login.login_user(User("Ann"))
+            flask.session["basket"] = []
+            return "Welcome"
+
+        return {**PUBLIC, "app": app, "sockets": Sockets(app)}
+
+    def check(self, block: SimpleNamespace) -> None:
+        cookie = self.app.test_client().get("/login").headers["Set-Cookie"].partition(";")[0]
+        greetings = {"/inbox": "Hello Ann", "/news": "Nothing new", "/basket": "It is empty"}
+        rules = [rule.rule for rule in self.app.url_map.iter_rules() if rule.websocket]
+        assert rules
+        for rule in rules:
+            assert greeting(self.app, rule, cookie) == greetings[rule]
+            with pytest.raises(testing.ConnectionRefused, match=r"status 40[13]"):
+                greeting(self.app, rule)
+
+
+class User(flask_login.UserMixin):  # type: ignore[misc]
+    """Somebody."""
+
+    def __init__(self, name: str) -> None:
+        self.id = name
+
+
+class FlasksFactory(Context):
+    """An application that a function makes."""
+
+    def check(self, block: SimpleNamespace) -> None:
+        for app in (block.create_app(), block.create_app()):
+            assert greeting(app, "/ws/time") == "It is late"
+            assert greeting(app, "/chat/rooms/tea") == "This is tea"
+
+
+class SocketsOfFlask(Context):
+    """A function on a route."""
+
+    def names(self) -> dict[str, Any]:
+        return {"app": flask.Flask("rooms")}
+
+    def check(self, block: SimpleNamespace) -> None:
+        with testing.connect(block.app, "/rooms/tea") as client:
+            client.send("hello")
+            assert client.receive() == "tea: hello"
+
+
+class ServiceBesideFlask(Context):
+    """A service on the server's own path."""
+
+    def names(self) -> dict[str, Any]:
+        return {**PUBLIC, "app": flask.Flask("beside"), "Echo": Echo}
+
+    def visit(self, address: str) -> None:
         echoes(address, "/echo")
 
 
@@ -50,12 +128,11 @@ class Prices(Context):
 
 
 class Rooms(Context):
-    """A view that decides on an upgrade."""
+    """An application that decides on an upgrade."""
 
     def names(self) -> dict[str, Any]:
-        app = flask.Flask("rooms")
-        return {**PUBLIC, "app": app, "request": flask.request, "Echo": Echo, "rooms": {"tea"}}
+        return {**PUBLIC, "Echo": Echo, "rooms": {"/tea"}}
 
     def visit(self, address: str) -> None:
-        echoes(address, "/rooms/tea")
-        assert refusal(address, "/rooms/coffee") == 404
+        echoes(address, "/tea")
+        assert refusal(address, "/coffee") == 404

@@ -12,7 +12,7 @@ from tests.docs.contexts.context import Context
 from tests.docs.contexts.services import Echo, application
 
 
-class Private(WebSocketService):
+class Private(Echo):
     """Lets nobody in."""
 
     def connecting(self, request):

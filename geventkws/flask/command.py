@@ -1,0 +1,29 @@
+"""``flask serve``: serves the application and its WebSockets, where ``flask run`` serves HTTP alone."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+from flask.cli import ScriptInfo, pass_script_info
+
+from geventkws.patched import run_patched
+from geventkws.server.server import WebSocketServer
+
+
+@click.command("serve", short_help="Serve the application and its WebSockets by geventkws.")
+@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", "-p", default=5000, show_default=True, help="The port; 0 takes a free one.")
+@click.option(
+    "--cert", "certfile", type=click.Path(exists=True), help="A file with a certificate, for https."
+)
+@click.option("--key", "keyfile", type=click.Path(exists=True), help="The file with its key.")
+@pass_script_info
+def serve(info: ScriptInfo, host: str, port: int, certfile: str | None, keyfile: str | None) -> None:
+    """Serve the application and its WebSockets, until SIGINT (Ctrl-C) or SIGTERM.
+
+    The standard library is patched for gevent before the application is imported.
+    """
+    run_patched("flask")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    WebSocketServer((host, port), info.load_app(), certfile=certfile, keyfile=keyfile).serve_forever()
