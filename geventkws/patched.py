@@ -8,13 +8,18 @@ import sys
 from gevent import monkey
 
 
-def run_patched(module: str) -> None:
-    """Replace this process by ``python -m module`` with the same arguments, patched before all else.
+def run_patched(*program: str) -> None:
+    """Replace this process by ``program`` with the same arguments, patched before all else.
 
-    Does nothing in a process that is patched already.
+    ``program`` is a script, or ``"--module"`` and the name of one. Does nothing in a process that is patched
+    already.
     """
-    if not monkey.is_module_patched("socket"):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        arguments = [sys.executable, "-m", "gevent.monkey", "--module", module, *sys.argv[1:]]
-        os.execv(sys.executable, arguments)
+    if monkey.is_module_patched("socket"):
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A script finds the modules beside it, wherever it is called from.
+    places = [sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    command = [sys.executable, "-m", "gevent.monkey", *program, *sys.argv[1:]]
+    os.execve(sys.executable, command, environ)

@@ -24,6 +24,6 @@ def serve(info: ScriptInfo, host: str, port: int, certfile: str | None, keyfile:
 
     The standard library is patched for gevent before the application is imported.
     """
-    run_patched("flask")
+    run_patched("--module", "flask")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     WebSocketServer((host, port), info.load_app(), certfile=certfile, keyfile=keyfile).serve_forever()

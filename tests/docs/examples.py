@@ -13,7 +13,7 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 _BLOCK = re.compile(
     r"^(?:<!-- context: (?P<context>\w+) -->\n\n?)?```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-_PORT = re.compile(r'(\("[^"]*", )(?:443|8080|8081)\)')
+_PORT = re.compile(r'(\("[^"]*", )(?:443|8000|8080|8081)\)')
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,5 @@
+"""WebSockets from the views of a Django project: ``accept``; as an application, the command ``serve``."""
+
+from geventkws.django.views import accept
+
+__all__ = ["accept"]

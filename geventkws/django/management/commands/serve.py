@@ -1,0 +1,52 @@
+"""``manage.py serve``: serves the project and its WebSockets, where ``runserver`` serves HTTP alone."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.core.servers.basehttp import get_internal_wsgi_application
+
+from geventkws.patched import run_patched
+from geventkws.server.server import WebSocketServer
+
+
+class Command(BaseCommand):
+    """The command."""
+
+    help = "Serves the project and its WebSockets by geventkws, until SIGINT (Ctrl-C) or SIGTERM."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)"
+        )
+        parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
+        parser.add_argument("--cert", dest="certfile", help="a file with a certificate, for https")
+        parser.add_argument("--key", dest="keyfile", help="the file with its key")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Begin anew with the standard library patched for gevent, then serve."""
+        run_patched(sys.argv[0])
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        server = WebSocketServer(
+            (options["host"], options["port"]),
+            _application(),
+            certfile=options["certfile"],
+            keyfile=options["keyfile"],
+        )
+        server.serve_forever()
+
+
+def _application() -> Any:
+    """Return the project's WSGI application; while it is developed, with its static files."""
+    application = get_internal_wsgi_application()
+    if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
+        from django.contrib.staticfiles.handlers import StaticFilesHandler
+
+        return StaticFilesHandler(application)
+    return application

@@ -1,0 +1,162 @@
+"""A real project, served by ``manage.py serve``: login, session, middleware and ORM around its services."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+import requests
+import websocket
+
+from tests.helpers import free_port
+from tests.programs import PATIENCE, ROOT, Program
+
+MANAGE = str(ROOT / "tests" / "django" / "manage.py")
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted by /proc")
+
+
+class Project:
+    """A running project, and the session of a user of its."""
+
+    def __init__(self, program: Program, port: str) -> None:
+        self.program = program
+        self.address = f"127.0.0.1:{port}"
+        self.session: requests.Session
+
+    def get(self, path: str) -> requests.Response:
+        return self.session.get(f"http://{self.address}{path}", timeout=PATIENCE)
+
+    def connect(self, path: str, **options: Any) -> websocket.WebSocket:
+        cookie = "; ".join(f"{name}={value}" for name, value in self.session.cookies.items())
+        return websocket.create_connection(
+            f"ws://{self.address}{path}", timeout=PATIENCE, cookie=cookie, redirect_limit=0, **options
+        )
+
+    def refusal(self, path: str, **options: Any) -> int:
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            self.connect(path, **options)
+        return int(refused.value.status_code)
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a project whose database has a user."""
+    directory = tmp_path_factory.mktemp("project")
+    environ = {
+        "TEST_DATABASE": str(directory / "db.sqlite3"),
+        "DJANGO_SUPERUSER_PASSWORD": "s3cr3t",
+        "PYTHONWARNINGS": "ignore",
+    }
+    for arguments in (
+        ["migrate", "--verbosity", "0"],
+        ["createsuperuser", "--noinput", "--username", "ann", "--email", "ann@example.org"],
+    ):
+        with Program(sys.executable, MANAGE, *arguments, env=environ) as program:
+            assert program.wait() == 0, program.output
+    return environ
+
+
+@pytest.fixture(scope="module")
+def served(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    with Program(sys.executable, MANAGE, "serve", "--port", "0", env=environ, cwd=elsewhere) as program:
+        yield Project(program, program.expect(r"Listening on port (\d+)")[1])
+        program.signal(signal.SIGTERM)
+        assert program.wait() == 0
+
+
+@pytest.fixture
+def project(served: Project) -> Iterator[Project]:
+    with requests.Session() as served.session:
+        yield served
+
+
+@pytest.fixture
+def ann(project: Project) -> Project:
+    """The project, for who has logged in."""
+    assert project.get("/login?name=ann&password=s3cr3t").text == "Welcome"
+    return project
+
+
+def test_a_stranger_is_sent_to_the_login(project: Project) -> None:
+    with pytest.raises(websocket.WebSocketException) as refused:
+        project.connect("/rooms/7")
+    assert "Redirect" in str(refused.value)
+    assert project.session.get(f"http://{project.address}/rooms/7", allow_redirects=False).status_code == 302
+
+
+def test_who_has_logged_in_is_let_in_and_the_orm_works_in_every_callback(ann: Project) -> None:
+    client = ann.connect("/rooms/7")
+    assert client.recv() == "1 users, open before: 0"
+    for name, count in (("ann", 1), ("ben", 0)):
+        client.send(name)
+        assert client.recv() == f"{count} of {name}, open before: 0, room {{'room': 7}}"
+    client.close()
+
+
+def test_the_session_that_the_view_has_changed_is_saved(ann: Project) -> None:
+    client = ann.connect("/rooms/8")
+    client.recv()
+    client.close()
+    assert ann.get("/last-room").text == "8, open: 1, patched: True"
+
+
+def test_database_connections_are_closed_behind_a_callback_that_fails(ann: Project) -> None:
+    client = ann.connect("/rooms/7")
+    client.recv()
+    client.send("fail")
+    opcode, frame = client.recv_data_frame(control_frame=True)
+    assert (opcode, frame.data[:2]) == (websocket.ABNF.OPCODE_CLOSE, (1011).to_bytes(2, "big"))
+    client.shutdown()
+    ann.program.expect("Users failed; the connection is closed")
+    assert ann.get("/last-room").text.endswith("open: 1, patched: True")
+
+
+def test_the_pull_style_and_connecting(ann: Project) -> None:
+    client = ann.connect("/pull")
+    client.send("ann")
+    assert client.recv() == "1 of ann"
+    client.close()
+
+
+def test_connecting_refuses(project: Project) -> None:
+    assert project.refusal("/pull") == 402
+
+
+def test_a_foreign_origin_is_refused(ann: Project) -> None:
+    assert ann.refusal("/rooms/7", origin="http://evil.example") == 403
+
+
+def test_a_page_is_no_websocket(ann: Project) -> None:
+    answer = ann.get("/rooms/7")
+    assert answer.status_code == 400
+    assert "This address is for WebSockets" in answer.text
+
+
+def await_listener(port: int) -> None:
+    """Wait until somebody listens, who says so only before."""
+    with gevent.Timeout(PATIENCE):
+        while True:
+            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                return
+            gevent.sleep(0.02)
+
+
+def test_runserver_answers_at_once_and_says_how_to_serve(environ: dict[str, str]) -> None:
+    port = free_port()
+    arguments = ["runserver", "--noreload", f"127.0.0.1:{port}"]
+    with Program(sys.executable, "-u", MANAGE, *arguments, env=environ) as program:
+        program.expect("Starting development server at")
+        await_listener(port)
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            websocket.create_connection(f"ws://127.0.0.1:{port}/pull", timeout=PATIENCE, cookie="session=1")
+        assert refused.value.status_code == 501
+        program.expect(r"cannot open WebSockets.*run: manage\.py serve")
