@@ -226,6 +226,9 @@ class WebSocketServer(StreamServer):
         if self.options.block_warning is not None:
             self._watchdog = Watchdog(self._loop, self.options.block_warning)
             self._watchdog.start()
+        self._announce()
+
+    def _announce(self) -> None:
         announce(self.socket, secure=self.ssl_context is not None)
         try:
             self._hooks.start()

@@ -44,6 +44,9 @@ class PortlessServer(WebSocketServer):
         """Take the silent socket, which does not listen, as ``WebSocketServer`` would ask of it."""
         StreamServer.set_listener(self, listener)
 
+    def _announce(self) -> None:
+        """Say nothing: it does not listen."""
+
     def pair(self) -> gevent_socket.socket:
         """Serve one end of a new socket pair; return the other."""
         ours, theirs = gevent_socket.socketpair()

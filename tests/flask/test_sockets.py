@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 import pytest
 from flask import Blueprint, Flask, abort, current_app, g, got_request_exception, request, session, url_for
+from gevent.event import Event
 
 from geventkws import ConnectionClosed, HandshakeError, WebSocketConnection, WebSocketService, broadcast
 from geventkws.flask import Sockets
-from geventkws.testing import ConnectionRefused, connect
+from geventkws.testing import ConnectionRefused, ServerFactory, connect
 
 
 @pytest.fixture
@@ -174,6 +176,56 @@ class TestFunctions:
             with connect(app, "/room") as ben:
                 assert ann.receive() == ben.receive() == "somebody came"
                 assert isinstance(members[0], WebSocketConnection)
+
+    def test_several_greenlets_may_be_the_first_to_use_the_connection(
+        self, app: Flask, sockets: Sockets
+    ) -> None:
+        @sockets.route("/both")
+        def both(connection):
+            others = [gevent.spawn(connection.send, "other") for _ in range(3)]
+            connection.send(connection.receive())
+            gevent.joinall(others, raise_error=True)
+
+        with connect(app, "/both") as client:
+            client.send("own")
+            assert sorted(client) == ["other", "other", "other", "own"]
+
+    def test_it_ends_when_the_server_stops(
+        self, app: Flask, sockets: Sockets, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ended = Event()
+
+        @sockets.route("/echo")
+        def view(connection):
+            echo(connection)
+            ended.set()
+
+        servers = ServerFactory()
+        running = servers(application=app)
+        client = running.connect("/echo")
+        stopping = gevent.spawn(running.server.stop)
+        with pytest.raises(ConnectionClosed) as closed:
+            client.receive()
+        assert closed.value.reason == 1001
+        assert ended.wait(5)
+        stopping.join()
+        assert servers.close() == []
+
+    def test_foreign_origins_are_logged_once_by_the_name_of_the_function(
+        self, app: Flask, sockets: Sockets, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        @sockets.route("/function")
+        def prices(connection):
+            raise AssertionError("it was called")
+
+        @sockets.service("/service", request_context=True)
+        class Prices(Echo):
+            pass
+
+        for path in ("/function", "/service", "/function", "/service"):
+            assert refused(app, path, origin="http://evil.example").status == 403
+        warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert [each.split()[0] for each in warnings] == ["prices", "Prices"]
 
 
 class TestBeforeTheHandshakeIsAnswered:

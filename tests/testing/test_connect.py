@@ -26,6 +26,14 @@ def test_a_message_comes_back_in_its_type(message: str | bytes) -> None:
         assert client.receive() == message
 
 
+def test_nobody_is_told_of_a_server_that_does_not_listen(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    connect(Echo()).close()
+    assert "Listening" not in caplog.text + capsys.readouterr().err
+
+
 def test_what_the_service_sees_of_its_client() -> None:
     registry = ServiceRegistry()
     registry.register(Echo(), "/rooms/<room>")
