@@ -1,7 +1,8 @@
 """The end of a connection that has nothing more to say: the last bytes leave, then the peer's are read away.
 
 A socket that is closed with input unread is reset, which can destroy an answer on its way to the peer
-(RFC 9112, 9.6). So the connection is half-closed first and what still arrives is discarded, within bounds.
+(RFC 9112, 9.6). So the connection is half-closed first, and what still arrives is discarded until the time is
+up, however much it is: a proxy may pass on a whole upload before it looks at the answer.
 """
 
 from __future__ import annotations
@@ -12,9 +13,6 @@ from time import monotonic
 from geventkws.loop.channel import Channel
 from geventkws.net.transport import Chunk
 
-DRAIN_LIMIT = 1024 * 1024
-"""Bytes that are read away."""
-
 LAST_MOMENT = 1.0
 """Seconds that are left for this when the server stops."""
 
@@ -22,7 +20,7 @@ LAST_MOMENT = 1.0
 class Farewell:
     """The last owner of a channel."""
 
-    __slots__ = ("_answer", "_channel", "_deadline", "_drained", "_ended", "_half_closed", "_on_over")
+    __slots__ = ("_answer", "_channel", "_deadline", "_ended", "_half_closed", "_on_over")
 
     def __init__(
         self, channel: Channel, timeout: float, on_over: Callable[[Channel], None], answer: bytes = b""
@@ -31,7 +29,6 @@ class Farewell:
         self._channel = channel
         self._answer: Chunk = answer
         self._deadline = monotonic() + timeout
-        self._drained = 0
         self._ended = False
         """Whether the peer has sent all that it is going to."""
         self._half_closed = False
@@ -48,12 +45,11 @@ class Farewell:
             return False
         if data is None:
             return False
-        self._drained += len(data)
         if not data and not self._half_closed:
             # Who has said all may still be listening.
             self._ended = True
             self._channel.pause()
-        elif not data or self._drained >= DRAIN_LIMIT:
+        elif not data:
             self._over()
         return bool(data)
 

@@ -29,6 +29,7 @@ error_log stderr;
 events {{ worker_connections 64; }}
 http {{
     access_log off;
+    client_max_body_size 0;
     client_body_temp_path {directory}/body;
     proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi;
