@@ -228,6 +228,7 @@ print("all ended", flush=True)
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("loop", ["libev-cext", "libuv"])
 def test_a_server_that_is_started_in_each_child_serves_in_each(loop: str) -> None:
     with Program(sys.executable, "-u", "-c", PREFORK, env={"GEVENT_LOOP": loop}) as program:
