@@ -54,7 +54,7 @@ class WebSocketService:
         """
 
     def connected(self, connection: WebSocketConnection) -> None:
-        """Take note of a new connection."""
+        """A connection has been opened: called before any ``received``."""
 
     def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
         """Handle a message: a ``str`` was sent as text, ``bytes`` as binary.
@@ -77,7 +77,7 @@ class WebSocketService:
         connection.close(WebSocketCloseReasonCode.INVALID_DATA_TYPE, "Binary messages are not accepted here")
 
     def disconnected(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
-        """Take note of a connection's end: exactly one call for each of ``connected``."""
+        """A connection has ended: called exactly once for each ``connected``."""
 
     def _log_failure(self, connection: WebSocketConnection, error: BaseException) -> None:
         """Log what a callback has raised."""

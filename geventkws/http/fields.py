@@ -66,7 +66,7 @@ class Fields:
         self.encoded = text.encode("latin-1")
 
     def _keep(self, meaning: int, name: str, value: str) -> bool:
-        """Take note of a field that means something to the server; ``False`` if it is not to be sent."""
+        """Read a field that means something to the server; return whether it is to be sent."""
         if meaning == _DATE:
             self.own_date = True
         elif meaning == _SERVER:

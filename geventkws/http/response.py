@@ -18,6 +18,7 @@ from geventkws.http.framing import BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY, fram
 from geventkws.http.head import RequestHead
 from geventkws.http.log import logger
 from geventkws.http.stream import CHUNK, NOTHING, OPEN_END
+from geventkws.net.transport import JOIN_MAX
 from geventkws.protocol.handshake import HandshakeError
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None,
 
 MAX_WRITE = 256 * 1024
 """Bytes written with one deadline: a slow peer has the whole time for each such part."""
-
-_JOIN_MAX = 64 * 1024
 
 _DEFAULT_SERVER = server_line("geventkws")
 
@@ -176,7 +175,7 @@ class Response:
         """Let the kernel send a file; ``False`` if it has to be read, or is better read."""
         if self._length is None and self.status not in (204, 304):
             self._length = file.size
-        if self._stream.channel.transport.secure or file.size <= _JOIN_MAX:
+        if self._stream.channel.transport.secure or file.size <= JOIN_MAX:
             return False
         head = self._start()
         self._transmit((head,))
@@ -269,7 +268,7 @@ class Response:
         self.bytes_sent += size
         if framing == BY_CHUNKS and size:
             self._transmit((b"%b%x\r\n" % (head, size), data, b"\r\n"))
-        elif len(head) + size <= _JOIN_MAX:
+        elif len(head) + size <= JOIN_MAX:
             if is_last:
                 self._stream.send_soon(head + data)
             else:

@@ -24,7 +24,7 @@ class Borrower(Protocol):
         """Do all there is to do. Never raises."""
 
     def _blocked(self, worker: greenlet) -> None:
-        """Take note that ``worker`` has blocked, and will go on in its own time. In the hub."""
+        """Remember that ``worker`` has blocked, and will go on in its own time. In the hub."""
 
 
 class Worker(greenlet):

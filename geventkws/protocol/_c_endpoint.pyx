@@ -351,7 +351,7 @@ cdef class FrameParser:
         return <uint8_t*>PyBytes_AS_STRING(self.payload) + self.have
 
     cdef int took(self, Py_ssize_t size, list events) except -1:
-        """Take note that ``size`` bytes were received where ``wanted`` said."""
+        """Count ``size`` bytes that were received where ``wanted`` said."""
         return self._took(<const uint8_t*>PyBytes_AS_STRING(self.payload) + self.have, size, events)
 
     cdef int _took(self, const uint8_t* masked, Py_ssize_t size, list events) except -1:
@@ -429,7 +429,7 @@ cdef class Endpoint(FrameParser):
         return taken
 
     cdef int received_wanted(self, Py_ssize_t size, list events) except -1:
-        """Take note of ``size`` bytes received where ``wanted`` said, in which at most one frame ends."""
+        """Count ``size`` bytes received where ``wanted`` said, in which at most one frame ends."""
         cdef Py_ssize_t first = len(events)
         self.took(size, events)
         return self.count(size, events, first)

@@ -73,7 +73,7 @@ class Shutdown:
             self._is_left_to_caller = True
 
     def connection_gone(self) -> None:
-        """Take note that a connection is out of the table. In any greenlet."""
+        """Look again who is left: a connection is out of the table. In any greenlet."""
         self._changed.set()
         if self._is_left_to_caller and not self._connections.peers:
             Greenlet.spawn(self._finish)  # the hub cannot wait for a log
