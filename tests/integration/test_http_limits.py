@@ -94,11 +94,14 @@ class TestConnections:
         site.wait_until_empty()
         answered(site.connect(None))
 
-    def test_a_failed_upgrade_is_counted_out(self, serve: Serve) -> None:
-        site = serve(Recorder(), application=hello, max_connections_per_address=1)
+    @pytest.mark.parametrize(("asked", "status"), [(True, 200), (False, 404)])
+    def test_an_upgrade_that_nobody_accepts_is_counted_out(
+        self, serve: Serve, asked: bool, status: int
+    ) -> None:
+        site = serve(Recorder(), application=hello, max_connections_per_address=1, application_upgrades=asked)
         for _ in range(3):
             with RawClient(site.port, "/nowhere") as client:
-                assert client.head.startswith("HTTP/1.1 404")
+                assert client.head.startswith(f"HTTP/1.1 {status} ")
             site.wait_until_empty()
 
     def test_many_that_do_not_leave_cost_a_bounded_amount(self, serve: Serve) -> None:
