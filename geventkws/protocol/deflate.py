@@ -157,11 +157,16 @@ class Inflation:
     and so does not depend on how its bytes arrive.
     """
 
-    __slots__ = ("_deflate", "_inflater", "_window")
+    __slots__ = ("_deflate", "_inflater", "_room", "_window")
 
-    def __init__(self, deflate: Deflate) -> None:
-        """Begin a message of the connection that ``deflate`` belongs to."""
+    def __init__(self, deflate: Deflate, max_size: int) -> None:
+        """Begin a message of the connection that ``deflate`` belongs to.
+
+        No more than one byte beyond ``max_size`` is inflated: whether the message is too large or what comes
+        behind is corrupt must not depend on how it is cut.
+        """
         self._deflate = deflate
+        self._room = max_size + 1
         self._window = deflate.window
         self._inflater: Any = None
 
@@ -192,9 +197,10 @@ class Inflation:
                 self._window = b""
             inflater = self._inflater
             try:
-                piece = inflater.decompress(data, MAX_PIECE)
+                piece = inflater.decompress(data, min(MAX_PIECE, self._room))
             except zlib.error as error:
                 raise _corrupt() from error
+            self._room -= len(piece)
             data = inflater.unconsumed_tail
             if inflater.eof:
                 self._inflater = None

@@ -104,7 +104,7 @@ class MessageAssembler:
             self._message_opcode = opcode
             self._validator = Utf8Validator() if opcode == opcodes.TEXT else None
             if compressed and self._deflate is not None:
-                self._inflation = Inflation(self._deflate)
+                self._inflation = Inflation(self._deflate, self._max_message_size)
         self._fin = fin
         self._fragments += 1
         if self._inflation is None:

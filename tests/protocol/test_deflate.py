@@ -335,6 +335,13 @@ def test_no_bytes_raise_and_how_they_are_cut_does_not_matter(backend, data, flip
     assert events([wire]) == events([bytes((byte,)) for byte in wire])
 
 
+@pytest.mark.parametrize("limit", [400, 100_000])
+def test_what_is_too_large_and_corrupt_behind_is_too_large_however_it_is_cut(receive, limit):
+    payload = compressed(bytes(2 * limit)) + b"\xff" * 20
+    fails = too_large(f"A message must be at most {limit} bytes")
+    assert receive(rsv1(opcodes.BINARY, payload), max_message_size=limit) == [fails]
+
+
 # Text, checked as it is inflated
 
 
