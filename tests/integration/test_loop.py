@@ -67,6 +67,7 @@ def greenlets() -> int:
     return sum(isinstance(each, greenlet) for each in gc.get_objects())
 
 
+@pytest.mark.alone
 def test_ten_thousand_idle_connections_hold_no_greenlets(serve: Serve, many: int) -> None:
     class QuietEcho(WebSocketService):
         def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
