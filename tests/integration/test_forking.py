@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import gevent
 import pytest
 
-from tests.programs import Program
-from tests.raw import CLOSE, TEXT, Frame, RawClient, close_frame, masked
+from tests.programs import ROOT, Program
+from tests.raw import CLOSE, PATIENCE, TEXT, Frame, RawClient, close_frame, masked
 
 SERVER = """
 from gevent import monkey; monkey.patch_all()
@@ -230,9 +233,22 @@ print("all ended", flush=True)
 
 @pytest.mark.alone
 @pytest.mark.parametrize("loop", ["libev-cext", "libuv"])
-def test_a_server_that_is_started_in_each_child_serves_in_each(loop: str) -> None:
-    with Program(sys.executable, "-u", "-c", PREFORK, env={"GEVENT_LOOP": loop}) as program:
-        port, *children = map(int, program.expect(r"port (\d+) (\d+) (\d+)").groups())
+def test_a_server_that_is_started_in_each_child_serves_in_each(loop: str, tmp_path: Path) -> None:
+    written = tmp_path / "written"  # a file, which no process that lives on keeps open for the reader
+
+    def expect(pattern: str) -> re.Match[str]:
+        with gevent.Timeout(PATIENCE, TimeoutError(written.read_text())):
+            while not (found := re.search(pattern, written.read_text())):
+                gevent.sleep(0.01)
+        return found
+
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "GEVENT_LOOP": loop}
+    with written.open("wb") as output:
+        parent = subprocess.Popen(
+            [sys.executable, "-u", "-c", PREFORK], stdout=output, stderr=output, env=environ
+        )
+    try:
+        port, *children = map(int, expect(r"port (\d+) (\d+) (\d+)\n").groups())
         seen = set()
         for _ in range(200):
             with RawClient(port) as client:
@@ -241,4 +257,7 @@ def test_a_server_that_is_started_in_each_child_serves_in_each(loop: str) -> Non
         assert seen <= set(children)
         for child in children:
             os.kill(child, signal.SIGTERM)
-        program.expect("all ended")
+        expect("all ended")
+    finally:
+        parent.kill()
+        parent.wait()
