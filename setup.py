@@ -23,8 +23,8 @@ TWINS = ("loop.leaf", "net.tls_records", "protocol.endpoint", "websocket.intake"
 """Modules whose compiled forms are written in Cython, and do the same."""
 
 COMPILED = (
-    *(f"http.{name}" for name in ("body", "chunked", "connection", "context", "environ", "fields")),
-    *(f"http.{name}" for name in ("framing", "head", "reader", "response", "stream")),
+    *(f"http.{name}" for name in ("body", "chunked", "connection", "context", "environ", "exchange")),
+    *(f"http.{name}" for name in ("fields", "framing", "head", "reader", "response", "stream")),
     "loop.channel",
     "loop.loop",
     "websocket.conversation",

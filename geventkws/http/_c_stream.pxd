@@ -9,6 +9,7 @@ cdef class Stream:
     cdef public double stuck_since
     cdef public Py_ssize_t output_size
     cdef readonly list output
+    cdef public object greenlet
     cdef readonly object receiver
     cdef readonly object sender
     cdef public bint ended

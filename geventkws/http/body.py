@@ -9,11 +9,10 @@ from geventkws.backend import use_compiled
 from geventkws.http.errors import HTTPError, RequestBodyError
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.http.reader import RequestReader
+from geventkws.http.stream import Stream
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-    from geventkws.http.stream import Stream
 
 MAX_DISCARDED = 256 * 1024
 """Bytes of a body nobody read that are read away to keep the connection."""

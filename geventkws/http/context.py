@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from geventkws.backend import use_compiled
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.fields import server_line
 from geventkws.http.forwarded import TrustedProxies
 from geventkws.http.head import RequestHead
+from geventkws.http.response import Response
+from geventkws.http.stream import Stream
 from geventkws.http.target import ALLOWED
 from geventkws.loop.channel import Channel
+from geventkws.loop.workers import Borrower
 from geventkws.net.address import Address
 from geventkws.options import ServerOptions
 
-if TYPE_CHECKING:
-    from geventkws.http.connection import HTTPConnection
-
 Application = Callable[..., Iterable[bytes]]
 """A WSGI application: ``(environ, start_response)`` to an iterable of bytes."""
+
+
+class Upgradable(Protocol):
+    """What answers an upgrade request needs of the exchange that the request belongs to."""
+
+    remote_address: Address
+    """The client's address."""
+    proxied: dict[str, str] | None
+    """What a trusted proxy says about the environ of the request."""
+    extra_environ: dict[str, Any] | None
+    """What is added to the environ that the application gets."""
+
+    @property
+    def stream(self) -> Stream:
+        """What the answer is written by."""
+
+    @property
+    def response(self) -> Response | None:
+        """The application's answer, as far as it has got."""
+
+    def take(self) -> Channel:
+        """Hand the channel over, open and all answers sent, to another owner."""
 
 
 class AccessEntry(NamedTuple):
@@ -45,7 +67,7 @@ def server_options(environ: dict[str, Any], start_response: Callable[..., Any]) 
     return []
 
 
-def no_services(connection: HTTPConnection, head: RequestHead, leftover: bytes) -> bool:
+def no_services(exchange: Upgradable, head: RequestHead, leftover: bytes) -> bool:
     """Claim no upgrade: the request goes to the application."""
     return False
 
@@ -85,7 +107,7 @@ class HTTPContext:
         environ: EnvironBuilder,
         application: Application = no_application,
         options: ServerOptions | None = None,
-        on_upgrade: Callable[[HTTPConnection, RequestHead, bytes], bool] = no_services,
+        on_upgrade: Callable[[Upgradable, RequestHead, bytes], bool] = no_services,
         log_access: Callable[[AccessEntry], None] | None = None,
         warn_once: Callable[[str], None] = keep_quiet,
     ) -> None:
@@ -93,14 +115,14 @@ class HTTPContext:
         self.application = application
         self.on_upgrade = on_upgrade
         """Called for a WebSocket upgrade, with the bytes that arrived behind its head. ``True``: the
-        transport was taken (``connection.take()``), the connection object is done with it.
-        ``False``: the application answers. Refuses by ``HTTPError`` or ``HandshakeError``."""
+        channel was taken (``exchange.take()``). ``False``: the application answers. Refuses by
+        ``HTTPError`` or ``HandshakeError``."""
         self.log_access = log_access
         self.warn_once = warn_once
         """Tells the log of a mistake that clients make, the first time. Never waits."""
-        self.start: Callable[[HTTPConnection], None] | None = None
-        """Lets a connection answer the request whose head it has, in a greenlet: calls its ``_work`` there.
-        ``None``: it borrows a worker of the loop."""
+        self.start: Callable[[Borrower], None] | None = None
+        """Lets a connection work in a greenlet: answer the request whose head it has.
+        ``None``: the loop lends it one."""
         self.on_over: Callable[[Channel], None] = forget
         """Called when a connection is closed and nobody is at work for it."""
         self.options = options = options or ServerOptions()

@@ -8,7 +8,6 @@ from contextlib import suppress
 from http import HTTPStatus
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from geventkws.backend import use_compiled
 from geventkws.http.errors import PeerGoneError
@@ -17,12 +16,9 @@ from geventkws.http.files import MAX_SENT, UNSUPPORTED, FilePart, FileWrapper, r
 from geventkws.http.framing import BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY, frame_response
 from geventkws.http.head import RequestHead
 from geventkws.http.log import logger
-from geventkws.http.stream import CHUNK, NOTHING, OPEN_END
+from geventkws.http.stream import CHUNK, NOTHING, OPEN_END, Stream
 from geventkws.net.transport import JOIN_MAX
 from geventkws.protocol.handshake import HandshakeError
-
-if TYPE_CHECKING:
-    from geventkws.http.stream import Stream
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 

@@ -44,6 +44,7 @@ class Stream:
         "channel",
         "deadline",
         "ended",
+        "greenlet",
         "hurried",
         "is_given",
         "output",
@@ -57,6 +58,8 @@ class Stream:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.deadline = NEVER
+        self.greenlet: Any = None
+        """The greenlet, once it has blocked."""
         self.awaited = NOTHING
         """What the greenlet waits for in the application."""
         self.streams_since = 0.0

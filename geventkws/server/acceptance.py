@@ -7,7 +7,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
-from geventkws.http.connection import HTTPConnection
+from geventkws.http.context import Upgradable
 from geventkws.protocol.handshake import VERSION, HandshakeError
 from geventkws.protocol.headers import tokens
 from geventkws.service import WebSocketService
@@ -82,7 +82,7 @@ class Acceptor:
 
     def __init__(
         self,
-        http: HTTPConnection,
+        http: Upgradable,
         check: Callable[[WebSocketService], object],
         accept: Callable[[WebSocketService, Mapping[str, Any]], None],
     ) -> None:

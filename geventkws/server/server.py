@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 from gevent import Greenlet, get_hub, getcurrent
 from gevent.server import StreamServer
 
-from geventkws.http.connection import HTTPConnection
 from geventkws.http.context import AccessEntry, Application, HTTPContext, no_application
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.log import access_logger
 from geventkws.loop.channel import Channel
 from geventkws.loop.loop import Loop
+from geventkws.loop.workers import Borrower
 from geventkws.net.address import Address
 from geventkws.net.certificates import CertificateFiles, Path
 from geventkws.net.listeners import (
@@ -128,7 +128,7 @@ class WebSocketServer(StreamServer):
         self._socket_file: SocketFile | None = None
         self._watchdog: Watchdog | None = None
         self._borrows = spawn == "default"
-        self._waiting: deque[HTTPConnection] = deque()
+        self._waiting: deque[Borrower] = deque()
         self._awaits_room = False
         self._told: set[str] = set()
         self._hooks = Hooks(self.options.on_start, self.options.on_stop)
@@ -358,9 +358,9 @@ class WebSocketServer(StreamServer):
 
     # Requests in greenlets of the user's choice
 
-    def _start_request(self, connection: HTTPConnection) -> None:
+    def _start_request(self, borrower: Borrower) -> None:
         """Let ``spawn`` make a greenlet for a request; while the pool is full, the request waits."""
-        self._waiting.append(connection)
+        self._waiting.append(borrower)
         self._start_waiting()
 
     def _start_waiting(self) -> None:
@@ -371,8 +371,8 @@ class WebSocketServer(StreamServer):
                     self._awaits_room = True
                     server.pool._semaphore.rawlink(self._pool_has_room)
                 return
-            connection = self._waiting.popleft()
-            connection._blocked(server._spawn(connection._work))
+            borrower = self._waiting.popleft()
+            borrower._blocked(server._spawn(borrower._work))
 
     def _pool_has_room(self, _semaphore: object) -> None:
         self._awaits_room = False

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from geventkws.escape import escape
-from geventkws.http.connection import HTTPConnection
+from geventkws.http.context import Upgradable
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.head import RequestHead
 from geventkws.loop.loop import Loop
@@ -41,7 +41,7 @@ class UpgradeHost(Host, Protocol):
         """Mind the time limits of a new connection."""
 
 
-def upgrade(host: UpgradeHost, http: HTTPConnection, head: RequestHead, read_ahead: bytes) -> bool:
+def upgrade(host: UpgradeHost, http: Upgradable, head: RequestHead, read_ahead: bytes) -> bool:
     """Answer an upgrade request: the ``on_upgrade`` of ``HTTPContext``.
 
     ``read_ahead`` arrived behind the head. Returns ``True`` when the transport has become a
@@ -63,7 +63,7 @@ def upgrade(host: UpgradeHost, http: HTTPConnection, head: RequestHead, read_ahe
 
 def accept(
     host: UpgradeHost,
-    http: HTTPConnection,
+    http: Upgradable,
     head: RequestHead,
     read_ahead: bytes,
     service: WebSocketService,
@@ -76,7 +76,7 @@ def accept(
         # further data". It may inflate to more than is taken in one turn.
         raise HandshakeError(400, "The client must wait for the answer to its upgrade request")
     build_environ = host.build_environ
-    extra = http.channel.transport.environ()
+    extra = http.stream.channel.transport.environ()
     if http.proxied is not None:
         extra |= http.proxied
     if extra:

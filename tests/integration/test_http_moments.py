@@ -12,9 +12,10 @@ from gevent.event import AsyncResult
 from gevent.event import Event as Signal
 from gevent.pool import Pool
 
-from geventkws.http.connection import HTTPConnection
+import geventkws.http.connection
 from geventkws.http.stream import Stream
 from geventkws.server.reception import MAX_TURNED_AWAY
+from tests.helpers import running
 from tests.integration.conftest import Serve, Site
 from tests.raw import PATIENCE
 
@@ -168,12 +169,7 @@ def test_a_body_that_comes_while_100_continue_is_sent_is_not_waited_for_again(
         def take_turn(self) -> None:
             gevent.sleep(0.05)
 
-    def late_connection(channel, context, peer) -> HTTPConnection:
-        connection = HTTPConnection(channel, context, peer)
-        connection.stream = LateStream(channel)
-        return connection
-
-    monkeypatch.setattr("geventkws.server.reception.HTTPConnection", late_connection)
+    monkeypatch.setattr(running(geventkws.http.connection), "Stream", LateStream)
     client = serve(application=echo, body_timeout=1.0).connect(None)
     client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
     gevent.sleep(0.075)

@@ -1,0 +1,226 @@
+"""A request and its response, in the greenlet that answers: the application is called, its failures answered.
+
+The greenlet reads and writes by ``Stream``, in the blocking style. What the connection does next is told to
+``HTTPConnection`` by a number.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from logging import INFO
+from typing import Any
+
+import gevent
+from gevent import Timeout
+
+from geventkws.backend import use_compiled
+from geventkws.escape import escape
+from geventkws.http.body import RequestBody
+from geventkws.http.context import AccessEntry, HTTPContext, server_options
+from geventkws.http.errors import HTTPError, RequestBodyError
+from geventkws.http.head import CHUNKED, RequestHead
+from geventkws.http.log import access_logger, logger
+from geventkws.http.reader import RequestReader
+from geventkws.http.response import Response, plain_response
+from geventkws.http.spool import body_limit, decoded
+from geventkws.http.stream import Stream
+from geventkws.loop.channel import Channel
+from geventkws.net.address import Address
+from geventkws.protocol.handshake import HandshakeError
+
+# What becomes of the connection after a request, in plain numbers, since every request asks:
+NEXT = 0  # it persists
+CLOSE = 1  # it closes at once; where a response is not complete, the client sees by that that it was cut off
+ABORT = 2  # it is reset: where a response ends with the connection, only that shows that it was cut off
+LINGER = 3  # it closes, but what the peer still sends is read away first: a reset could destroy the answer
+GIVEN = 4  # it has another owner
+
+
+class Exchange:
+    """Answers the requests of one connection, one after the other."""
+
+    __slots__ = (
+        "_context",
+        "_is_secure",
+        "_reader",
+        "_requests_left",
+        "extra_environ",
+        "proxied",
+        "remote_address",
+        "response",
+        "stream",
+    )
+
+    def __init__(self, stream: Stream, context: HTTPContext, reader: RequestReader, peer: Address) -> None:
+        """Answer by ``stream`` what ``reader`` reads from ``peer``."""
+        self.stream = stream
+        self.remote_address = peer
+        """The client's address: of a trusted proxy's requests, the one that the request came from."""
+        self.proxied: dict[str, str] | None = None
+        """What a trusted proxy says about the environ of the request: scheme and port."""
+        self.extra_environ: dict[str, Any] | None = None
+        """Added to the environ of each request: what TLS says; and how to accept an upgrade."""
+        self.response: Response | None = None
+        """The application's answer to an upgrade request, as far as it has got."""
+        self._context = context
+        self._reader = reader
+        self._is_secure = stream.channel.transport.secure
+        self._requests_left = context.options.max_requests or sys.maxsize
+
+    def take(self) -> Channel:
+        """Hand the channel over, open and all answers sent, to another owner."""
+        channel = self.stream.channel
+        self.stream.is_given = True
+        channel.resume()
+        if self.stream.greenlet is not None:
+            # The hub does not wait for this greenlet, so the new owner begins in a turn of its own.
+            channel.queue(fresh=True)
+        return channel
+
+    def serve(self, head: RequestHead) -> int:
+        """Answer the request that ``head`` begins; return what becomes of the connection. Never raises."""
+        try:
+            return self._serve(head)
+        except OSError as error:
+            logger.debug("The HTTP connection of %s was lost: %s", self.remote_address, error)
+        except BaseException as error:
+            self._report(error)
+        return CLOSE
+
+    def _serve(self, head: RequestHead) -> int:
+        if self._is_secure and self.extra_environ is None:
+            self.extra_environ = self.stream.channel.transport.environ()
+        try:
+            if head.upgrade and self._context.on_upgrade(self, head, self._reader.take_rest()):
+                return GIVEN
+        except (HTTPError, HandshakeError) as error:
+            return self.refuse(head, error.status, error.message, error.headers)
+        return self._answer(head)
+
+    def _answer(self, head: RequestHead) -> int:
+        """Let the application answer, and say how the connection goes on."""
+        context = self._context
+        body = None
+        if head.body_length:
+            limit = body_limit(head, context.options)
+            body = RequestBody(head, self._reader, self.stream, context.body_timeout, limit)
+        may_persist = body.may_be_discarded if body else None
+        response = Response(head, self.stream, context.body_timeout, may_persist, context.server_line)
+        if head.upgrade:
+            self.response = response
+        self._requests_left -= 1
+        if not self._requests_left:
+            response.keep_alive = False
+        try:
+            self._call(head, body, response)
+        except (Exception, Timeout) as error:
+            response.is_over = True
+            if not response.complete:
+                return self._fail(head, response, error)
+            # In ``close()``, most likely. The client has all that it was to get.
+            text = "The application failed behind its answer to %s %r"
+            logger.error(text, head.method, head.target, exc_info=error)
+        except BaseException as error:
+            response.is_over = True
+            self._report(error)
+            return GIVEN if self.stream.is_given else self._cut_off(response)
+        if self.stream.is_given:
+            return GIVEN
+        self._log(head, response.status, response.bytes_sent)
+        if response.incomplete:
+            return self._cut_off(response)
+        if response.keep_alive and (body is None or body.discard()):
+            return NEXT
+        unread = self._reader.has_more() or self._reader.body_left
+        return LINGER if unread else CLOSE
+
+    def _call(self, head: RequestHead, body: RequestBody | None, response: Response) -> None:
+        """Call the application and send what it returns."""
+        context = self._context
+        environ = context.environ.build(
+            head, self.remote_address, body.buffered() if body else None, self.proxied
+        )
+        if self.extra_environ:
+            environ.update(self.extra_environ)
+        application = server_options if head.target == "*" else context.application
+        if body is not None and head.body_length == CHUNKED:
+            with decoded(environ, body, context.options):
+                self._run(application, environ, body, response)
+        else:
+            self._run(application, environ, body, response)
+
+    def _run(
+        self, application: Any, environ: dict[str, Any], body: RequestBody | None, response: Response
+    ) -> None:
+        result = application(environ, response.start_response)
+        try:
+            if body is not None and not response.head_sent and not self.stream.is_given:
+                body.check_answer(response.status)
+            response.send(result)
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+        if response.refusal is not None:
+            raise response.refusal
+
+    def _fail(self, head: RequestHead, response: Response, error: BaseException) -> int:
+        """Answer a request whose application raised, if it is not too late for that."""
+        if response.peer_gone:
+            logger.debug("%s left while it was answered: %s", self.remote_address, error)
+        elif isinstance(error, (RequestBodyError, HandshakeError)):
+            logger.debug("The request of %s is refused: %s", self.remote_address, escape(error))
+        else:
+            logger.error("The application failed at %s %r", head.method, head.target, exc_info=error)
+        if self.stream.is_given:
+            return GIVEN
+        if response.head_sent:
+            self._log(head, response.status, response.bytes_sent)
+            return self._cut_off(response)
+        if isinstance(error, RequestBodyError):
+            return self.refuse(head, error.status, error.message)
+        if isinstance(error, HandshakeError):
+            return self.refuse(head, error.status, error.message, error.headers)
+        return self.refuse(head, 500, "The server failed to answer this request")
+
+    def _cut_off(self, response: Response) -> int:
+        """Let the client see that a response is not complete, if it is not."""
+        if response.complete:
+            return LINGER
+        if response.ends_with_connection:
+            return ABORT
+        if self.stream.channel.awaits_room:
+            self.stream.channel.release()  # what has not left will not: nobody waits for the peer any more
+        return CLOSE
+
+    def refuse(
+        self,
+        head: RequestHead | None,
+        status: int,
+        message: str,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> int:
+        """Answer in the application's place; return what becomes of the connection.
+
+        ``head`` is ``None`` where the request was not understood.
+        """
+        head_only = head is not None and head.method == "HEAD"
+        server = self._context.server_line
+        answer = plain_response(status, message, headers, head_only=head_only, server=server)
+        self.stream.send_soon(answer)
+        self._log(head, status, len(answer.partition(b"\r\n\r\n")[2]))
+        return LINGER
+
+    def _log(self, head: RequestHead | None, status: int, bytes_sent: int) -> None:
+        log_access = self._context.log_access
+        if log_access is not None and access_logger.isEnabledFor(INFO):
+            log_access(AccessEntry(self.remote_address, head, status, bytes_sent))
+
+    def _report(self, error: BaseException) -> None:
+        """Tell the hub of what no application should raise; that it was killed is no news."""
+        if not isinstance(error, gevent.GreenletExit):
+            self.stream.channel.loop.report(error)
+
+
+use_compiled(__name__, globals())
