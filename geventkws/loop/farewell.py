@@ -11,29 +11,28 @@ from collections.abc import Callable
 from time import monotonic
 
 from geventkws.loop.channel import Channel
+from geventkws.loop.transient import TransientOwner
 from geventkws.net.transport import Chunk
 
 LAST_MOMENT = 1.0
 """Seconds that are left for this when the server stops."""
 
 
-class Farewell:
+class Farewell(TransientOwner):
     """The last owner of a channel."""
 
-    __slots__ = ("_answer", "_channel", "_deadline", "_ended", "_half_closed", "_on_over")
+    __slots__ = ("_answer", "_deadline", "_ended", "_half_closed")
 
     def __init__(
         self, channel: Channel, timeout: float, on_over: Callable[[Channel], None], answer: bytes = b""
     ) -> None:
         """Send ``answer``, half-close, and drain for ``timeout`` seconds; then close and call ``on_over``."""
-        self._channel = channel
+        super().__init__(channel, on_over)
         self._answer: Chunk = answer
         self._deadline = monotonic() + timeout
         self._ended = False
         """Whether the peer has sent all that it is going to."""
         self._half_closed = False
-        self._on_over = on_over
-        channel.owner = self
         channel.resume()
         channel.cork()
 
@@ -71,28 +70,9 @@ class Farewell:
         if self._ended:
             self._over()
 
-    def _crashed(self, error: BaseException) -> None:
-        loop = self._channel.loop
-        loop.explain(error)
-        loop.guard(self._over)
-
     def _check(self, now: float) -> None:
         if now >= self._deadline:
             self._over()
 
     def _hurry(self) -> None:
         self._deadline = min(self._deadline, monotonic() + LAST_MOMENT)
-
-    def _abandon(self) -> None:
-        self._over()
-
-    def _forsake(self) -> None:
-        self._channel.release()
-
-    def _is_busy(self) -> bool:
-        return False
-
-    def _over(self) -> None:
-        if self._channel.is_open:
-            self._channel.release()
-            self._on_over(self._channel)

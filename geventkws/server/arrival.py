@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from geventkws.escape import escape
 from geventkws.http.proxy_protocol import ProxyProtocolError, missing, parse
 from geventkws.loop.channel import Channel
 from geventkws.loop.farewell import Farewell
+from geventkws.loop.transient import TransientOwner
 from geventkws.net.address import Address
 from geventkws.net.tls import PlainHTTPError, TLSTransport
-
-if TYPE_CHECKING:
-    from geventkws.server.reception import Reception
+from geventkws.server.reception import Reception
 
 logger = logging.getLogger("geventkws.server")
 
@@ -24,20 +23,34 @@ SPEAKS_PLAIN_HTTP = (
 )
 
 
-class Arrival:
+def take_in(reception: Reception, channel: Channel, peer: Address) -> None:
+    """Begin with a new connection. In the hub."""
+    if not reception.register(channel):
+        channel.release()
+        return
+    if reception.options.proxy_protocol or reception.ssl_context is not None:
+        Arrival(reception, channel, peer)
+    elif reception.admit(channel, peer):
+        reception.begin(channel, peer)
+    else:
+        reception.turn_away(channel, peer)
+    if channel.is_open:
+        channel.start_reading()
+
+
+class Arrival(TransientOwner):
     """The first owner of a channel whose client has to introduce itself."""
 
-    __slots__ = ("_channel", "_deadline", "_header", "_is_admitted", "_peer", "_reception")
+    __slots__ = ("_deadline", "_header", "_is_admitted", "_peer", "_reception")
 
     def __init__(self, reception: Reception, channel: Channel, peer: Address) -> None:
+        super().__init__(channel, reception.forget)
         self._reception = reception
-        self._channel = channel
         self._peer = peer
         self._is_admitted = False
         self._header: bytes | None = None
         """What has arrived of the PROXY header; ``None`` where there is none to come."""
         self._deadline: float | None = None
-        channel.owner = self
         options = reception.options
         if not options.proxy_protocol:
             self._enter()
@@ -109,7 +122,8 @@ class Arrival:
             self._reception.begin(self._channel, self._peer)
         else:
             self._reception.turn_away(self._channel, self._peer)
-        self._channel.owner._readable()
+        if self._channel.is_open:
+            self._channel.owner._readable()
 
     def _refuse(self, error: OSError) -> None:
         logger.debug("The connection of %s is refused: %s", self._peer, escape(error))
@@ -124,28 +138,6 @@ class Arrival:
             self._channel.has_room()
             self._shake_hands()
 
-    def _crashed(self, error: BaseException) -> None:
-        loop: Any = self._channel.loop
-        loop.explain(error)
-        loop.guard(self._over)
-
     def _check(self, now: float) -> None:
         if self._deadline is not None and now >= self._deadline:
             self._refuse(TimeoutError("the peer took too long"))
-
-    def _hurry(self) -> None:
-        self._over()
-
-    def _abandon(self) -> None:
-        self._over()
-
-    def _forsake(self) -> None:
-        self._channel.release()
-
-    def _is_busy(self) -> bool:
-        return False
-
-    def _over(self) -> None:
-        if self._channel.is_open:
-            self._channel.release()
-            self._reception.forget(self._channel)

@@ -15,7 +15,6 @@ from geventkws.loop.channel import Channel
 from geventkws.loop.farewell import Farewell
 from geventkws.net.address import Address
 from geventkws.options import ServerOptions
-from geventkws.server.arrival import Arrival
 from geventkws.server.connections import Connections
 
 RETRY_AFTER = 10
@@ -58,24 +57,14 @@ class Reception:
         )
         self._turned_away = 0
 
-    def take_in(self, channel: Channel, peer: Address) -> None:
-        """Begin with a new connection. In the hub."""
+    def register(self, channel: Channel) -> bool:
+        """Put a new connection into the table; ``False`` if there are far too many."""
         limit = self.options.max_connections
+        # Among them are those that have not said yet who they are.
         if limit is not None and len(self._connections.peers) >= limit + MAX_TURNED_AWAY:
-            channel.release()  # among them are those that have not said yet who they are
-            return
+            return False
         self._connections.add(channel)
-        if self.options.proxy_protocol or self.ssl_context is not None:
-            Arrival(self, channel, peer)
-        elif self.admit(channel, peer):
-            self.begin(channel, peer)
-        elif self.is_overrun:
-            channel.release()
-            self.forget(channel)
-        else:
-            self.turn_away(channel, peer)
-        if channel.is_open:
-            channel.start_reading()
+        return True
 
     def admit(self, channel: Channel, peer: Address) -> bool:
         """Count the connection; ``False`` if it is one too many."""
@@ -96,7 +85,11 @@ class Reception:
         return self._turned_away >= MAX_TURNED_AWAY
 
     def turn_away(self, channel: Channel, peer: Address) -> None:
-        """Tell a client that there are too many."""
+        """Tell a client that there are too many; where too many are told already, close without a word."""
+        if self.is_overrun:
+            channel.release()
+            self.forget(channel)
+            return
         self._turned_away += 1
         answer = plain_response(
             503,

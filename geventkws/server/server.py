@@ -39,6 +39,7 @@ from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.registry import ServiceRegistry
 from geventkws.request import Request
 from geventkws.server.access_log import log_request, log_websocket
+from geventkws.server.arrival import take_in
 from geventkws.server.connections import Connections
 from geventkws.server.forking import forsake_after_fork
 from geventkws.server.hooks import Hooks
@@ -336,7 +337,7 @@ class WebSocketServer(StreamServer):
             return
         channel = Channel(Loop.current(), transport)
         try:
-            self._reception.take_in(channel, address)
+            take_in(self._reception, channel, address)
         except BaseException:
             channel.release()
             self._reception.forget(channel)
