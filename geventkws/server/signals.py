@@ -37,15 +37,17 @@ def stopping_on_signals(stop: Callable[[], object]) -> Iterator[None]:
     if not get_hub().main_hub:
         yield
         return
-    if not _stops:
-        _install()
+    # A signal may come between any two lines: as long as the handlers are there, they know whom to stop.
     _stops.append(stop)
     try:
+        if len(_stops) == 1:
+            _install()
         yield
     finally:
-        _stops.remove(stop)
-        if not _stops:
+        if _stops == [stop]:
             restore()
+        elif stop in _stops:  # unless this is a child process, which has given all back when it was forked
+            _stops.remove(stop)
 
 
 def restore() -> None:
@@ -58,8 +60,9 @@ def restore() -> None:
 
 
 def _install() -> None:
-    for number in filter(_is_free, GRACEFUL):
-        _previous[number] = signal.signal(number, _first)
+    _previous.update((number, signal.getsignal(number)) for number in GRACEFUL if _is_free(number))
+    for number in _previous:
+        signal.signal(number, _first)
 
 
 def _is_free(number: signal.Signals) -> bool:

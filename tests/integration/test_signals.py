@@ -169,6 +169,50 @@ def test_the_first_ends_all_servers(loop: str) -> None:
         assert program.output.count("Stopped") == 2
 
 
+AT_ANY_MOMENT = (
+    HEAD
+    + """
+from geventkws.server import signals
+
+def end_at(line):
+    # Serve, and be sent a signal at one of the lines that take and give back the handlers.
+    passed = 0
+    def trace(frame, event, argument):
+        nonlocal passed
+        if frame.f_code.co_filename != signals.__file__:
+            return None
+        if event == "line":
+            passed += 1
+            if passed == line:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return trace
+    signal.alarm(10)
+    # Its turn comes when the server waits. Who was sent the signal has nothing else to end it.
+    gevent.spawn(lambda: passed < line and server.stop())
+    sys.settrace(trace)
+    server.serve_forever()
+    sys.settrace(None)
+    os._exit(line > passed)
+
+line, outcome = 0, 0
+while outcome in (0, -signal.SIGTERM):
+    line += 1
+    if not os.fork():
+        end_at(line)
+    outcome = os.waitstatus_to_exitcode(monkey.get_original("os", "waitpid")(-1, 0)[1])
+print("after", line, "lines", outcome)
+"""
+)
+
+
+@each_loop
+def test_the_first_is_never_lost(loop: str) -> None:
+    with Program(sys.executable, "-u", "-c", AT_ANY_MOMENT, env={"GEVENT_LOOP": loop}) as program:
+        after, outcome = map(int, program.expect(r"after (\d+) lines (-?\d+)").groups())
+    assert outcome == 1, "after this line, it did not end"
+    assert after > 20
+
+
 def test_handlers_are_given_back(serve: Serve) -> None:
     site = serve(Recorder())
     before = [signal.getsignal(number) for number in BOTH]
