@@ -304,6 +304,17 @@ class Loop:
             self.corking = corking
         self.flush()
 
+    def go_on_after_fork(self) -> None:
+        """Let nothing of the parent's other threads hold up a child process, which has none of them.
+
+        One of them may have held the lock, and nobody calls any more for whom it had called. libuv forgets at
+        a fork whom it was about to call.
+        """
+        self.lock = allocate_lock()
+        self._calls.clear()
+        if self._fresh or self._waiting:
+            self.hub.loop.run_callback(self._grant)
+
     # Mistakes
 
     def guard(self, function: Callable[..., object], *args: Any) -> None:

@@ -21,7 +21,6 @@ from weakref import WeakSet
 
 from gevent import monkey
 
-from geventkws.loop.leaf import thread_id
 from geventkws.loop.loop import Loop
 from geventkws.server import signals
 
@@ -40,37 +39,39 @@ class Forsaker(Protocol):
         """Return the descriptors of its listener and its connections."""
 
     def _forsake(self) -> None:
-        """Forget these and stop their watchers, in a child. In the hub's thread."""
+        """Forget these and stop their watchers, in a child."""
 
 
 _servers: WeakSet[Any] = WeakSet()
-_deaf: Any = None
+_deaf: int | None = None
+"""A descriptor that is never readable, and whose other end nobody has."""
 
 
 def forsake_after_fork(server: Forsaker) -> None:
     """Let child processes have no part in ``server``, which is being started."""
     global _deaf
     if _deaf is None:
-        # Never readable, and nobody hears it. Made now: after a fork it may be too late for one.
-        _deaf = _socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        _deaf.setblocking(False)
+        # Made now: after a fork it may be too late for one. And kept as long as the process lives.
+        with _socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
+            deaf.setblocking(False)
+            _deaf = deaf.detach()
         os.register_at_fork(after_in_child=_forsake_all)
     _servers.add(server)
 
 
 def _forsake_all() -> None:
-    if not _servers or _will_execute():
+    if _deaf is None or not _servers or _will_execute():
         return
     servers = list(_servers)
     _servers.clear()
     for server in servers:
         for descriptor in server._descriptors():
-            os.dup2(_deaf.fileno(), descriptor, inheritable=False)
+            os.dup2(_deaf, descriptor, inheritable=False)
     signals.restore()
     for server in servers:
-        # Another thread's hub never runs in the child, where only the thread that has forked goes on.
-        if server._loop.thread_id == thread_id():
-            server._forsake()
+        # First: the thread that held its lock is none of the child's, where only the one that forked goes on.
+        server._loop.go_on_after_fork()
+        server._forsake()
 
 
 def _will_execute() -> bool:

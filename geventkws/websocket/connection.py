@@ -330,6 +330,7 @@ class WebSocketConnection(Conversation):
         self.active = False
         self._told = Told.EVERYTHING
         self._rest = None
+        self._gate = None  # a thread of the parent's may have its lock
         self._channel.release()
         self._discard_inbox()
         self._has_news = False

@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 import gevent
 import pytest
@@ -20,8 +22,9 @@ SERVER = """
 from gevent import monkey; monkey.patch_all()
 import logging, multiprocessing, os, signal, subprocess, sys, gevent
 import gevent.os
+Process = multiprocessing.get_context("fork").Process
 logging.basicConfig(format="%(message)s", level=logging.INFO)
-from geventkws import WebSocket, WebSocketServer, WebSocketService
+from geventkws import ServiceRegistry, WebSocket, WebSocketServer, WebSocketService
 
 me = os.getpid()
 
@@ -47,6 +50,35 @@ def fork_and_return():
     if not os.fork():
         gevent.spawn(live)
 
+def fork_in_thread(connection):
+    # In the child, this thread is the only one, and the server's hub is of another.
+    if not gevent.os.fork_gevent():
+        print("child sent", connection.send("from the child"), connection.active, flush=True)
+        os._exit(0)
+
+def fork_while_locked(connection):
+    pool = gevent.get_hub().threadpool
+    pool.apply(connection.send, ("from a thread",))  # which makes the gate for threads
+    with connection._loop.lock, connection._gate._lock:  # as if it were another thread that has them
+        if not os.fork():
+            living = gevent.spawn(live)
+            connection._loop.call_from_thread(lambda: print("child called", flush=True))
+            sent = pool.apply(connection.send, ("from the child",))
+            print("child sent", sent, connection.active, flush=True)
+            living.join()
+
+class Waiting:
+    def proceed(self):
+        print("parent" if os.getpid() == me else "child", "proceeded", flush=True)
+
+def fork_and_serve(connection):
+    connection._loop.queue(Waiting())  # as a connection that has much to do, while the process forks
+    if not os.fork():
+        server = WebSocketServer(("127.0.0.1", 0), application, ServiceRegistry())
+        server.start()
+        print("child serves", server.server_port, flush=True)
+        live()
+
 def terminate(connection):
     child = os.fork()
     if not child:
@@ -61,15 +93,17 @@ ways = {
     "terminate": terminate,
     "os": lambda connection: fork(os.fork),
     "gevent": lambda connection: fork(gevent.os.fork),
-    "multiprocessing": lambda connection: multiprocessing.get_context("fork").Process(target=live).start(),
+    "multiprocessing": lambda connection: Process(target=live, daemon=True).start(),
     "send": fork_and_send,
     "return": lambda connection: fork_and_return(),
+    "thread": lambda connection: gevent.get_hub().threadpool.apply(fork_in_thread, (connection,)),
+    "locked": fork_while_locked,
+    "serve": fork_and_serve,
     "popen": lambda connection: subprocess.run(["true"]),
     "preexec": lambda connection: subprocess.run(["true"], preexec_fn=lambda: None),
 }
 
 class Forks(WebSocketService):
-    connection_timeout = 0.5
     def received(self, message, connection):
         if message in ways:
             ways[message](connection)
@@ -81,6 +115,9 @@ class Forks(WebSocketService):
     def disconnected(self, connection, reason):
         print(f"disconnected {reason:d} in {'parent' if os.getpid() == me else 'child'}", flush=True)
 
+class Impatient(Forks):
+    connection_timeout = 0.5
+
 def application(environ, start_response):
     if environ["PATH_INFO"] != "/":
         ways[environ["PATH_INFO"][1:]](None)
@@ -88,6 +125,7 @@ def application(environ, start_response):
     return [b"parent" if os.getpid() == me else b"child"]
 
 WebSocket.register(Forks(), "service")
+WebSocket.register(Impatient(), "impatient")
 print("parent", me)
 WebSocketServer(("127.0.0.1", 0), application, stop_timeout=1).serve_forever()
 print("stopped in", "parent" if os.getpid() == me else "child", flush=True)
@@ -105,8 +143,8 @@ class Parent:
 
         self.clients: list[RawClient] = []
 
-    def client(self) -> RawClient:
-        self.clients.append(RawClient(self.port, "/service"))
+    def client(self, path: str = "/service") -> RawClient:
+        self.clients.append(RawClient(self.port, path))
         return self.clients[-1]
 
     def get(self, path: str) -> bytes:
@@ -156,14 +194,15 @@ def parent(request: pytest.FixtureRequest) -> Iterator[Parent]:
 
 @pytest.mark.parametrize("way", FORKS)
 def test_a_fork_in_a_callback_leaves_everything_to_the_parent(parent: Parent, way: str) -> None:
-    idle, client = parent.client(), parent.client()
+    gone, silent, client = parent.client(), parent.client("/impatient"), parent.client()
     client.send(masked(TEXT, way) + masked(TEXT, "next"))
     assert client.frame() == Frame(TEXT, b"forked")
     assert client.frame() == Frame(TEXT, f"next {parent.pid}".encode())
     parent.program.expect("child lives")
     parent.still_serves(client)
-    idle.reset()
-    parent.program.expect("disconnected 1006 in parent")
+    gone.reset()
+    for _ in (gone, silent):
+        parent.program.expect("disconnected 1006 in parent")
     parent.stop(client)
 
 
@@ -182,6 +221,41 @@ def test_what_the_child_sends_goes_nowhere(parent: Parent) -> None:
     assert client.frame() == Frame(TEXT, b"forked")
     parent.program.expect("child sent False False")
     parent.program.expect("child lives")
+    parent.still_serves(client)
+    parent.stop(client)
+
+
+def test_nor_what_it_sends_when_another_thread_has_forked(parent: Parent) -> None:
+    client = parent.client()
+    client.send(masked(TEXT, "thread"))
+    assert client.frame() == Frame(TEXT, b"forked")
+    parent.program.expect("child sent False False")
+    parent.still_serves(client)
+    parent.stop(client)
+
+
+def test_a_lock_that_a_thread_of_the_parent_holds_is_free_in_the_child(parent: Parent) -> None:
+    client = parent.client()
+    client.send(masked(TEXT, "locked"))
+    assert {client.frame(), client.frame()} == {Frame(TEXT, b"forked"), Frame(TEXT, b"from a thread")}
+    parent.program.expect("child called")
+    parent.program.expect("child sent False False")
+    parent.still_serves(client)
+    parent.stop(client)
+
+
+def test_a_child_may_serve_on_its_own_whoever_waited_for_a_turn(parent: Parent) -> None:
+    client = parent.client()
+    client.send(masked(TEXT, "serve"))
+    assert client.frame() == Frame(TEXT, b"forked")
+    port = int(parent.program.expect(r"child serves (\d+)")[1])
+    requests = 1000  # more than one turn's
+    with RawClient(port) as other:
+        other.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * requests)
+        for _ in range(requests):
+            other.read_head()
+            assert other.read_body(5) == b"child"
+    assert sorted(re.findall(r"(\w+) proceeded", parent.program.output)) == ["child", "parent"]
     parent.still_serves(client)
     parent.stop(client)
 
@@ -206,6 +280,8 @@ def test_a_childs_signals_are_its_own_again(parent: Parent) -> None:
     parent.stop(client)
 
 
+Expect = Callable[[str], re.Match[str]]
+
 PREFORK = """
 from gevent import monkey; monkey.patch_all()
 import os, socket, gevent
@@ -223,41 +299,49 @@ for _ in range(2):
         os._exit(7)
     children.append(child)
 listener.close()
-print("port", server.server_port, *children, flush=True)
+print(f"port {server.server_port} {children[0]} {children[1]}\\n", end="", flush=True)
 waitpid = monkey.get_original("os", "waitpid")  # gevent's misses one of two that end together, at times
-for child in children:
-    assert os.waitstatus_to_exitcode(waitpid(child, 0)[1]) == 7
-print("all ended", flush=True)
+print("ended", [os.waitstatus_to_exitcode(waitpid(child, 0)[1]) for child in children], flush=True)
 """
 
 
-@pytest.mark.alone
-@pytest.mark.parametrize("loop", ["libev-cext", "libuv"])
-def test_a_server_that_is_started_in_each_child_serves_in_each(loop: str, tmp_path: Path) -> None:
-    written = tmp_path / "written"  # a file, which no process that lives on keeps open for the reader
+@pytest.fixture(params=["libev-cext", "libuv"])
+def expect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Expect]:
+    """What waits until the program above has written something."""
+    written = tmp_path / "written"  # a file: whoever lives on would keep the reader of a pipe waiting
 
     def expect(pattern: str) -> re.Match[str]:
-        with gevent.Timeout(PATIENCE, TimeoutError(written.read_text())):
-            while not (found := re.search(pattern, written.read_text())):
-                gevent.sleep(0.01)
+        deadline = monotonic() + PATIENCE
+        while not (found := re.search(pattern, written.read_text(), re.DOTALL)):
+            assert monotonic() < deadline, f"expected {pattern!r} in:\n{written.read_text()}"
+            gevent.sleep(0.01)
         return found
 
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "GEVENT_LOOP": loop}
     with written.open("wb") as output:
         parent = subprocess.Popen(
-            [sys.executable, "-u", "-c", PREFORK], stdout=output, stderr=output, env=environ
+            [sys.executable, "-u", "-c", PREFORK],
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "GEVENT_LOOP": request.param},
+            start_new_session=True,
         )
     try:
-        port, *children = map(int, expect(r"port (\d+) (\d+) (\d+)\n").groups())
-        seen = set()
-        for _ in range(200):
-            with RawClient(port) as client:
-                client.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-                seen.add(int(re.findall(rb"\r\n\r\n(\d+)$", client.read_to_end())[0]))
-        assert seen <= set(children)
-        for child in children:
-            os.kill(child, signal.SIGTERM)
-        expect("all ended")
+        yield expect
     finally:
-        parent.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGKILL)
         parent.wait()
+
+
+def test_a_server_that_is_started_in_each_child_serves_in_each(expect: Expect) -> None:
+    port, *children = map(int, expect(r"port (\d+) (\d+) (\d+)\n").groups())
+    expect("Listening.*Listening")  # before, a signal would end them without a word
+    seen = set()
+    for _ in range(200):
+        with RawClient(port) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            seen.add(int(re.findall(rb"\r\n\r\n(\d+)$", client.read_to_end())[0]))
+    assert seen <= set(children)
+    for child in children:
+        os.kill(child, signal.SIGTERM)
+    expect(r"ended \[7, 7\]")
