@@ -35,7 +35,12 @@ class PortlessServer(WebSocketServer):
     def __init__(self, application: Application | None, services: ServiceRegistry, **options: Any) -> None:
         # In the place of a listener, a socket at which nothing ever happens.
         listener, self._silence = gevent_socket.socketpair()
-        super().__init__(listener, application, services, **options)
+        try:
+            super().__init__(listener, application, services, **options)
+        except BaseException:
+            listener.close()
+            self._silence.close()
+            raise
         # gevent's declaration of ``get`` has it return ``None``, too, which these never do.
         self.opened: Any = AsyncResult()
         self.told: Any = AsyncResult()
