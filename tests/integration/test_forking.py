@@ -89,7 +89,16 @@ def terminate(connection):
     status = monkey.get_original("os", "waitpid")(child, 0)[1]
     print("terminated with", os.waitstatus_to_exitcode(status), flush=True)
 
+def fork_and_exit(connection):
+    child = os.fork()
+    if not child:
+        gevent.spawn(sys.exit, 3)  # which ends serve_forever, and the program
+        gevent.sleep(60)
+    status = monkey.get_original("os", "waitpid")(child, 0)[1]
+    print("exited with", os.waitstatus_to_exitcode(status), flush=True)
+
 ways = {
+    "exit": fork_and_exit,
     "terminate": terminate,
     "os": lambda connection: fork(os.fork),
     "gevent": lambda connection: fork(gevent.os.fork),
@@ -276,6 +285,14 @@ def test_a_childs_signals_are_its_own_again(parent: Parent) -> None:
     client = parent.client()
     client.send(masked(TEXT, "terminate"))
     parent.program.expect("terminated with -15\n")
+    assert client.frame() == Frame(TEXT, b"forked")
+    parent.stop(client)
+
+
+def test_a_child_may_leave_serve_forever(parent: Parent) -> None:
+    client = parent.client()
+    client.send(masked(TEXT, "exit"))
+    parent.program.expect("exited with 3\n")
     assert client.frame() == Frame(TEXT, b"forked")
     parent.stop(client)
 
