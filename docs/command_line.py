@@ -1,6 +1,6 @@
-"""Makes the reference of the command line out of its options: ``python docs/command_line.py``.
+"""Makes the reference of the command line from its options: ``python docs/command_line.py``.
 
-Writes ``docs/reference/command-line.md``, beneath the directory above this program or one that is given.
+Writes ``docs/reference/command-line.md`` in the repository, or beneath a directory given as an argument.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ PAGE = Path("docs", "reference", "command-line.md")
 HEAD = f"""\
 # Command line
 
-The options of `geventkws serve [APP]`; [the guide](../how-to/command-line.md) has examples. Each is also a
-variable of the environment, `{PREFIX}` with its name in capitals (`{PREFIX}MAX_REQUESTS`), and a key of
-`geventkws.toml`. `{PREFIX}APP` and `app` are for the application. Several values of one option are
-separated by spaces in a variable, and a list in the file. A SIZE is a number of bytes, or as in `64KiB` and
-`1MiB`.
+These are the options of `geventkws serve [APP]`; [the guide](../how-to/command-line.md) has examples. Each
+is also an environment variable, `{PREFIX}` with the option's name in capitals (`{PREFIX}MAX_REQUESTS`), and
+a key in `geventkws.toml`. `{PREFIX}APP` and `app` name the application. An option that can be given several
+times takes its values separated by spaces in the environment, and as a list in the file. A SIZE is a number
+of bytes, or a size such as `64KiB` or `1MiB`.
 """
 
 

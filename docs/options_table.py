@@ -1,7 +1,7 @@
-"""Makes the tables and the reference of the server's options out of their fields.
+"""Makes the tables and the reference of the server's options from their fields.
 
 ``python docs/options_table.py`` writes them into ``README.md``, ``docs/topics/limits.md`` and
-``docs/reference/index.md``, all beneath the directory above this program or one that is given.
+``docs/reference/index.md`` of the repository, or beneath a directory given as an argument.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NONE = "`None`"
 
 
 def limits() -> str:
-    """Return the options that are limits as a table in Markdown."""
+    """Return the options that are limits, as a Markdown table."""
     lines = ["| option | default | what is limited | beyond it |", "|---|---|---|---|"]
     lines += [
         f"| `{name}` | {shown(default, known.unit, NONE)} | {known.limits} | {known.beyond} |"
@@ -51,7 +51,7 @@ PAGES = {
 
 
 def page(text: str, table: str) -> str:
-    """Return the text of a page with the table in its place."""
+    """Return the text of a page with the table inserted."""
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}\n{table}\n{END}{after}"

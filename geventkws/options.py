@@ -1,7 +1,7 @@
 """The limits of a server, most of them on by default: one field for each option of ``WebSocketServer``.
 
-All that is known of an option stands with its field: the default, the unit, the check, what is limited, and
-what happens beyond it. The tables in the documentation are made of this, by ``docs/options_table.py``.
+Everything known about an option stands with its field: the default, the unit, the check, what is limited, and
+what happens beyond the limit. ``docs/options_table.py`` makes the tables of the documentation from this.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from typing import Any, TypedDict
 
 Check = Callable[[str, object, str], None]
-"""Raises ``TypeError`` or ``ValueError`` for a wrong value; takes the option's name, the value, its type."""
+"""Takes an option's name, value and type; raises ``TypeError`` or ``ValueError`` for a wrong value."""
 
 SECONDS, BYTES, COUNT = "seconds", "bytes", ""
 """The units of numbers."""
@@ -21,16 +21,16 @@ SECONDS, BYTES, COUNT = "seconds", "bytes", ""
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is known of an option besides its default."""
+    """What is known about an option besides its default."""
 
     limits: str
     """What is limited, or what the option does."""
     beyond: str | None
-    """What happens beyond a limit; ``None`` for an option that is no limit."""
+    """What happens beyond the limit; ``None`` for an option that is not a limit."""
     check: Check
     unit: str | None = None
     by_clock: bool = False
-    """Whether it is a time limit that the server's clock enforces, for each connection."""
+    """Whether it is a time limit that the server's clock enforces for each connection."""
 
 
 def _check_number(name: str, value: object, annotation: str) -> None:
@@ -54,7 +54,7 @@ def _check_flag(name: str, value: object, annotation: str) -> None:
 
 
 def _check_networks(name: str, value: object, annotation: str) -> None:
-    # Not an iterator, of which nothing would be left behind the check.
+    # Not an iterator: the check would use it up.
     if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
         raise TypeError(f"option {name!r} must be a list of addresses and networks, not {value!r}")
     for entry in value:
@@ -131,108 +131,114 @@ KIB, MIB = 1024, 1024 * 1024
 class ServerOptions:
     """What a server allows and how long it waits.
 
-    Sizes are in bytes and times in seconds. A time or a count of ``None`` means no limit.
+    Sizes are in bytes and times in seconds. Where ``None`` is allowed for one, it means no limit.
     """
 
-    max_fragments: int = _count(131_072, "frames of one message", "1009")
+    max_fragments: int = _count(131_072, "frames in one message", "closed with 1009")
     max_inbox_size: int = _size(
-        1 * MIB, "messages that wait for a connection's callback", "the socket is not read"
+        1 * MIB, "messages waiting for a connection's callback", "the socket is not read"
     )
-    max_inbox_messages: int = _count(64, "the same, counted", "the socket is not read")
+    max_inbox_messages: int = _count(64, "the number of these messages", "the socket is not read")
     max_send_buffer: int = _size(
         1 * MIB,
-        "bytes that wait for a connection's peer",
+        "bytes waiting to be sent on a connection",
         "`send` waits; `broadcast` ends the connection with 1013",
     )
     send_timeout: float | None = _time(
-        60.0, "how long a peer may take nothing of what waits for it", "dropped, 1006"
+        60.0, "how long a peer may take none of the bytes waiting for it", "dropped, 1006"
     )
     close_timeout: float = _time(
         10.0,
-        "how long to wait for the peer's close frame, and for its end of TCP",
+        "how long to wait for the peer's close frame, and for the end of its TCP stream",
         "the socket is closed",
     )
     stop_timeout: float = _time(
         10.0,
         "how long `stop` waits for requests and services",
-        "who is still there is dropped",
+        "connections still busy are dropped",
         by_clock=False,
     )
     block_warning: float | None = _time(
-        1.0, "how long the hub may be blocked", "the log names what blocks it, with its stack", by_clock=False
+        1.0,
+        "how long the hub may be blocked",
+        "the log names the code that blocks it, with its stack",
+        by_clock=False,
     )
     max_connections: int | None = _count(
         None, "connections, HTTP and WebSocket together", "503 with `Retry-After`, closed"
     )
     max_connections_per_address: int | None = _count(
         None,
-        "the same of one client: an IPv4 address, a /64 network of IPv6",
+        "connections from one client: one IPv4 address, or one IPv6 /64 network",
         "503 with `Retry-After`, closed",
     )
     max_connection_age: float | None = _time(
         None,
-        "how long a connection may last, less up to a tenth of it by chance",
-        "a WebSocket gets 1012, HTTP an answer that says `Connection: close`",
+        "how long a connection may last, shortened at random by up to a tenth",
+        "a WebSocket is closed with 1012; HTTP gets a response with `Connection: close`",
     )
     max_requests: int | None = _count(
-        10_000, "requests on one connection", "the last answer says `Connection: close`"
+        10_000, "requests on one connection", "the last response has `Connection: close`"
     )
-    max_target_size: int = _size(8 * KIB, "a request target, the path with its query", "414")
+    max_target_size: int = _size(8 * KIB, "a request target, path and query", "414")
     max_head_size: int = _size(64 * KIB, "a request line with its header fields", "431")
-    max_head_fields: int = _count(100, "header fields of a request", "431")
+    max_head_fields: int = _count(100, "header fields in a request", "431")
     handshake_timeout: float | None = _time(10.0, "a TLS handshake", "closed")
     head_timeout: float | None = _time(
         10.0,
-        "from a request head's first byte, or the connection's start, to its last byte; a PROXY header",
-        "408; closed if nothing came",
+        "a request head, from its first byte or the start of the connection to its last byte; a PROXY header",
+        "408; just closed if nothing arrived",
     )
-    keepalive_timeout: float | None = _time(75.0, "waiting idle for the next request", "closed")
+    keepalive_timeout: float | None = _time(75.0, "the wait for the next request", "closed")
     max_body_size: int | None = _size(None, "a request body", "413")
     max_spool_size: int = _size(16 * MIB, "a chunked request body", "413")
     body_timeout: float | None = _time(
         60.0,
-        "one read of a request body, one write of a response",
-        "the application's read raises; closed",
+        "one read of a request body, or one write of a response",
+        "the read or write raises an error; closed",
     )
     trusted_proxies: tuple[str, ...] = _choice(
         (),
-        'whose `X-Forwarded-*` and `Forwarded` count: addresses, networks, `"unix"` for Unix sockets',
+        "proxies whose `X-Forwarded-*` and `Forwarded` fields are believed: addresses, networks, or"
+        ' `"unix"` for Unix sockets',
         _check_networks,
     )
     proxy_protocol: bool = _choice(
         False,
-        "whether every connection starts with a PROXY header, which has the client's address",
+        "whether every connection starts with a PROXY header, which gives the client's address",
         _check_flag,
     )
     unix_socket_mode: int | None = _choice(
         None,
-        'the mode of the file of a listener `"unix:/path"`, such as `0o660`; `None` for the umask\'s',
+        'the mode of the socket file of a `"unix:/path"` listener, such as `0o660`; `None` leaves it to the'
+        " umask",
         _check_mode,
     )
     unix_socket_owner: str | None = _choice(
         None,
-        'its owner: `"user"`, `"user:group"` or `":group"`; `None` for those of the process',
+        'the owner of that file: `"user"`, `"user:group"` or `":group"`; `None` for the user and group of'
+        " the process",
         _check_owner,
     )
     spool_chunked: bool = _choice(
         True,
-        "whether chunked request bodies are read whole before the application is called; if not, it reads"
-        " them as they come, and `wsgi.input_terminated` says so",
+        "whether a chunked request body is read whole before the application is called; if not, the"
+        " application reads it as it arrives, and `wsgi.input_terminated` is set",
         _check_flag,
     )
     end_abandoned_responses: bool = _choice(
         True,
-        "whether an application that takes its time with a stream, such as server-sent events, is ended when"
-        " its client has gone",
+        "whether an application that waits in the middle of a streamed response, such as server-sent events,"
+        " is ended once its client has gone",
         _check_flag,
     )
     server_header: str | None = _choice(
-        "geventkws", "the `Server` of responses; `None` for none", _check_field_value
+        "geventkws", "the `Server` field of responses; `None` for none", _check_field_value
     )
     application_upgrades: bool = _choice(
         True,
-        "whether an upgrade request that no service claims goes to the WSGI application, which may accept it"
-        " (404 otherwise)",
+        "whether an upgrade request that no service claims goes to the WSGI application, which may accept it;"
+        " if not, it is answered with 404",
         _check_flag,
     )
     on_start: Callable[[], object] | None = _choice(
@@ -240,17 +246,17 @@ class ServerOptions:
     )
     on_stop: Callable[[], object] | None = _choice(
         None,
-        "called once, without arguments, when the server begins to stop: the listener is still open, and"
-        " `stop_timeout` is the most it may take",
+        "called once, without arguments, when the server begins to stop, while the listener is still open;"
+        " may take up to `stop_timeout`",
         _check_callable,
     )
 
     @classmethod
     def from_keywords(cls, keywords: Mapping[str, Any]) -> ServerOptions:
-        """Check and take the options given to a server.
+        """Return the options for the keywords given to a server, after checking them.
 
-        Raises ``TypeError`` for an unknown name or a value of the wrong type and ``ValueError``
-        for a number below the least that makes sense.
+        Raises ``TypeError`` for an unknown name or a value of the wrong type, and ``ValueError`` for a value
+        that makes no sense.
         """
         known = {each.name: each for each in fields(cls)}
         for name, value in keywords.items():
@@ -264,18 +270,18 @@ class ServerOptions:
         return cls(**keywords)
 
     def time_limits(self) -> list[float | None]:
-        """Return the values of all time limits that the server's clock enforces."""
+        """Return all time limits that the server's clock enforces."""
         return [getattr(self, name) for name, known in ABOUT.items() if known.by_clock]
 
 
 ABOUT: Mapping[str, About] = {each.name: each.metadata["about"] for each in fields(ServerOptions)}
-"""What is known of each option, by its name."""
+"""What is known about each option, by its name."""
 
 DEFAULTS = ServerOptions()
 
 
 def shown(default: Any, unit: str | None, none: str = "none") -> str:
-    """Return a default as people write it: ``"1 MiB"``, ``"10 s"``, ``"10,000"``, or ``none``."""
+    """Return a default as people write it: ``"1 MiB"``, ``"10 s"``, ``"10,000"``; ``none`` for ``None``."""
     if default is None or default == ():
         return none
     if unit == SECONDS:
@@ -288,7 +294,7 @@ def shown(default: Any, unit: str | None, none: str = "none") -> str:
 
 
 class Options(TypedDict, total=False):
-    """The options as keywords, for editors and type checkers, which read no fields: one line for each."""
+    """The options as keywords, one line each, for editors and type checkers, which cannot read the fields."""
 
     max_fragments: int
     max_inbox_size: int
