@@ -1,4 +1,4 @@
-"""The corpus of raw requests: what each holds, and what becomes of it.
+"""The corpus of raw requests: what each one holds, and how it is treated.
 
 ``corpus/<group>.json`` names the cases of a group; the bytes of each are in ``corpus/<group>/<name>.http``. A
 case has these entries:
@@ -7,16 +7,16 @@ case has these entries:
     what it is, in words;
 ``expect``
     what a reader makes of it, in order: ``"METHOD target"`` or ``"METHOD target body"`` for a request,
-    ``"upgrade target"`` with the bytes behind it, a number for a refusal with that status, ``"closed"``
-    where bytes behind a request are not read any more, ``"unfinished"`` where more is waited for;
+    ``"upgrade target"`` with the bytes after it, a number for a refusal with that status, ``"closed"`` if
+    bytes after a request are no longer read, ``"unfinished"`` if the reader waits for more;
 ``answers``
-    the statuses a client gets, where they do not follow from ``expect``;
+    the statuses that a client gets, if they do not follow from ``expect``;
 ``advisories``, ``class``
-    published weaknesses of this kind in other programs, and the name of the kind where it has one;
+    published weaknesses of this kind in other programs, and the name of the kind if it has one;
 ``why``
-    why this outcome is the right one, where that is not plain;
+    why this outcome is right, if that is not obvious;
 ``gunicorn``, ``nginx``
-    how that program differs from ``expect``, and why ours is right.
+    how that program differs from ``expect``, and why we are right.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CORPUS = Path(__file__).parent / "corpus"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A raw request, or several on one connection, and what becomes of them."""
+    """A raw request, or several on one connection, and how they are treated."""
 
     group: str
     name: str
@@ -45,12 +45,12 @@ class Case:
 
     @property
     def data(self) -> bytes:
-        """The bytes that are sent."""
+        """The bytes to send."""
         return (CORPUS / self.group / f"{self.name}.http").read_bytes()
 
     @property
     def requests(self) -> list[str]:
-        """The requests that an application sees."""
+        """The requests that reach an application."""
         return [
             outcome
             for outcome in self.expect
@@ -75,7 +75,7 @@ def load() -> list[Case]:
 def _case(group: str, name: str, entry: dict[str, Any]) -> Case:
     unknown = entry.keys() - {"title", "expect", "answers", "advisories", "class", "why", "gunicorn", "nginx"}
     if unknown:
-        raise ValueError(f"{group}/{name} has entries nobody reads: {', '.join(sorted(unknown))}")
+        raise ValueError(f"{group}/{name} has unknown entries: {', '.join(sorted(unknown))}")
     return Case(
         group,
         name,

@@ -1,4 +1,4 @@
-"""Writes the page of what is refused, out of the corpus: ``python -m tests.http.refusals_page``."""
+"""Writes the page of what HTTP refuses from the corpus: ``python -m tests.http.refusals_page``."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ HEADINGS = {
     "chunks": "Chunked bodies",
     "upgrades": "Upgrades",
     "sequences": "Several requests",
-    "valid": "What is taken",
+    "valid": "What is accepted",
 }
 
 INTRODUCTION = """\
-# What HTTP is refused
+# What HTTP refuses
 
-Two programs that read the same bytes as different requests are what request smuggling lives on. So
-whatever is not plainly one request is refused, and the connection closes: bytes behind it are never read
-as a request. Complete requests that arrived before it are answered first.
+Request smuggling depends on two programs reading the same bytes as different requests. So whatever is not
+plainly one request is refused, and the connection closes: bytes that follow are never read as a request.
+Complete requests that arrived earlier are answered first.
 
-Each line is a file of raw bytes in `tests/http/corpus`, which the tests feed to the server whole, byte by
-byte and in random chunks. The advisories are those of other programs that took, or take, such bytes for
-something else; a class is named where it has a name. This page is written from the corpus by
+Each row is a file of raw bytes in `tests/http/corpus`, which the tests feed to the server whole, byte by
+byte and in random chunks. The advisories are about other programs that took, or take, such bytes for
+something else; if the kind of attack has a name, it is given. This page is written from the corpus by
 `python -m tests.http.refusals_page`.
 """
 
@@ -56,16 +56,16 @@ def _row(case: Case) -> str:
 
 
 def _outcome(case: Case) -> str:
-    words = {"closed": "then closed", "unfinished": "waited for"}
-    told = [
-        words.get(outcome, "upgrade" if outcome.startswith("upgrade") else "taken")
+    words = {"closed": "then closed", "unfinished": "waits for more"}
+    outcomes = [
+        words.get(outcome, "upgrade" if outcome.startswith("upgrade") else "accepted")
         if isinstance(outcome, str)
         else str(outcome)
         for outcome in case.expect
     ]
-    if told == ["upgrade"] and case.answers != [101]:
-        told = [str(status) for status in case.answers]
-    return ", ".join(told)
+    if outcomes == ["upgrade"] and case.answers != [101]:
+        outcomes = [str(status) for status in case.answers]
+    return ", ".join(outcomes)
 
 
 def _cell(text: str) -> str:
