@@ -1,4 +1,4 @@
-"""Writes the page of the handshake's edges, out of the table: ``python -m tests.protocol.handshake_page``."""
+"""Writes the page of the handshake's edges from the table: ``python -m tests.protocol.handshake_page``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "topics" / "handshake.md"
 INTRODUCTION = """\
 # The edges of the handshake
 
-Clients write the same handshake in many ways. What can mean only one thing is taken, however it is
-written. What breaks the grammar of RFC 6455, or could be understood in two ways, is refused, for a proxy
-in front of the server may understand it in the other.
+Clients write the same handshake in many ways. A handshake that can mean only one thing is accepted, however
+it is written. One that breaks the grammar of RFC 6455, or could be understood in two ways, is refused,
+because a proxy in front of the server may understand it the other way.
 
-Each row is an opening handshake that is plain except for the lines shown. The tests send each to a server,
-whose service speaks the subprotocol `chat` and compresses. "An ordinary request" asks for no WebSocket:
-the application answers it. This page is written from the tests' table by
+Each row is a plain opening handshake except for the lines shown. The tests send each of them to a server
+whose service speaks the subprotocol `chat` and compresses. "An ordinary request" does not ask for a
+WebSocket, and is answered by the application. This page is written from the tests' table by
 `python -m tests.protocol.handshake_page`.
 """
 
