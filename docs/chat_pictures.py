@@ -1,7 +1,7 @@
 """Takes the pictures of the chat example's page: ``python -m docs.chat_pictures``.
 
-Writes ``pictures/chat-light.png`` and ``pictures/chat-dark.png``, beside this program. Needs what the tests
-of the page need: Chromium and its driver.
+Writes ``pictures/chat-light.png`` and ``pictures/chat-dark.png``, beside this program. Like the tests of the
+page, it needs Chromium and its driver.
 """
 
 from __future__ import annotations

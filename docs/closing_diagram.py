@@ -1,7 +1,7 @@
-"""Draws the closing handshake out of its table: ``python docs/closing_diagram.py``.
+"""Draws the closing handshake from its table: ``python docs/closing_diagram.py``.
 
-Writes ``closing.svg`` and the table in ``topics/closing.md``, both beside this program or in the directory
-that is given. The layout of the states is by hand, the arrows and what is written at them are from the table.
+Writes ``closing.svg`` and the table in ``topics/closing.md``, both beside this program or in a directory
+given as an argument. The states are laid out by hand; the arrows and their labels come from the table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PAGE = Path("topics", "closing.md")
 BEGIN, END = "<!-- The table: python docs/closing_diagram.py -->\n", "<!-- The end of the table -->\n"
 
 LEFT_OUT = {Event.LOST, Event.TIME}
-"""They lead to ``CLOSED`` from nearly everywhere: these arrows are not drawn, which the page says."""
+"""They lead to ``CLOSED`` from nearly everywhere; these arrows are left out, and the page says so."""
 
 COLUMN, BOX, LINE, MARGIN, GAP = 108, 30, 15, 14, 34
 
@@ -37,7 +37,7 @@ LAYOUT = {
     State.CLOSED: (4, 0, 6),
 }
 
-# The picture has a background of its own, since the page's may be light where the reader's system is dark.
+# The picture has its own background: the page may be light although the reader's system is dark.
 STYLE = """\
 text { font: 11.5px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill: #24292f }
 .state { font-weight: 600; text-anchor: middle }
@@ -77,7 +77,7 @@ class Arrow(NamedTuple):
 
 
 def rows() -> list[Row]:
-    """Return the rows that change something."""
+    """Return the rows of the table that change something."""
     found = []
     for state in State:
         for event in Event:
@@ -88,7 +88,7 @@ def rows() -> list[Row]:
 
 
 def arrows() -> list[Arrow]:
-    """Return what is to be drawn."""
+    """Return the arrows to be drawn."""
     drawn = [
         row
         for row in rows()
@@ -125,7 +125,7 @@ def svg() -> str:
 
 
 def _tops(found: list[Arrow]) -> list[int]:
-    """Return where the rows of boxes begin, with room between them for what is written there."""
+    """Return where the rows of boxes begin, with room between them for the labels."""
     tops = [MARGIN]
     for row in range(max(row for row, _, _ in LAYOUT.values())):
         lines = [len(arrow.rows) for arrow in found if LAYOUT[arrow.start][0] == row != LAYOUT[arrow.end][0]]
@@ -165,7 +165,7 @@ def _arrow(arrow: Arrow, tops: list[int]) -> Iterator[str]:
 
 
 def _upright(arrow: Arrow) -> int:
-    """Return where an arrow runs from one row to another: in the middle of what both boxes have free."""
+    """Return where an arrow runs from one row to another: in the middle of the columns free for both."""
     (top, *start), (bottom, *end) = LAYOUT[arrow.start], LAYOUT[arrow.end]
     free = set(range(start[0], start[1] + 1)) & set(range(end[0], end[1] + 1))
     for row, first, last in LAYOUT.values():
@@ -174,14 +174,14 @@ def _upright(arrow: Arrow) -> int:
     if not free:
         raise ValueError(f"no column is free for {arrow.start.name} -> {arrow.end.name}: change LAYOUT")
     left, right = MARGIN + COLUMN * min(free), MARGIN + COLUMN * (max(free) + 1) - MARGIN
-    return (left + right) // 2 - 20  # so much to the left, since it is written at the right
+    return (left + right) // 2 - 20  # a little to the left, because the labels are at its right
 
 
 # The table
 
 
 def table() -> str:
-    """Return all rows as a table in Markdown; events that do the same share one."""
+    """Return all rows as a Markdown table; events with the same effect share a row."""
     lines = ["| state | event | then | outcome | actions |", "|---|---|---|---|---|"]
     for state, those in groupby(_by_effect(), key=lambda row: row[0].state):
         for number, same in enumerate(those):
@@ -207,7 +207,7 @@ def _effect(row: Row) -> str:
 
 
 def page(text: str) -> str:
-    """Return the text of the page with the table in its place."""
+    """Return the text of the page with the table inserted."""
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"

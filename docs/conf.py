@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-# The texts of attributes are in the readable sources alone: the reference is made of these.
+# The reference is made from the readable sources: only they have docstrings of attributes.
 os.environ["GEVENTKWS_PURE"] = "1"
 
 from geventkws import (
@@ -58,7 +58,7 @@ MADE_BY_THE_SERVER = (
     WebSocketCloseReasonCode,
     WebSocketConnection,
 )
-"""Classes whose constructors are nobody's business: users are given the instances."""
+"""Classes whose instances are given to users, who never call the constructors."""
 
 
 def hide_constructor(app, what, name, obj, options, signature, return_annotation):
