@@ -1,7 +1,6 @@
-"""The pytest plugin of geventkws, beside the package: gevent is imported when a fixture is first used.
+"""The pytest plugin of geventkws, beside the package: gevent is imported only when a fixture is first used.
 
-Every pytest of an environment loads its plugins, before a project's ``conftest.py`` can patch the
-standard library.
+pytest loads all plugins of an environment before a project's ``conftest.py`` can patch the standard library.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def websocket_server() -> Iterator[ServerFactory]:
 
 @pytest.fixture
 def websocket_connect() -> Iterator[Callable[..., ServiceClient]]:
-    """``geventkws.testing.connect``; the clients are closed after the test."""
+    """``geventkws.testing.connect``, whose clients are closed after the test."""
     from geventkws.testing import connect
 
     clients: list[ServiceClient] = []

@@ -1,4 +1,4 @@
-"""``python -m geventkws``: the command line."""
+"""``python -m geventkws`` runs the command line."""
 
 from geventkws.cli import main
 

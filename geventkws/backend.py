@@ -1,6 +1,6 @@
-"""Which form of the hot path runs: the compiled one, or the readable one where there is none.
+"""Which form of the hot path runs: the compiled one, or the readable one if nothing was compiled.
 
-``GEVENTKWS_PURE=1`` in the environment chooses the readable one. The choice is made once, for all modules.
+``GEVENTKWS_PURE=1`` in the environment selects the readable one. The choice is made once, for all modules.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ BACKEND: str = "compiled" if os.environ.get("GEVENTKWS_PURE") != "1" and _is_bui
 
 
 def use_compiled(module: str, names: dict[str, Any]) -> None:
-    """Replace ``names``, the globals of a module, by those of its compiled form, where that backend runs.
+    """Replace ``names``, the globals of a module, by those of its compiled form, if that backend runs.
 
-    This is the last line of each module that has a compiled form. That of ``loop/channel`` is
-    ``loop/_c_channel``, where the same line does nothing. Raises ``ImportError`` if it is missing.
+    Called in the last line of each module that has a compiled form. The compiled form of ``loop/channel`` is
+    ``loop/_c_channel``, where the same line does nothing. Raises ``ImportError`` if the compiled form cannot
+    be imported.
     """
     package, _, name = module.rpartition(".")
     if BACKEND != "compiled" or name.startswith("_c_"):

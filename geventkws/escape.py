@@ -1,10 +1,10 @@
-"""Text of a peer's, made fit for a line of a log or a terminal: what the whole package uses for that."""
+"""Makes text from a peer safe for a line in a log or on a terminal; used throughout the package."""
 
 from __future__ import annotations
 
 
 def escape(value: object) -> str:
-    r"""Return ``str(value)`` with all that does not print, quotes and backslashes escaped as Python does it.
+    r"""Return ``str(value)`` with unprintable characters, quotes and backslashes escaped as in Python.
 
     So nothing in it can end the line, colour or rearrange it, or close the quotes around it, and any log can
     encode it. Escapes are ``\xNN``, ``\uNNNN`` and ``\UNNNNNNNN``.

@@ -1,19 +1,19 @@
-"""What the log was told of a service: a mistake is worth one line, not one for each client."""
+"""What has been logged about a service: a mistake deserves one line, not one for each client."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 
 MAX_TOLD = 100
-"""Things that are told of one service; some of them, such as origins, strangers can make up."""
+"""The most that is logged about one service; some of it, such as origins, strangers can make up."""
 
 _MEMORY = "_geventkws_told"
 
 
 def first_time(service: object, what: Hashable) -> bool:
-    """Return whether ``what`` is to be told of ``service`` now: it never was, and not too much has been.
+    """Return whether to log ``what`` about ``service``: not yet logged, and the limit has not been reached.
 
-    The memory is the service's own, and ends with it.
+    This is remembered in the service itself, for as long as the service exists.
     """
     told = _told(service)
     if what in told or len(told) >= MAX_TOLD:
@@ -23,7 +23,7 @@ def first_time(service: object, what: Hashable) -> bool:
 
 
 def remember_together(service: object, other: object) -> None:
-    """Let ``other``, which stands for ``service``, have its memory."""
+    """Let ``other``, which stands for ``service``, share its memory of what has been logged."""
     vars(other)[_MEMORY] = _told(service)
 
 

@@ -15,7 +15,7 @@ from geventkws.service_check import check_service
 logger = logging.getLogger("geventkws.server")
 
 Segments = tuple[str | None, ...]
-"""A registered path: its literal segments in their normal form, None where a parameter stands."""
+"""A registered path: its literal segments in their normal form, and None for each parameter."""
 
 
 class _Route(NamedTuple):
@@ -27,11 +27,10 @@ class _Route(NamedTuple):
 class ServiceRegistry:
     """Services by path.
 
-    A path is a list of segments between slashes. Literal segments are compared after percent-decoding and
-    without regard to case; a segment ``<name>`` is a parameter, which any non-empty segment matches. Where
-    several paths match, the one with a literal at the first segment that tells them apart wins, so that an
-    exact path beats a parameter. The slash at the start may be left out when registering; one at the
-    end counts.
+    A path consists of segments between slashes. Literal segments are compared after percent-decoding and
+    without regard to case. A segment ``<name>`` is a parameter, which any non-empty segment matches. If
+    several paths match, the one with a literal in the first segment where they differ wins, so that an exact
+    path beats a parameter. The slash at the start may be left out when registering; one at the end counts.
     """
 
     __slots__ = ("_routes", "_shapes")
@@ -43,9 +42,9 @@ class ServiceRegistry:
     def register(self, service: WebSocketService, on_path: str) -> None:
         """Put ``service`` at ``on_path``, such as ``"chat"`` or ``"/rooms/<room>"``, replacing what is there.
 
-        Raises ``TypeError`` or ``ValueError``, whose text says what to write instead, for a service that
-        cannot work as its callbacks or attributes are, and for what is no path: with a scheme, a query or a
-        fragment, with a parameter that is written another way, or with nothing in it.
+        Raises ``TypeError`` or ``ValueError``, whose text says what to write instead, for a service whose
+        callbacks or attributes cannot work, and for a path that is empty, has a scheme, a query or a
+        fragment, or has a parameter in another notation.
         """
         if isinstance(on_path, WebSocketService):
             raise TypeError("the service comes first: register(service, on_path)")
@@ -65,22 +64,23 @@ class ServiceRegistry:
         self._find_shapes()
 
     def unregister(self, path: str) -> None:
-        """Take away the service at ``path``, if there is one; its open connections live on.
+        """Remove the service at ``path``, if there is one; its open connections live on.
 
-        The names of parameters do not matter: ``"/rooms/<room>"`` and ``"/rooms/<name>"`` are one path.
+        The names of parameters do not matter: ``"/rooms/<room>"`` and ``"/rooms/<name>"`` are the same path.
         """
         self._routes.pop(_segments(_absolute(path)), None)
         self._find_shapes()
 
     @property
     def services(self) -> Mapping[str, WebSocketService]:
-        """The services by their paths, which are as registered, but start with a slash. A read-only copy."""
+        """The services by path, a read-only copy. Paths are as registered, but always start with a slash."""
         return MappingProxyType({route.path: route.service for route in self._routes.values()})
 
     def match(self, path: str) -> tuple[WebSocketService, dict[str, str]] | None:
-        """Return the service at a request's path and the values of the path's parameters; None without one.
+        """Return the service at a request's path, and the values of its parameters; None if there is none.
 
-        ``path`` is as sent, percent-encoded and without the query; a ``%2F`` in it begins no new segment.
+        ``path`` is as sent, percent-encoded and without the query. A ``%2F`` in it does not separate
+        segments.
         """
         if not path.startswith("/"):
             return None
@@ -99,8 +99,9 @@ class ServiceRegistry:
         return None
 
     def _find_shapes(self) -> None:
-        # A shape is where the parameters stand in a path. Finding a path of a given shape is one look into
-        # the dict, and there are few shapes. By precedence: a literal comes before a parameter.
+        # A shape says which segments of a path are parameters. There are few shapes, and for each of them one
+        # look-up in the dict finds the path. They are sorted by precedence: a literal comes before a
+        # parameter.
         shapes = {(len(segments), tuple(route.parameters)) for segments, route in self._routes.items()}
         by_length: dict[int, list[tuple[int, ...]]] = {}
         for length, shape in sorted(shapes, key=lambda found: _precedence(*found)):
@@ -110,7 +111,7 @@ class ServiceRegistry:
 
 
 class WebSocket:
-    """The process-wide registry, which a server uses unless it is given another."""
+    """The process-wide registry, which a server uses unless it is given another one."""
 
     services: ClassVar[ServiceRegistry] = ServiceRegistry()
 
@@ -121,7 +122,7 @@ class WebSocket:
 
     @classmethod
     def unregister(cls, path: str) -> None:
-        """Take away the service at ``path``; see ``ServiceRegistry.unregister``."""
+        """Remove the service at ``path``; see ``ServiceRegistry.unregister``."""
         cls.services.unregister(path)
 
 
@@ -133,11 +134,11 @@ def _absolute(path: str) -> str:
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
 _OTHER_PARAMETER = re.compile(r"\{(\w*)[^}]*\}|^:(\w+)$")
-"""How other libraries write a parameter: ``{room}``, ``{room:int}``, ``:room``."""
+"""Parameters as other libraries write them: ``{room}``, ``{room:int}``, ``:room``."""
 
 
 def _check_path(path: str) -> None:
-    """Refuse what could never be asked for, and say what to write instead."""
+    """Refuse a path that no request could have, and say what to write instead."""
     if not path:
         raise ValueError("the path is empty: write '/' for the root")
     scheme = _SCHEME.match(path)

@@ -13,27 +13,27 @@ from geventkws.protocol.headers import OWS, Headers
 
 
 class RequestHead(Protocol):
-    """What a request keeps of an HTTP request's head; all of its text is decoded as Latin-1."""
+    """What a request keeps of the head of an HTTP request; all text in it is decoded as Latin-1."""
 
     @property
     def method(self) -> str:
-        """The method, as sent."""
+        """The method as sent."""
 
     @property
     def target(self) -> str:
-        """The request target, as sent (RFC 9112, 3.2)."""
+        """The request target as sent (RFC 9112, 3.2)."""
 
     @property
     def version(self) -> str:
-        """The version of HTTP, such as ``"1.1"``."""
+        """The HTTP version, such as ``"1.1"``."""
 
     @property
     def headers(self) -> Iterable[tuple[str, str]]:
-        """The header fields, (name, value), in the order of their lines."""
+        """The header fields as (name, value), in the order of their lines."""
 
 
 class QueryParameters(Mapping[str, str]):
-    """The parameters of a query string, immutable; an item is the first value, ``get_all`` has the others."""
+    """The parameters of a query string, immutable. An item is the first value; ``get_all`` returns all."""
 
     __slots__ = ("_values", "pairs")
 
@@ -46,7 +46,7 @@ class QueryParameters(Mapping[str, str]):
             self._values.setdefault(name, []).append(value)
 
     def get_all(self, name: str) -> list[str]:
-        """Return every value of ``name``, in order; an empty list where there is none."""
+        """Return every value of ``name``, in order; an empty list if there is none."""
         return list(self._values.get(name, ()))
 
     def __getitem__(self, name: str) -> str:
@@ -68,9 +68,9 @@ class QueryParameters(Mapping[str, str]):
 class Request:
     """The HTTP request that opened a connection: ``connection.request``.
 
-    A connection keeps its request for life, and most are never asked anything. So the head and the peer's
-    address are kept packed in one ``bytes``, and each attribute is read out of it anew: where one is
-    used in a loop, keep it in a variable.
+    A connection keeps its request for life, and most requests are never used. So the head and the peer's
+    address are packed into one ``bytes``, and each attribute is extracted anew: to use one in a loop, keep it
+    in a variable.
     """
 
     __slots__ = ("_build_environ", "_packed")
@@ -87,10 +87,10 @@ class Request:
         remote_address: Address,
         build_environ: Callable[[Request], dict[str, Any]],
     ) -> Request:
-        """Make the request of a head.
+        """Make a request from the head of an HTTP request.
 
-        Of a ``remote_address`` that is a tuple, host and port are kept. ``build_environ`` makes the WSGI
-        environ when it is asked for. Raises ``ValueError`` for a line feed within a line of the head.
+        If ``remote_address`` is a tuple, its host and port are kept. ``build_environ`` makes the WSGI environ
+        when it is asked for. Raises ``ValueError`` for a line feed within a line of the head.
         """
         lines = [f"{head.method} {head.target} {head.version}"]
         lines += [f"{name}:{value}" for name, value in head.headers]
@@ -113,27 +113,27 @@ class Request:
 
     @property
     def method(self) -> str:
-        """The method, which is ``"GET"`` for every connection that was accepted."""
+        """The method, ``"GET"`` for every accepted connection."""
         return self._request_line()[0]
 
     @property
     def target(self) -> str:
-        """The request target as sent: the path and the query, percent-encoded."""
+        """The request target as sent: path and query, percent-encoded."""
         return self._request_line()[1]
 
     @property
     def version(self) -> str:
-        """The version of HTTP, such as ``"1.1"``."""
+        """The HTTP version, such as ``"1.1"``."""
         return self._request_line()[2]
 
     @property
     def path(self) -> str:
-        """The path, percent-decoded; bytes that are no UTF-8 become U+FFFD."""
+        """The path, percent-decoded; bytes that are not UTF-8 become U+FFFD."""
         return unquote(_utf8(split_target(self.target)[0]))
 
     @property
     def query(self) -> QueryParameters:
-        """The parameters of the query, percent-decoded; parameters without a value have the empty one."""
+        """The parameters of the query, percent-decoded; a parameter without a value has an empty one."""
         query = split_target(self.target)[1]
         return QueryParameters(parse_qsl(_utf8(query), keep_blank_values=True))
 
@@ -146,7 +146,7 @@ class Request:
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The cookies by name (RFC 6265, 4.2); of several of one name the first, of the longest path."""
+        """The cookies by name (RFC 6265, 4.2); of several with one name, the first, whose path is longest."""
         cookies: dict[str, str] = {}
         for line in self.headers.get_all("Cookie"):
             for pair in line.split(";"):
@@ -157,23 +157,24 @@ class Request:
 
     @property
     def remote_address(self) -> Address:
-        """The peer's (host, port), or the path of its Unix-domain socket, ``""`` where it has none."""
+        """The peer's (host, port), or the path of its Unix-domain socket, ``""`` if that has none."""
         peer = self._packed.partition(b"\n\n")[2].decode("utf-8", "surrogateescape")
         port, _, host = peer.partition(" ")
         return (host, int(port)) if port else host
 
     @property
     def peer_certificate(self) -> dict[str, Any] | None:
-        """The TLS client's certificate as ``ssl.SSLSocket.getpeercert`` has it, None if it gave none.
+        """The TLS client's certificate as returned by ``ssl.SSLSocket.getpeercert``; None if it gave none.
 
-        Clients are asked for one by the server's ``ssl_context`` only, and a given one was verified.
+        Clients are asked for a certificate only if the server's ``ssl_context`` says so; it has been
+        verified.
         """
         certificate: dict[str, Any] | None = self.environ.get(PEER_CERTIFICATE)
         return certificate
 
     @property
     def environ(self) -> dict[str, Any]:
-        """A new WSGI environ of the request (PEP 3333), for code that is made for one; its body is empty."""
+        """A new WSGI environ for the request (PEP 3333), for code that needs one; its body is empty."""
         return self._build_environ(self)
 
     def __repr__(self) -> str:
@@ -183,7 +184,7 @@ class Request:
 def split_target(target: str) -> tuple[str, str]:
     """Return the path and the query of a request target, both still percent-encoded (RFC 9112, 3.2).
 
-    Of the absolute form, scheme and authority are left out. ``*`` and an authority are their own path.
+    From the absolute form, scheme and authority are removed. ``*`` and an authority are returned as the path.
     """
     resource, _, query = target.partition("?")
     if not resource.startswith("/"):
@@ -194,7 +195,7 @@ def split_target(target: str) -> tuple[str, str]:
 
 
 def _utf8(text: str) -> str:
-    # Heads are decoded as Latin-1, one character a byte (PEP 3333); what the bytes mean is UTF-8 today.
+    # Heads are decoded as Latin-1, one character per byte (PEP 3333), but today the bytes are UTF-8.
     return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")
 
 
@@ -202,8 +203,8 @@ _COOKIE_ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)", re.DOTALL)
 
 
 def _cookie_value(value: str) -> str:
-    # Python's http.cookies, and so Django and Flask, write what a value cannot hold as a quoted string
-    # with octal escapes of its UTF-8.
+    # A value that a cookie cannot hold is written by Python's http.cookies, and so by Django and Flask, as a
+    # quoted string with octal escapes of its UTF-8.
     if len(value) < 2 or not value.startswith('"') or not value.endswith('"'):
         return _utf8(value)
     return _COOKIE_ESCAPE.sub(_unescaped, value[1:-1].encode("latin-1")).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""What a user writes: a service, which is told of the connections to its path."""
+"""What a user writes: a service, which handles the connections to its path."""
 
 from __future__ import annotations
 
@@ -17,51 +17,51 @@ if TYPE_CHECKING:
 logger = logging.getLogger("geventkws.server")
 
 PUSH_STYLE = ("received", "received_text", "received_binary")
-"""The callbacks that handle messages, where there is no ``run``."""
+"""The callbacks that handle messages if there is no ``run``."""
 
 
 class WebSocketService:
     """A service at a path; subclass it and register an instance with ``WebSocket.register``.
 
-    Its methods are called for one connection one at a time and in order, and may block: only that
+    For each connection, its methods are called one at a time and in order. They may block: only that
     connection waits. Different connections are served concurrently.
 
-    A service of the pull style defines ``run(connection)`` instead of ``received``. It is called once for a
-    connection, takes the messages itself (``for message in connection:``), and when it returns
-    the connection closes with 1000.
+    A service in the pull style defines ``run(connection)`` instead of ``received``. ``run`` is called once
+    for each connection and takes the messages itself (``for message in connection:``); when it returns, the
+    connection closes with 1000.
     """
 
     connection_timeout: float | None = None
-    """Seconds of silence until a connection is dropped (None: never); at half of them the peer is pinged."""
+    """Seconds of silence until a connection is dropped (None: never); after half of them a ping is sent."""
 
     subprotocols: Sequence[str] = ()
-    """The subprotocols it speaks; the one that the client prefers among them is chosen (RFC 6455, 1.9)."""
+    """The subprotocols it speaks; of these, the one that the client prefers is chosen (RFC 6455, 1.9)."""
 
     allowed_origins: Sequence[str] | str | None = None
-    """The web pages that may connect: None for those of the same host and port, ``"*"`` for any, or a list of
-    origins such as ``"https://example.com"``."""
+    """The origins whose pages may connect: None for the same host and port, ``"*"`` for any, or a list such
+    as ``["https://example.com"]``."""
 
     max_message_size: int = 1024 * 1024
-    """Bytes of a received message; the connection fails with 1009 beyond it."""
+    """The largest message received, in bytes; beyond it the connection fails with 1009."""
 
     compression: bool | PerMessageDeflate = False
     """Whether messages are compressed (RFC 7692), and how; ``True`` is ``PerMessageDeflate()``."""
 
     def connecting(self, request: Request) -> None:
-        """Let a connection in by returning, or raise ``HandshakeError`` to refuse it with an HTTP answer.
+        """Return to let a connection in, or raise ``HandshakeError`` to refuse it with an HTTP response.
 
-        Called before the handshake is answered: the place to look at cookies and other credentials.
+        Called before the handshake is answered. This is the place to check cookies and other credentials.
         """
 
     def connected(self, connection: WebSocketConnection) -> None:
-        """A connection has been opened: called before any ``received``."""
+        """A connection has been opened. Called before any ``received``."""
 
     def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
         """Handle a message: a ``str`` was sent as text, ``bytes`` as binary.
 
-        Calls ``received_text`` or ``received_binary`` unless overridden.
+        Unless overridden, calls ``received_text`` or ``received_binary``.
         """
-        # What they return is passed on: a coroutine among it is a mistake, which the caller tells.
+        # The result is passed on: if it is a coroutine, the caller reports the mistake.
         if isinstance(message, str):
             return self.received_text(message, connection)
         return self.received_binary(message, connection)
@@ -77,15 +77,15 @@ class WebSocketService:
         connection.close(WebSocketCloseReasonCode.INVALID_DATA_TYPE, "Binary messages are not accepted here")
 
     def disconnected(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
-        """A connection has ended: called exactly once for each ``connected``."""
+        """A connection has ended. Called exactly once for each ``connected``."""
 
     def _log_failure(self, connection: WebSocketConnection, error: BaseException) -> None:
-        """Log what a callback has raised."""
+        """Log the exception that a callback has raised."""
         logger.error("%s failed; the connection is closed", type(self).__name__, exc_info=error)
 
 
 def defines(service: WebSocketService, name: str) -> bool:
-    """Return whether a service has a callback ``name`` of its own: the base class's does nothing."""
+    """Return whether a service defines the callback ``name`` itself, rather than inheriting the default."""
     own = getattr(service, name)
     return getattr(own, "__func__", own) is not vars(WebSocketService).get(name)
 
@@ -93,7 +93,7 @@ def defines(service: WebSocketService, name: str) -> bool:
 def _tell_unhandled(service: WebSocketService, kind: str) -> None:
     if first_time(service, kind):
         logger.warning(
-            "%s closes connections with 1003, for they send %s messages, which it does not handle:"
+            "%s does not handle %s messages, and closes connections that send them with 1003:"
             " define received_%s(self, message, connection), or received",
             type(service).__name__,
             kind,
@@ -104,7 +104,8 @@ def _tell_unhandled(service: WebSocketService, kind: str) -> None:
 def pull_style_run(service: WebSocketService) -> Callable[[WebSocketConnection], object] | None:
     """Return the method ``run(connection)`` of a service that takes its messages itself, or ``None``.
 
-    One that only ``__getattr__`` knows of counts unless messages are handled: some answer to every name.
+    A ``run`` found only by ``__getattr__`` counts unless the service handles messages: some ``__getattr__``
+    answer to every name.
     """
     run: Callable[[WebSocketConnection], object] | None = getattr(service, "run", None)
     if not callable(run):

@@ -1,7 +1,8 @@
-"""What a service must be: checked when it is registered, and of its callbacks' results when they return.
+"""Checks a service when it is registered, and the results of its callbacks when they return.
 
-A mistake is told where it is made, with the class, the name and what to write instead. Only what cannot
-work is refused: further methods and attributes are the service's own business, but for slips of the pen.
+A mistake is reported where it is made, with the class, the name and what to write instead. Only what cannot
+work is refused: further methods and attributes are the service's own business, unless their names look
+misspelt.
 """
 
 from __future__ import annotations
@@ -26,28 +27,28 @@ CALLBACKS: dict[str, tuple[str, ...]] = {
     },
     "run": ("connection",),
 }
-"""The names of a service's callbacks, with those of their arguments."""
+"""The names of a service's callbacks, and the names of their arguments."""
 
 ATTRIBUTES = tuple(inspect.get_annotations(WebSocketService))
 
 NEAR = 0.92
-"""The likeness (difflib) from which on a name is a slip of the pen: ``receive`` for ``received``, but not
+"""From this similarity (difflib) on, a name counts as misspelt: ``receive`` for ``received``, but not
 ``connection`` for ``connecting``."""
 
 _PLAIN_FUNCTION = "make it a plain function, without async, await and yield; it may block instead"
 
 Lazy = (Awaitable, GeneratorType, AsyncGeneratorType)
-"""What a callback returns that has not run yet: nobody would ever await or iterate over it."""
+"""Results of a callback whose code has not run yet: nobody would ever await them or iterate over them."""
 
 
 def check_service(service: object) -> WebSocketService:
-    """Return ``service`` if it can serve, so that a mistake shows at registration and not at a handshake.
+    """Return ``service`` if it can work, so that a mistake shows at registration and not at a handshake.
 
     Raises ``TypeError`` if it is not an instance of ``WebSocketService``; if a callback is an ``async def``
     or a generator, or cannot take its arguments; if a name is nearly that of a callback or attribute; if
-    messages are handled both by ``run`` and ``received``, or nothing is handled at all; or if an attribute is
-    of another type than it is documented to be. Raises ``ValueError`` if ``subprotocols`` or
-    ``allowed_origins`` hold something that no client could match, ``connection_timeout`` is not above 0 or
+    messages are handled both by ``run`` and by ``received``, or nothing is handled at all; or if an attribute
+    has a type other than the documented one. Raises ``ValueError`` if ``subprotocols`` or ``allowed_origins``
+    contain something that no client could match, if ``connection_timeout`` is not greater than 0, or if
     ``max_message_size`` is negative.
     """
     if isinstance(service, type) and issubclass(service, WebSocketService):
@@ -63,13 +64,13 @@ def check_service(service: object) -> WebSocketService:
 
 
 def check_result(service: object, name: str, result: object) -> None:
-    """Raise ``TypeError`` if the callback ``name`` of ``service`` has returned what would have to be awaited.
+    """Raise ``TypeError`` if the callback ``name`` of ``service`` returned something that has not run yet.
 
-    Any other result is ignored: a lambda, for example, has one.
+    Any other result is ignored; a lambda, for example, always has one.
     """
     if isinstance(result, Lazy):
         if isinstance(result, (Coroutine, GeneratorType)):
-            result.close()  # else Python warns that it was never awaited
+            result.close()  # otherwise Python warns that it was never awaited
         made_by = getattr(result, "__qualname__", type(result).__qualname__)
         raise TypeError(
             f"{type(service).__name__}.{name} returned a {type(result).__name__} ({made_by}),"
@@ -99,7 +100,7 @@ def _check_callback(service: WebSocketService, name: str) -> None:
 
 
 def _lazy_kind(callback: Callable[..., object]) -> str | None:
-    """Return what a function is that does not run when it is called; None if it does."""
+    """Return what kind of function this is, if calling it does not run its body; otherwise None."""
     for function in (callback, inspect.getattr_static(type(callback), "__call__", None)):
         if inspect.iscoroutinefunction(function):
             return "an async function"
@@ -111,17 +112,17 @@ def _lazy_kind(callback: Callable[..., object]) -> str | None:
 
 
 def _can_take(callback: Callable[..., object], count: int) -> bool:
-    """Return whether a call with ``count`` positional arguments fits, as far as can be known."""
+    """Return whether ``callback`` takes ``count`` positional arguments, as far as can be known."""
     if hasattr(callback, "__signature__"):
-        return True  # it is what somebody says, which need not be what is
+        return True  # somebody has declared it, which need not be the truth
     function = callback
     if inspect.ismethod(callback):
         function, count = callback.__func__, count + 1
     try:
-        # Not of what a decorator wraps: it may add an argument of its own.
+        # Not that of the wrapped function: a decorator may add arguments of its own.
         signature = inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):
-        return True  # it is written in C, and does not tell
+        return True  # it is written in C, and has no signature
     try:
         signature.bind(*range(count))
     except TypeError:
@@ -133,7 +134,7 @@ def _check_style(service: WebSocketService) -> None:
     owner = type(service).__name__
     handled = [name for name in PUSH_STYLE if defines(service, name)]
     if pull_style_run(service) is not None:
-        # A subclass may change the style: what a base class handles is not beside its ``run``.
+        # A subclass may change the style: callbacks of a base class do not conflict with its ``run``.
         place = _place(service, "run")
         beside = next((name for name in handled if _place(service, name) <= place), None)
         if beside is not None:
@@ -149,13 +150,13 @@ def _check_style(service: WebSocketService) -> None:
 
 
 def _place(service: WebSocketService, name: str) -> int:
-    """Return where ``name`` is defined: 0 for the service itself, then its class and the base classes."""
+    """Return where ``name`` is defined: 0 for the instance itself, then its class and the base classes."""
     owners = (service, *type(service).__mro__)
     return next((place for place, owner in enumerate(owners) if name in vars(owner)), len(owners))
 
 
 def _guess(service: WebSocketService) -> str:
-    """Return a question about a method that may be meant for a callback, however unlike it looks."""
+    """Return a question about a method that may be meant as a callback, even if its name is less similar."""
     for name, value in _own_names(service):
         meant = difflib.get_close_matches(name, CALLBACKS, n=1)
         if meant and name not in CALLBACKS and _is_method(value) and not name.startswith("_"):
@@ -163,7 +164,7 @@ def _guess(service: WebSocketService) -> str:
     return ""
 
 
-# Slips of the pen
+# Misspelt names
 
 
 def _check_names(service: WebSocketService) -> None:
@@ -176,7 +177,7 @@ def _check_names(service: WebSocketService) -> None:
 
 
 def _own_names(service: WebSocketService) -> Iterator[tuple[str, object]]:
-    """Yield the names that a service adds to those of every class, and what stands there."""
+    """Yield the names that a service adds to those of ``WebSocketService``, and their values."""
     known = set(WebSocketService.__mro__)
     for owner in (service, *(each for each in type(service).__mro__ if each not in known)):
         yield from list(vars(owner).items())
@@ -187,7 +188,7 @@ def _is_method(value: object) -> bool:
 
 
 def _near_miss(name: str, known: Collection[str]) -> str | None:
-    """Return which of the ``known`` names ``name`` is a misspelling of; None if of none."""
+    """Return which of the ``known`` names ``name`` is a misspelling of; None if it is not one."""
     if name.isupper():
         return None  # a constant
     close = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
@@ -197,7 +198,7 @@ def _near_miss(name: str, known: Collection[str]) -> str | None:
 
 
 def _letters(name: str) -> list[str]:
-    """Return what ``recieved`` and ``received`` have in common, or ``maxMessageSize`` and its Python name."""
+    """Return what ``recieved`` shares with ``received``, and ``maxMessageSize`` with its Python name."""
     return sorted(name.replace("_", "").lower())
 
 
@@ -219,7 +220,7 @@ def _check_attributes(service: WebSocketService) -> None:
 def _check_subprotocols(owner: str, subprotocols: object) -> None:
     for subprotocol in _texts(f"{owner}.subprotocols", "names", subprotocols):
         if not is_token(subprotocol):
-            raise ValueError(f"{owner}.subprotocols: {subprotocol!r} is no token (RFC 9110, 5.6.2)")
+            raise ValueError(f"{owner}.subprotocols: {subprotocol!r} is not a token (RFC 9110, 5.6.2)")
 
 
 def _check_allowed_origins(owner: str, allowed: object) -> None:
@@ -228,16 +229,16 @@ def _check_allowed_origins(owner: str, allowed: object) -> None:
     where = f"{owner}.allowed_origins"
     for origin in (allowed,) if isinstance(allowed, str) else _texts(where, "origins", allowed):
         if origin == ANY_ORIGIN:
-            raise ValueError(f"{where}: '*' is no origin; to allow any, write allowed_origins = '*'")
+            raise ValueError(f"{where}: '*' is not an origin; to allow any, write allowed_origins = '*'")
         if origin != "null" and parse_origin(origin) is None:
             raise ValueError(
-                f"{where}: {origin!r} is no origin; write it like 'https://example.com:8443',"
-                " without a path and with an international name in its xn-- form"
+                f"{where}: {origin!r} is not an origin; write it like 'https://example.com:8443',"
+                " without a path, and an international name in its xn-- form"
             )
 
 
 def _texts(where: str, kind: str, value: object) -> Collection[Any]:
-    """Return ``value`` if it is a list of strings, or of another type that can be read more than once."""
+    """Return ``value`` if it is a collection of strings, which can be read more than once."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
         instead = f": write [{value!r}]" if isinstance(value, str) else ""
         raise TypeError(f"{where} must be a list of {kind}, not {value!r}{instead}")

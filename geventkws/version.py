@@ -1,4 +1,4 @@
-"""The version of this package; its metadata is read from here."""
+"""The version of this package; the package metadata is read from here."""
 
 from __future__ import annotations
 

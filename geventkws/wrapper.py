@@ -1,4 +1,4 @@
-"""A service whose callbacks are called by somebody else: a framework, which puts its own around each."""
+"""A service whose callbacks are called by a framework, which surrounds each call with code of its own."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from geventkws.service_check import ATTRIBUTES
 from geventkws.websocket.connection import WebSocketConnection
 
 Call = Callable[..., object]
-"""Calls its first argument with the others, and returns what that returns."""
+"""Calls its first argument with the others, and returns the result."""
 
 LogFailure = Callable[[WebSocketConnection, BaseException], None]
 
 
 class ServiceWrapper(WebSocketService):
-    """What both styles have in common. Other attributes than the callbacks are those of the service.
+    """What both styles have in common. All attributes except the callbacks are those of the service.
 
-    ``connecting`` is called as it is: it runs within the request, which the framework has around it anyway.
+    ``connecting`` is called directly: it runs within the request, which the framework surrounds anyway.
     """
 
     def __init__(self, service: WebSocketService, call: Call, log_failure: LogFailure | None) -> None:
@@ -32,7 +32,7 @@ class ServiceWrapper(WebSocketService):
             setattr(self, name, getattr(service, name))
         remember_together(service, self)
 
-    # What a callback returns is passed on: a coroutine, for example, is a mistake to be told of.
+    # Results of callbacks are passed on: a coroutine, for example, is a mistake that must be reported.
 
     def connecting(self, request: Request) -> Any:
         return self._service.connecting(request)
@@ -60,12 +60,12 @@ class _PushWrapper(ServiceWrapper):
 
 class _PullWrapper(ServiceWrapper):
     def run(self, connection: WebSocketConnection) -> Any:
-        """Let the service take its messages."""
+        """Let the service take the messages."""
         return self._call(pull_style_run(self._service), connection)
 
 
 class Wrapping:
-    """Makes wrappers of one service, which in the log go by the name of its class."""
+    """Makes wrappers of one service, which appear in the log under the name of its class."""
 
     def __init__(self, service: WebSocketService) -> None:
         self._service = service
@@ -73,8 +73,8 @@ class Wrapping:
         self._kind: type[ServiceWrapper] = type(type(service).__name__, (style,), {})
 
     def __call__(self, call: Call, log_failure: LogFailure | None = None) -> ServiceWrapper:
-        """Return a service with the callbacks of the service, called by ``call(callback, *arguments)``.
+        """Return a service with the callbacks of the wrapped one, called by ``call(callback, *arguments)``.
 
-        ``log_failure`` logs what a callback has raised, by default as without a wrapper.
+        ``log_failure`` logs exceptions raised by callbacks; by default they are logged as without a wrapper.
         """
         return self._kind(self._service, call, log_failure)

@@ -114,7 +114,7 @@ def test_a_kind_that_is_not_handled_is_told_once_for_each_service_and_kind(caplo
             service.received(message, recorder())
     told = [record.getMessage() for record in caplog.records]
     assert told == 2 * [
-        f"Deaf closes connections with 1003, for they send {kind} messages, which it does not handle: define"
+        f"Deaf does not handle {kind} messages, and closes connections that send them with 1003: define"
         f" received_{kind}(self, message, connection), or received"
         for kind in ("text", "binary")
     ]

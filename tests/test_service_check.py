@@ -90,15 +90,15 @@ def test_attributes_that_can_be_right_are_taken(attributes):
         ({"allowed_origins": [None]}, TypeError, "each a str, not None"),
         ({"connection_timeout": "60"}, TypeError, "must be a number of seconds or None, not '60'"),
         ({"connection_timeout": -1}, ValueError, "must be greater than 0"),
-        ({"subprotocols": ["a b"]}, ValueError, "Configured.subprotocols: 'a b' is no token"),
-        ({"subprotocols": ["chat", ""]}, ValueError, "Configured.subprotocols: '' is no token"),
+        ({"subprotocols": ["a b"]}, ValueError, "Configured.subprotocols: 'a b' is not a token"),
+        ({"subprotocols": ["chat", ""]}, ValueError, "Configured.subprotocols: '' is not a token"),
         (
             {"allowed_origins": "example.com"},
             ValueError,
-            "Configured.allowed_origins: 'example.com' is no origin",
+            "Configured.allowed_origins: 'example.com' is not an origin",
         ),
-        ({"allowed_origins": ["*"]}, ValueError, r"'\*' is no origin"),
-        ({"allowed_origins": ["http://a", "http://b/"]}, ValueError, "'http://b/' is no origin"),
+        ({"allowed_origins": ["*"]}, ValueError, r"'\*' is not an origin"),
+        ({"allowed_origins": ["http://a", "http://b/"]}, ValueError, "'http://b/' is not an origin"),
         ({"allowed_origins": ["http://bücher.example"]}, ValueError, "xn--"),
         ({"max_message_size": None}, TypeError, "Configured.max_message_size must be a number of bytes"),
         ({"max_message_size": 1e6}, TypeError, "max_message_size must be a number of bytes, not 1000000.0"),
@@ -319,7 +319,7 @@ def test_a_service_that_handles_nothing_is_refused(attributes, guess):
         check_service(service)
 
 
-# Slips of the pen
+# Misspelt names
 
 
 @pytest.mark.parametrize(
