@@ -1,4 +1,4 @@
-"""The command line, ``geventkws``: serve an application and services, and connect to one from a terminal."""
+"""The command line, ``geventkws``: serves an application and services; connects to one from a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; exits with its status. Needs the packages of the extra ``cli``."""
+    """Run the command line and exit with its status. Needs the packages of the extra ``cli``."""
     try:
         import click  # noqa: F401
     except ModuleNotFoundError:

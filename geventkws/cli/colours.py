@@ -1,4 +1,4 @@
-"""Colours, where somebody looks: on a terminal, and without ``NO_COLOR`` (no-color.org)."""
+"""Colours, but only on a terminal and without ``NO_COLOR`` (no-color.org)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 def are_wanted(stream: TextIO) -> bool:
-    """Return whether what is written to ``stream`` may be coloured."""
+    """Return whether output to ``stream`` may be coloured."""
     return stream.isatty() and not os.environ.get("NO_COLOR")
 
 

@@ -1,4 +1,4 @@
-"""The commands and what is said of them."""
+"""The commands and their help."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from geventkws.options import ABOUT
 from geventkws.version import __version__
 
 INTERRUPTED = 130
-"""The status of who was ended by Ctrl-C."""
+"""The exit status after Ctrl-C."""
 
 CONTEXT = {"max_content_width": WIDTH, "terminal_width": WIDTH, "help_option_names": ["-h", "--help"]}
 
 SERVE_HELP = """Serve APP, a WSGI application such as app:app or app:create_app(), and WebSocket services.
 
-APP may be left out where there are services. Every option can also be given in the environment, as
-GEVENTKWS_ and its name in capitals (GEVENTKWS_MAX_REQUESTS=100; several values are separated by spaces), and
-in a file, by its name (max-requests = 100). The command line comes before the environment, the environment
-before the file. Where "none" can be a value, it means no limit, or nothing.
+APP may be omitted if there are services. Every option can also be given in the environment, as GEVENTKWS_
+with its name in capitals (GEVENTKWS_MAX_REQUESTS=100; several values are separated by spaces), and in a file,
+by its name (max-requests = 100). The command line takes precedence over the environment, and the environment
+over the file. A value of "none" means no limit, or nothing.
 """
 
-SERVE_EPILOG = """SIGTERM and Ctrl-C stop the server gracefully, a second one at once. SIGHUP reads
-certificates again and reopens the files of logs.
+SERVE_EPILOG = """SIGTERM and Ctrl-C stop the server gracefully; a second signal stops it at once. On SIGHUP,
+the server reads its certificates again and reopens its log files.
 
 Exit status: 0 stopped; 1 the application or a service failed; 2 an option or the name of an object is
-wrong; 3 an address cannot be listened on; 4 a certificate or key cannot be used; 128 and more, ended by a
-second signal.
+wrong; 3 cannot listen on an address; 4 a certificate or key cannot be used; 128 or more, ended by a second
+signal.
 """
 
 
 def run() -> int:
-    """Carry out the command line; return its exit status. What is wrong is told in one line."""
+    """Run the command line and return its exit status. Mistakes are reported in one line."""
     try:
-        # The environment as it is before --env-file adds to it.
+        # The environment before --env-file adds to it.
         return int(commands.main(prog_name="geventkws", standalone_mode=False, obj=dict(os.environ)) or 0)
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -117,8 +117,8 @@ serve = GroupedCommand(
 )
 commands.add_command(serve)
 
-CONNECT_EPILOG = """Exit status: 0 closed with 1000, 1001 or 1005, or by this side; 1 closed with another
-code, or lost; 2 an option is wrong; 3 there is no connection; 4 the server's certificate is not trusted.
+CONNECT_EPILOG = """Exit status: 0 closed by this side, or with 1000, 1001 or 1005; 1 closed with another
+code, or lost; 2 an option is wrong; 3 cannot connect; 4 the server's certificate is not trusted.
 """
 
 
@@ -130,32 +130,34 @@ code, or lost; 2 an option is wrong; 3 there is no connection; 4 the server's ce
     "headers",
     multiple=True,
     metavar="NAME:VALUE",
-    help="a field of the request, any number",
+    help="a header field to send; may be given several times",
 )
 @click.option(
-    "--subprotocol", "subprotocols", multiple=True, metavar="NAME", help="a subprotocol to offer, any number"
+    "--subprotocol",
+    "subprotocols",
+    multiple=True,
+    metavar="NAME",
+    help="a subprotocol to offer; may be given several times",
 )
-@click.option("--origin", metavar="ORIGIN", help="the Origin, as from a page of that site")
-@click.option(
-    "--cacert", type=FILE_NAME, metavar="FILE", help="whom to trust: the certificates of authorities"
-)
+@click.option("--origin", metavar="ORIGIN", help="the Origin to send, as a page of that site would")
+@click.option("--cacert", type=FILE_NAME, metavar="FILE", help="the certificates of the authorities to trust")
 @click.option("--insecure", is_flag=True, help="trust any certificate")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     default=10.0,
     metavar="SECONDS",
-    help="until there must be a connection [10 s]",
+    help="how long to wait for the connection [10 s]",
 )
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="for answers, when the lines of a pipe or file are sent [until the server closes]",
+    help="how long to wait for answers after the last line of a pipe or file [until the server closes]",
 )
 def _connect(wait: float | None, **values: Any) -> int:
-    """Connect to URL, ws:// or wss://: send each line of stdin, and print each message that comes.
+    """Connect to URL, ws:// or wss://: send each line of stdin, and print each message that arrives.
 
-    How the connection ended is told on stderr. A binary message is shown in hexadecimal.
+    Writes to stderr how the connection ended. Binary messages are shown in hexadecimal.
     """
     return connect.connect(connect.Target(**values), wait)

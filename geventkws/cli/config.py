@@ -1,4 +1,4 @@
-"""A file of options: ``geventkws.toml``, or the table ``[tool.geventkws]`` of ``pyproject.toml``."""
+"""Options in a file: ``geventkws.toml``, or the table ``[tool.geventkws]`` of ``pyproject.toml``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHARED = Path("pyproject.toml")
 
 
 def use_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
-    """Take the options of a file as defaults (the callback of ``--config``)."""
+    """Use the options in a file as defaults (the callback of ``--config``)."""
     path = path or next((each for each in (OWN, SHARED) if each.is_file()), None)
     if path is None:
         return None
@@ -30,7 +30,7 @@ def use_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> P
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a file in TOML says."""
+    """Return the content of a TOML file."""
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
@@ -58,7 +58,7 @@ def _defaults(
 
 
 def _value(value: Any, param: click.Parameter, where: str) -> Any:
-    """Return a value as the command line has it: a table is pairs ``"key=value"``."""
+    """Return a value in the form of the command line: a table becomes ``"key=value"`` pairs."""
     if getattr(param, "multiple", False):
         if isinstance(value, dict):
             return [f"{key}={_joined(each)}" for key, each in value.items()]

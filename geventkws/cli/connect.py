@@ -26,7 +26,7 @@ CLOSE_TIMEOUT = 5.0
 """Seconds that the server has to answer our close frame."""
 
 CLOSED_OTHERWISE = 1
-"""The status where the server closed with a code of failure, or the connection was lost."""
+"""The exit status if the server closed with another code, or the connection was lost."""
 
 GOOD_ENDS = (
     WebSocketCloseReasonCode.NORMAL,
@@ -35,7 +35,7 @@ GOOD_ENDS = (
 )
 
 MOST_BYTES = 64
-"""Bytes that are shown of a binary message, and of the body of a refusal."""
+"""How many bytes are shown of a binary message, and of the body of a refusal."""
 
 READ_SIZE = 64 * 1024
 
@@ -51,14 +51,14 @@ class Target:
     cacert: str | None = None
     insecure: bool = False
     timeout: float = 10.0
-    """Seconds until there must be a connection."""
+    """How many seconds to wait for the connection."""
 
 
 def connect(target: Target, wait: float | None) -> int:
-    """Send each line of stdin as a message and print what comes; return the exit status.
+    """Send each line of stdin as a message and print what arrives; return the exit status.
 
-    Behind the last line of a pipe, answers are awaited for ``wait`` seconds (``None``: until the server
-    closes); at a terminal, the connection is closed.
+    After the last line of a pipe, wait for answers for ``wait`` seconds (``None``: until the server closes);
+    at a terminal, close the connection.
     """
     conversation = _open(target)
     if sys.stdin.isatty():
@@ -71,7 +71,7 @@ def connect(target: Target, wait: float | None) -> int:
 
 
 class Conversation:
-    """A connection: this thread sends, another one prints what comes."""
+    """A connection: this thread sends, another one prints what arrives."""
 
     def __init__(self, socket: Any, errors: type[Exception]) -> None:
         self.over = Event()
@@ -85,7 +85,7 @@ class Conversation:
         self._receiver.start()
 
     def send_lines(self) -> None:
-        """Send the lines of stdin, until its end or that of the connection."""
+        """Send the lines of stdin, until it or the connection ends."""
         for line in _lines(self._chunks()):
             try:
                 self._socket.send(line)
@@ -93,7 +93,7 @@ class Conversation:
                 return
 
     def end(self) -> int:
-        """Close, if that has not been done; say how the connection ended, and return an exit status."""
+        """Close the connection if it is still open; say how it ended, and return the exit status."""
         if self.over.is_set():
             status = 0 if self._code in GOOD_ENDS else CLOSED_OTHERWISE
         else:
@@ -127,7 +127,7 @@ class Conversation:
         self._description = payload[2:].decode("utf-8", "replace")
 
     def _chunks(self) -> Iterator[bytes]:
-        """Yield what is read from stdin, until its end or that of the connection."""
+        """Yield what is read from stdin, until it or the connection ends."""
         stdin = sys.stdin.fileno()
         while True:
             ready, _, _ = select.select([stdin, self._awake], [], [])
@@ -140,7 +140,7 @@ class Conversation:
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
-    """Yield the lines in ``chunks``, without their ends; the last may have none."""
+    """Yield the lines in ``chunks`` without their line ends; the last one need not have one."""
     decoder, rest = codecs.getincrementaldecoder("utf-8")(), ""
     try:
         for chunk in chunks:
@@ -148,7 +148,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
             yield from (line.removesuffix("\r") for line in lines)
         rest += decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise Failure(USAGE, f"stdin is no text in UTF-8: {error}") from None
+        raise Failure(USAGE, f"stdin is not UTF-8 text: {error}") from None
     if rest:
         yield rest
 
@@ -159,20 +159,20 @@ def _open(target: Target) -> Conversation:
     try:
         return Conversation(_connected(websocket, target), websocket.WebSocketException)
     except websocket.WebSocketBadStatusException as error:
-        raise Failure(ADDRESS, f"{url} refuses: {_refusal(error)}") from None
+        raise Failure(ADDRESS, f"{url} refused the connection: {_refusal(error)}") from None
     except ssl.SSLError as error:
-        text = f"{url}: {error.reason or error}; --cacert says whom to trust, --insecure trusts everybody"
+        text = f"{url}: {error.reason or error}; --cacert sets whom to trust, --insecure trusts everybody"
         raise Failure(CERTIFICATE, text) from None
     except (OSError, websocket.WebSocketException) as error:
         raise Failure(ADDRESS, f"cannot connect to {url}: {error}") from None
     except ValueError as error:
-        text = f"{url!r} is no URL of a WebSocket, such as ws://127.0.0.1:8000/chat: {error}"
+        text = f"{url!r} is not a WebSocket URL such as ws://127.0.0.1:8000/chat: {error}"
         raise Failure(USAGE, text) from None
 
 
 def _connected(websocket: Any, target: Target) -> Any:
     socket = websocket.WebSocket(sslopt=_tls(target), enable_multithread=True)
-    # It answers a close frame by one of its own, even where it was the first to send one.
+    # websocket-client answers a close frame with one of its own even if it has already sent one.
     socket.send_close = _once(socket.send_close)
     socket.settimeout(target.timeout)
     socket.connect(
@@ -209,7 +209,7 @@ def _refusal(error: Any) -> str:
 
 
 def _show(opcode: int, data: bytes) -> None:
-    """Print a message: one of text as it is, for a terminal without what could steer it."""
+    """Print a message; on a terminal, text is printed without characters that could control it."""
     if opcode != TEXT:
         more = "…" if len(data) > MOST_BYTES else ""
         click.echo(f"<{len(data)} bytes: {data[:MOST_BYTES].hex(' ')}{more}>")

@@ -1,4 +1,4 @@
-"""What the command line ends with: one line that says what is wrong, and an exit status."""
+"""How the command line fails: with one line that says what is wrong, and an exit status."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ BROKEN = 1
 """The application, a service or ``--on-start`` failed."""
 
 USAGE = 2
-"""An option, a file of options or the name of an object is wrong."""
+"""An option, a configuration file or the name of an object is wrong."""
 
 ADDRESS = 3
-"""An address cannot be listened on; a server cannot be reached."""
+"""Cannot listen on an address, or cannot reach a server."""
 
 CERTIFICATE = 4
 """A certificate or key cannot be used."""
 
 
 class Failure(click.ClickException):
-    """Why the command line cannot go on, in a line, and the exit status that it means."""
+    """Why the command line cannot go on, in one line, with the exit status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class Failure(click.ClickException):
 
 
 def broken(what: str, error: BaseException) -> Failure:
-    """Return the failure of somebody's code, whose traceback is shown from their first line on."""
+    """Return the failure of the user's code, and print its traceback from the user's first line on."""
     lines = traceback.format_exception(type(error), error, _theirs(error.__traceback__))
     click.echo("".join(lines), nl=False, err=True)
     return Failure(BROKEN, f"{what} failed: {type(error).__name__}, see above")
@@ -49,7 +49,7 @@ def _is_ours(trace: TracebackType) -> bool:
 
 
 def import_extra(module: str, package: str, what: str) -> Any:
-    """Return a module of the extra ``cli`` that only ``what`` needs."""
+    """Import a module from the extra ``cli`` that only ``what`` needs."""
     try:
         found: ModuleType = import_module(module)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""A path at which the server says whether it is to be sent requests: for load balancers and the like."""
+"""The health check: a path that tells load balancers whether to send requests."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from geventkws.http.context import Application
 
 
 class Health:
-    """A WSGI application that answers at one path, and gives the rest to another application."""
+    """A WSGI application that answers one path, and leaves the others to another application."""
 
     def __init__(self, application: Application, path: str) -> None:
         self._application = application
         self._path = path
         self.draining = False
-        """Whether the server is about to stop."""
+        """Whether the server is about to stop, and should get no more requests."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] != self._path:

@@ -1,4 +1,4 @@
-"""Options that know their group and default, and the help that shows them so."""
+"""Options that know their group and default, and a help that shows these."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ PREFIX = "GEVENTKWS_"
 """What the names of environment variables begin with."""
 
 WIDTH = 100
-"""Columns of the help, so that it is the same in the documentation and in any terminal."""
+"""The width of the help in columns, the same in every terminal."""
 
 
 class Setting(click.Option):
-    """An option that can also be set in the environment and in a file of options."""
+    """An option that can also be set in the environment and in a file."""
 
     def __init__(
         self, declarations: list[str], *, group: str, shown: str | None = None, **keywords: Any
     ) -> None:
         self.key = declarations[0].partition("/")[0].removeprefix("--").replace("-", "_")
-        """Its name in a file of options."""
+        """Its name in a file."""
         self.group = group
         super().__init__(declarations, envvar=PREFIX + self.key.upper(), show_envvar=True, **keywords)
         self.shown = shown
@@ -30,13 +30,13 @@ class Setting(click.Option):
         record = super().get_help_record(ctx)
         if record is None:
             return None
-        # Environment variables are told of once, not with each option.
+        # Environment variables are explained once, not with each option.
         default = f" [{self.shown}]" if self.shown else ""
         return record[0], f"{self.help}{default}"
 
 
 class GroupedCommand(click.Command):
-    """A command whose help has the options by group, in the order in which the groups are first used."""
+    """A command whose help shows the options by group, in the order of each group's first option."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}

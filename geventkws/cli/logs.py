@@ -22,7 +22,7 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 ACCESS_LOGS = ("off", "combined", "json")
 
 _MISTAKES = (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, ConfigParserError)
-"""What ``logging.config`` raises for a configuration that it cannot use."""
+"""The exceptions of ``logging.config`` for a configuration that it cannot use."""
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -36,10 +36,10 @@ _STYLES: dict[int, dict[str, Any]] = {
 
 
 def configure(level: str | None, config: Path | None, access_log: str | None) -> None:
-    """Say where the logs go: those of the server to stderr, the access log to stdout.
+    """Send the log to stderr and the access log to stdout.
 
-    A ``config`` of ``logging.config`` says it instead; ``level`` and ``access_log`` change it where they are
-    given.
+    If there is a ``config`` for ``logging.config``, it decides instead; ``level`` and ``access_log`` override
+    it if they are given.
     """
     if config is not None:
         _use_config(config)
@@ -61,15 +61,7 @@ def _use_config(path: Path) -> None:
             logging.config.dictConfig({"disable_existing_loggers": False, **table})
         else:
             logging.config.fileConfig(path, disable_existing_loggers=False)
-    except (
-        OSError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        RuntimeError,
-        ConfigParserError,
-    ) as error:
+    except _MISTAKES as error:
         reason = error.__cause__ or error
         raise Failure(
             USAGE, f"--log-config {path}: {error}{'' if reason is error else f': {reason}'}"
@@ -98,7 +90,7 @@ class ColouredFormatter(logging.Formatter):
 
 
 class JSONFormatter(logging.Formatter):
-    """Makes an object of JSON of each line of the access log, with what is known and nothing else."""
+    """Makes each line of the access log a JSON object, without the fields that are not known."""
 
     def format(self, record: logging.LogRecord) -> str:
         names, values = FIELDS[str(record.msg)], record.args
@@ -109,7 +101,7 @@ class JSONFormatter(logging.Formatter):
 
 
 def reopen() -> None:
-    """Open the files of the logs anew which were moved or removed, as logrotate does."""
+    """Reopen log files that were moved or removed, for example by logrotate."""
     loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
     for logger in loggers:
         for handler in getattr(logger, "handlers", ()):

@@ -1,4 +1,4 @@
-"""References to objects of Python, ``module:name``, and calls of them, ``module:make("literal", n=1)``."""
+"""References to Python objects, ``module:name``, and calls of them, ``module:make("literal", n=1)``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import Any
 from geventkws.cli.errors import USAGE, Failure, broken
 
 MOST_NAMES = 8
-"""Names that an error tells of what is there."""
+"""How many existing names an error lists."""
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference, as it was written and what it means."""
+    """A reference as it was written, and its parts."""
 
     text: str
     module: str
@@ -31,11 +31,11 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Return what ``text`` refers to; raises ``ValueError``, which says how to write it."""
+        """Parse ``text``; raises ``ValueError``, which says how to write a reference."""
         module, colon, rest = text.strip().partition(":")
         if not colon or not rest or not all(part.isidentifier() for part in module.split(".")):
             name = module.removesuffix(".py").strip("./").replace("/", ".") or "module"
-            raise ValueError(f"{text!r} is no 'module:name': write '{name}:{rest or 'app'}'")
+            raise ValueError(f"{text!r} is not 'module:name': write '{name}:{rest or 'app'}'")
         try:
             node = ast.parse(rest, mode="eval").body
             call = None
@@ -45,13 +45,14 @@ class Reference:
             return cls(text, module, _names(node), call)
         except (SyntaxError, ValueError):
             raise ValueError(
-                f"{text!r}: behind the colon goes a name, or a call of one with literals such as 'x' or 1"
+                f"{text!r}: after the colon, write a name, or a call with literals such as 'x' or 1"
             ) from None
 
     def load(self, kind: str, is_kind: Callable[[object], bool]) -> Any:
         """Import the module and return the object.
 
-        Where it is not found, the failure tells which names of the module ``is_kind`` is true of.
+        If there is no such object, the failure lists those in the module for which ``is_kind`` is true;
+        ``kind`` is the plural word for them.
         """
         found: Any = self._import()
         for name in self.names:
@@ -74,14 +75,14 @@ class Reference:
     def _no_module(self, name: str) -> str:
         there = [module.name for module in pkgutil.iter_modules(sys.path[:1])]
         return (
-            f"{self.text!r}: there is no module {name!r}{_offered(name, there, f'in {sys.path[0]}')}"
-            " (--app-dir says where modules are)"
+            f"{self.text!r}: there is no module {name!r}{_offered(name, there, f'modules in {sys.path[0]}')}"
+            " (--app-dir sets where to look)"
         )
 
     def _not_found(self, name: str, owner: Any, kind: str, is_kind: Callable[[object], bool]) -> str:
         where = ".".join((self.module, *self.names[: self.names.index(name)]))
         there = [each for each, value in vars(owner).items() if not each.startswith("_") and is_kind(value)]
-        return f"{self.text!r}: there is no {name!r} in {where}{_offered(name, there, f'as {kind}')}"
+        return f"{self.text!r}: there is no {name!r} in {where}{_offered(name, there, f'{kind} in {where}')}"
 
     def _called(self, function: Any) -> Any:
         args, kwargs = self.call or ((), {})
@@ -106,18 +107,18 @@ def _arguments(node: ast.Call) -> Call:
     keywords = {}
     for each in node.keywords:
         if each.arg is None:
-            raise ValueError("** is no literal")
+            raise ValueError("** is not a literal")
         keywords[each.arg] = ast.literal_eval(each.value)
     return tuple(map(ast.literal_eval, node.args)), keywords
 
 
-def _offered(name: str, there: Iterable[str], where: str) -> str:
-    """Return in words what there is instead of ``name``, the nearest first."""
+def _offered(name: str, there: Iterable[str], kind: str) -> str:
+    """Return the end of an error: what there is instead of ``name``, a near match or all of a ``kind``."""
     names = sorted(there)
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
     if not names:
-        return f", and nothing else {where}"
+        return f"; there are no {kind}"
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"; {where} there is {', '.join(names[:MOST_NAMES])}{more}"
+    return f"; {kind}: {', '.join(names[:MOST_NAMES])}{more}"

@@ -1,7 +1,8 @@
-"""``--reload``: a process that holds the listening sockets, and one that serves until a file has changed.
+"""``--reload``: one process holds the listening sockets, another serves until a file changes.
 
-The second finds the descriptors of the sockets in its environment, and that of a pipe. A byte in the pipe
-tells it to make way for the next, the pipe's end that the first process is stopping, or gone.
+The second process finds the descriptors of the sockets and of a pipe in its environment. A byte in the pipe
+tells it to make way for the next process; the end of the pipe means that the first process is stopping, or
+gone.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from geventkws.cli.serving import Plan, open_listeners, serve
 from geventkws.cli.site import Site
 
 DESCRIPTORS = "GEVENTKWS_RELOAD_DESCRIPTORS"
-"""The variable with the descriptors: of the sockets, in the order of ``--bind``, and then of the pipe."""
+"""The environment variable with the descriptors: the sockets in the order of ``--bind``, then the pipe."""
 
 RESTART = b"r"
 
 PATIENCE = 3.0
-"""Seconds that the requests and WebSockets of a process have to end when a file has changed."""
+"""Seconds that the requests and WebSockets of a process have to end after a file has changed."""
 
 LOOK = 200
-"""Milliseconds after which is looked whether the process has ended."""
+"""Milliseconds between checks whether the process has ended."""
 
 LONGEST_END = 2 * PATIENCE
-"""Seconds after which a process is killed that was to make way."""
+"""Seconds after which a process that should make way is killed."""
 
 
 def is_child() -> bool:
@@ -49,7 +50,7 @@ def is_child() -> bool:
 
 
 def serve_as_child(plan: Plan) -> None:
-    """Serve on the sockets of the other process, until that says otherwise."""
+    """Serve on the sockets of the other process, until that process says otherwise."""
     *listeners, pipe = map(int, os.environ.pop(DESCRIPTORS).split(","))
     for descriptor in (*listeners, pipe):
         os.set_inheritable(descriptor, False)
@@ -68,10 +69,10 @@ def _obey(pipe: int, site: Site) -> None:
 
 
 def serve_and_watch(plan: Plan, directories: Iterable[str], environ: Mapping[str, str]) -> int:
-    """Have the plan served, and served anew when a file in the ``directories`` has changed.
+    """Start a process that serves the plan, and a new one whenever a file in the ``directories`` changes.
 
-    ``environ`` is the environment of the processes that serve. Returns at SIGTERM and SIGINT, with the exit
-    status of the last one.
+    ``environ`` is the environment of these processes. Returns on SIGTERM or SIGINT, with the exit status of
+    the last process.
     """
     watchfiles = import_extra("watchfiles", "watchfiles", "--reload")
     with open_listeners(plan) as descriptors:
@@ -88,7 +89,7 @@ def serve_and_watch(plan: Plan, directories: Iterable[str], environ: Mapping[str
             holder.start()
             for changes in watching:
                 if changes:
-                    _say(f"{_names(changes)} changed: starting again")
+                    _say(f"{_names(changes)} changed: restarting")
                     holder.restart()
                 else:
                     holder.look()
@@ -96,7 +97,7 @@ def serve_and_watch(plan: Plan, directories: Iterable[str], environ: Mapping[str
 
 
 class _Holder:
-    """Holds the sockets, for one process after the other."""
+    """Holds the sockets for a succession of processes that serve."""
 
     def __init__(self, descriptors: list[int], environ: Mapping[str, str]) -> None:
         self.stopping = Event()
@@ -132,10 +133,10 @@ class _Holder:
         self.start()
 
     def look(self) -> None:
-        """Say it if the process has ended by itself."""
+        """Report it if the process has ended by itself."""
         if not self._has_ended and self._process.poll() is not None:
             self._has_ended = True
-            _say("Waiting for a change of a file")
+            _say("Waiting for a file to change")
 
     def end(self) -> int:
         """Let the process stop, and return its exit status."""
@@ -144,7 +145,7 @@ class _Holder:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Stop at the first signal, and pass SIGHUP on."""
+        """Stop on the first SIGTERM or SIGINT, and pass SIGHUP on."""
         handlers = {signal.SIGTERM: self._first, signal.SIGINT: self._first, signal.SIGHUP: self._pass_on}
         previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:

@@ -25,13 +25,13 @@ GROUPS = ("Application", "Addresses", "TLS", "Logs", "Stopping", "Development", 
 
 
 def serve_settings() -> list[Setting]:
-    """Return the options, group by group."""
+    """Return the options in the order of their groups."""
     settings = [*_application(), *_addresses(), *_tls(), *_logs(), *_life(), *server_settings()]
     return sorted(settings, key=lambda setting: GROUPS.index(setting.group))
 
 
 def use_env_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
-    """Take variables of a file that are not in the environment yet (the callback of ``--env-file``)."""
+    """Add the variables of a file that are not yet in the environment (the callback of ``--env-file``)."""
     if path is not None:
         import_extra("dotenv", "python-dotenv", "--env-file").load_dotenv(path)
     return path
@@ -44,14 +44,14 @@ def _application() -> Iterable[Setting]:
         type=service,
         multiple=True,
         metavar="PATH=MODULE:SERVICE",
-        help="a path, and the service there: a class, an instance or a call; may be given several times",
+        help="a path and the service there: a class, an instance or a call; may be given several times",
     )
     yield setting(
         ["--app-dir"],
         type=DIRECTORY,
         default=".",
         metavar="DIRECTORY",
-        help="where modules are looked for first",
+        help="where to look for modules first",
         shown="the current directory",
     )
     yield setting(
@@ -60,7 +60,7 @@ def _application() -> Iterable[Setting]:
         is_eager=True,
         callback=use_env_file,
         metavar="FILE",
-        help="lines NAME=value, for the environment; what is there already stays as it is",
+        help="a file of NAME=value lines for the environment; variables already set stay as they are",
     )
     yield setting(
         ["--config"],
@@ -68,8 +68,8 @@ def _application() -> Iterable[Setting]:
         is_eager=True,
         callback=use_file,
         metavar="FILE",
-        help="these options in TOML",
-        shown="geventkws.toml, else [tool.geventkws] of pyproject.toml",
+        help="a TOML file with these options",
+        shown="geventkws.toml, otherwise [tool.geventkws] in pyproject.toml",
     )
 
 
@@ -80,8 +80,8 @@ def _addresses() -> Iterable[Setting]:
         multiple=True,
         default=(DEFAULT_BIND,),
         metavar="ADDRESS",
-        help="host:port, [::1]:port, :port for every address, unix:/path, or systemd for the socket that it"
-        " passes on; port 0 is a free one, which the log tells; may be given several times",
+        help="host:port, [::1]:port, :port for every address, unix:/path, or systemd for the socket that"
+        " systemd passes on; port 0 picks a free port, which is logged; may be given several times",
         shown=DEFAULT_BIND,
     )
     yield setting(
@@ -99,7 +99,7 @@ def _tls() -> Iterable[Setting]:
         ["--certfile"],
         type=FILE_NAME,
         metavar="FILE",
-        help="the certificate, with those of its issuers: https and wss; SIGHUP reads the files again",
+        help="the certificate with its chain, for https and wss; read again on SIGHUP",
     )
     yield setting(["--keyfile"], type=FILE_NAME, metavar="FILE", help="its key, if not in the same file")
     yield setting(
@@ -107,7 +107,7 @@ def _tls() -> Iterable[Setting]:
         type=certificate,
         multiple=True,
         metavar="NAME=CERT,KEY",
-        help="the certificate of a further name, such as www.example.org or *.example.org; may be given"
+        help="the certificate for a further name, such as www.example.org or *.example.org; may be given"
         " several times",
     )
 
@@ -118,21 +118,21 @@ def _logs() -> Iterable[Setting]:
         ["--log-level"],
         type=click.Choice(LEVELS, case_sensitive=False),
         metavar="|".join(LEVELS),
-        help="what is logged on stderr",
+        help="the lowest level that is logged, to stderr",
         shown="info",
     )
     yield setting(
         ["--access-log"],
         type=click.Choice(ACCESS_LOGS),
         metavar="|".join(ACCESS_LOGS),
-        help="a line on stdout for each request and each WebSocket that is over",
+        help="a line on stdout for each request, and for each WebSocket when it ends",
         shown="combined",
     )
     yield setting(
         ["--log-config"],
         type=FILE,
         metavar="FILE",
-        help="a configuration of Python's logging, instead: .json or .toml (dictConfig), else .ini",
+        help="configure Python's logging from this file instead: .json or .toml (dictConfig), otherwise .ini",
     )
 
 
@@ -141,20 +141,21 @@ def _life() -> Iterable[Setting]:
     yield stopping(
         ["--health"],
         metavar="PATH",
-        help='a path that is answered with 200, {"status": "ok"}, and with 503, "draining", before the end',
+        help='a path that is answered with 200 and {"status": "ok"}, or with 503 and "draining" before the'
+        " server stops",
     )
     yield stopping(
         ["--drain-delay"],
         type=click.FloatRange(min=0),
         default=0.0,
         metavar="SECONDS",
-        help="how long the server goes on after that, until the load balancer has noticed",
+        help="how long the server goes on serving after SIGTERM, so that the load balancer notices the 503",
         shown="0 s",
     )
     yield development(
         ["--reload/--no-reload"],
         default=False,
-        help="start again when a file of Python has changed; WebSockets are closed with 1012",
+        help="restart when a Python file changes; WebSockets are closed with 1012",
         shown="off",
     )
     yield development(
@@ -162,6 +163,6 @@ def _life() -> Iterable[Setting]:
         type=DIRECTORY,
         multiple=True,
         metavar="DIRECTORY",
-        help="where such files are; may be given several times",
+        help="where to watch for changes; may be given several times",
         shown="that of --app-dir",
     )

@@ -1,4 +1,4 @@
-"""The options of a server as options of the command line: one for each field of ``ServerOptions``."""
+"""The server options as options of the command line: one for each field of ``ServerOptions``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geventkws.cli.reference import Reference
 from geventkws.options import ABOUT, BYTES, COUNT, KIB, MIB, SECONDS, ServerOptions, shown
 
 NONE = "none"
-"""How ``None`` is written: in a shell, in the environment and in a file."""
+"""How ``None`` is written in a shell, in the environment and in a file."""
 
 _SIZES = {"mib": MIB, "m": MIB, "kib": KIB, "k": KIB}
 
@@ -30,13 +30,13 @@ def server_settings() -> Iterator[Setting]:
 
 
 def _converter(name: str, annotation: str, parse: Callable[[str], object]) -> Callable[[Any], Any]:
-    """Return what takes a value as it was given: it parses it, and checks it as ``WebSocketServer`` does."""
+    """Return a function that parses a given value, and checks it as ``WebSocketServer`` does."""
 
     def convert(value: Any) -> Any:
         try:
             if isinstance(value, str):
                 value = None if value.lower() == NONE and "None" in annotation else parse(value)
-            if not isinstance(value, Reference):  # what it refers to is checked by the server
+            if not isinstance(value, Reference):  # the object itself is checked by the server
                 is_list = annotation.startswith("tuple")
                 ABOUT[name].check(name, [value] if is_list else value, annotation)
         except (TypeError, ValueError) as error:
@@ -66,14 +66,14 @@ def _setting(field: Field[Any]) -> Setting:
 
 
 def _whole(text: str) -> int:
-    """Return a number of bytes or of anything, such as ``"65536"``, ``"64KiB"`` or ``"1 MiB"``."""
+    """Return a whole number, which may be a size: ``"65536"``, ``"64KiB"`` or ``"1 MiB"``."""
     digits, unit = text.strip().lower(), 1
     for suffix, size in _SIZES.items():
         if digits.endswith(suffix):
             digits, unit = digits.removesuffix(suffix).rstrip(), size
             break
     if not digits.isascii() or not digits.removeprefix("-").isdecimal():
-        raise ValueError(f"must be a whole number, such as 65536 or, of bytes, 64KiB or 1MiB; not {text!r}")
+        raise ValueError(f"must be a whole number such as 65536, or a size such as 64KiB, not {text!r}")
     return int(digits) * unit
 
 
@@ -97,7 +97,7 @@ def _mode(text: str) -> int:
 _NUMBERS: dict[str, Callable[[str], object]] = {"int": _whole, "float": _seconds}
 
 _PARSERS: dict[str, tuple[str, Callable[[str], object]]] = {
-    # Of all whole numbers, only the mode of a file has no unit.
+    # Among the whole numbers, only the mode of a file has no unit.
     "int": ("MODE", _mode),
     "str": ("TEXT", str),
     "tuple[str, ...]": ("NETWORK", str),

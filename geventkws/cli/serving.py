@@ -1,4 +1,4 @@
-"""``geventkws serve``, once the options are known: the application, its services and its servers."""
+"""``geventkws serve`` once the options are known: loads the application and services, makes the servers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Certificate = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be served, how and where."""
+    """What to serve, how and where."""
 
     application: Reference | None = None
     services: tuple[tuple[str, Reference], ...] = ()
@@ -43,16 +43,16 @@ class Plan:
     log_config: Path | None = None
     access_log: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
-    """The options of the server that were given."""
+    """The server options that were given."""
 
 
 def serve(
     plan: Plan, descriptors: Sequence[int] = (), on_ready: Callable[[Site], object] | None = None
 ) -> None:
-    """Patch, import, and serve until a signal ends it.
+    """Patch the standard library, import the modules, and serve until a signal ends it.
 
-    ``descriptors`` are of sockets that listen already, one for each of ``plan.binds``; ``on_ready`` is called
-    with the site before it starts.
+    ``descriptors`` are those of sockets that already listen, one for each of ``plan.binds``; ``on_ready`` is
+    called with the site before it starts.
     """
     monkey.patch_all()
     sys.path.insert(0, os.path.abspath(plan.app_dir))
@@ -65,7 +65,7 @@ def serve(
 
 @contextmanager
 def open_listeners(plan: Plan) -> Iterator[list[int]]:
-    """Listen on ``plan.binds`` without accepting anybody; the descriptors of the sockets."""
+    """Listen on ``plan.binds`` without accepting connections; yields the descriptors of the sockets."""
     options = {name: value for name, value in plan.options.items() if not name.startswith("on_")}
     servers = _servers(plan, plan.binds, None, options)
     try:
@@ -92,7 +92,7 @@ def _site(plan: Plan, listeners: Sequence[Any]) -> Site:
 def _servers(
     plan: Plan, listeners: Sequence[Any], application: Application | None, options: dict[str, Any]
 ) -> list[WebSocketServer]:
-    """Return a server for each listener, all with one application and the process-wide services."""
+    """Return a server for each listener, all with the same application and the process-wide services."""
     tls: dict[str, Any] = {}
     if plan.certfile is not None:
         tls = {"certfile": plan.certfile, "keyfile": plan.keyfile, "certificates": plan.certificates}
@@ -104,7 +104,7 @@ def _servers(
             )
         except OSError as error:
             raise Failure(CERTIFICATE, f"TLS: {error}") from None
-        except RuntimeError as error:  # systemd has passed nothing on
+        except RuntimeError as error:  # systemd has not passed on a socket
             raise Failure(ADDRESS, f"cannot listen on {listener}: {error}") from None
         except (TypeError, ValueError) as error:
             raise Failure(USAGE, str(error)) from None
@@ -112,7 +112,7 @@ def _servers(
 
 
 def _fitting(options: dict[str, Any], listener: Any, listeners: Sequence[Any]) -> dict[str, Any]:
-    """Return the options without those of the files of Unix sockets, where another listener has one."""
+    """Return the options for a listener: those for socket files only if it has one, or if no listener has."""
     if _has_file(listener) or not any(_has_file(each) or not isinstance(each, str) for each in listeners):
         return options
     return {name: value for name, value in options.items() if not name.startswith("unix_socket_")}
@@ -127,7 +127,7 @@ def _load_application(reference: Reference | None) -> Application | None:
         return None
     application: object = reference.load("applications", callable)
     if not callable(application):
-        raise Failure(USAGE, f"{reference.text!r} is {application!r}, no WSGI application")
+        raise Failure(USAGE, f"{reference.text!r} is {application!r}, not a WSGI application")
     return application
 
 
@@ -154,7 +154,7 @@ def _load_service(reference: Reference) -> WebSocketService:
     if not is_service(service):
         raise Failure(
             USAGE,
-            f"{reference.text!r} is no service: {service!r} is no WebSocketService, nor a class of them",
+            f"{reference.text!r} is not a service: {service!r} is neither a WebSocketService nor a subclass",
         )
     return _instance(service, reference) if isinstance(service, type) else service
 
@@ -164,7 +164,7 @@ def _instance(service: type[WebSocketService], reference: Reference) -> WebSocke
         inspect.signature(service).bind()
     except TypeError as error:
         raise Failure(
-            USAGE, f"{reference.text!r} needs arguments ({error}): write them, as in '{reference.text}(...)'"
+            USAGE, f"{reference.text!r} needs arguments ({error}): add them, as in '{reference.text}(...)'"
         ) from None
     try:
         return service()
@@ -177,5 +177,5 @@ def _hook(reference: Reference | None) -> Hook | None:
         return None
     hook: Any = reference.load("functions", callable)
     if not callable(hook):
-        raise Failure(USAGE, f"{reference.text!r} is {hook!r}, no function")
+        raise Failure(USAGE, f"{reference.text!r} is {hook!r}, not a function")
     return cast(Hook, hook)

@@ -22,8 +22,8 @@ logger = logging.getLogger("geventkws.server")
 
 REMEDIES = {
     errno.EADDRINUSE: "is it running already? --bind chooses another",
-    errno.EACCES: "ports below 1024 are the administrator's, and a socket's directory must be writable",
-    errno.EADDRNOTAVAIL: "it is no address of this machine",
+    errno.EACCES: "ports below 1024 need root, and the directory of a Unix socket must be writable",
+    errno.EADDRNOTAVAIL: "this machine does not have that address",
 }
 
 
@@ -39,7 +39,7 @@ class Site:
         health: Health | None = None,
         drain_delay: float = 0,
     ) -> None:
-        """Take the servers, each with the address it was given."""
+        """Take the servers, each with the address given for it."""
         self._addresses = servers
         self.servers = [server for _, server in servers]
         self._hooks = Hooks(on_start, on_stop)
@@ -49,7 +49,7 @@ class Site:
         self._over = Event()
 
     def run(self) -> None:
-        """Serve until ``stop`` is done, which SIGTERM and SIGINT call; at SIGHUP, ``reread``."""
+        """Serve until ``stop`` is done. SIGTERM and SIGINT call ``stop``, and SIGHUP calls ``reread``."""
         with stopping_on_signals(self.stop):
             reread = gevent.signal_handler(signal.SIGHUP, self.reread)
             try:
@@ -59,7 +59,7 @@ class Site:
                 reread.cancel()
 
     def stop(self) -> None:
-        """Stop all servers, ``drain_delay`` seconds after the health says so. A second call does nothing."""
+        """Let the health check say so, then stop all servers after ``drain_delay`` seconds. Idempotent."""
         if not self._begun_to_stop:
             self._begun_to_stop = True
             if self._health is not None:
@@ -71,7 +71,7 @@ class Site:
             self._stop_servers(None)
 
     def restart(self, timeout: float) -> None:
-        """Stop in favour of a new process: WebSockets are closed with 1012, and may come again."""
+        """Stop in favour of a new process: WebSockets are closed with 1012, and clients may reconnect."""
         self._begun_to_stop = True
         for server in self.servers:
             for connection in server.websockets:
@@ -80,14 +80,14 @@ class Site:
         self._stop_servers(timeout)
 
     def reread(self) -> None:
-        """Read certificates again and reopen the logs; what is wrong with a file is logged."""
+        """Read the certificates again and reopen the log files; log any certificate that cannot be used."""
         logs.reopen()
         for address, server in self._addresses:
             if server.ssl_context is not None:
                 try:
                     server.reload_certificates()
                 except OSError as error:
-                    logger.error("%s goes on with the certificates it has: %s", address, error)
+                    logger.error("%s keeps the certificates it has: %s", address, error)
                 else:
                     logger.info("%s: the certificates were read again", address)
 
@@ -114,13 +114,13 @@ class Site:
 
 @contextmanager
 def listening(address: str) -> Iterator[None]:
-    """Say what to do where the block cannot listen on ``address``."""
+    """Turn an error in the block, which listens on ``address``, into a failure that says what to do."""
     try:
         yield
     except OverflowError as error:  # a port
         raise Failure(USAGE, f"cannot listen on {address}: {error}") from None
     except OSError as error:
-        # gevent adds the address to what the system says.
+        # gevent adds the address to the system's text.
         reason = (error.strerror or str(error)).partition(":")[0]
         remedy = f"; {REMEDIES[error.errno]}" if error.errno in REMEDIES else ""
         raise Failure(ADDRESS, f"cannot listen on {address}: {reason}{remedy}") from None

@@ -1,4 +1,4 @@
-"""What the values of options mean: functions of what was given, which raise ``click.BadParameter``."""
+"""Parses the values of options: functions that raise ``click.BadParameter``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from geventkws.cli.reference import Reference
 
 
 def reference(value: Any) -> Reference:
-    """Return what ``"module:name"`` refers to."""
+    """Return the reference ``"module:name"``."""
     try:
         return value if isinstance(value, Reference) else Reference.parse(str(value))
     except ValueError as error:
@@ -18,21 +18,21 @@ def reference(value: Any) -> Reference:
 
 
 def service(value: Any) -> tuple[str, Reference]:
-    """Return the path and the service of ``"/path=module:Service"``."""
+    """Return the path and the reference in ``"/path=module:Service"``."""
     if isinstance(value, tuple):
         return value
     path, _, text = str(value).partition("=")
     if not path or not text:
-        raise click.BadParameter(f"{value!r} is no PATH=MODULE:SERVICE, such as /chat=chat:ChatService")
+        raise click.BadParameter(f"{value!r} is not PATH=MODULE:SERVICE, such as /chat=chat:ChatService")
     return path, reference(text)
 
 
 def certificate(value: Any) -> tuple[str, tuple[str, str | None]]:
-    """Return the name, and the files of certificate and key, of ``"name=cert,key"``."""
+    """Return the name, and the files of the certificate and the key, in ``"name=cert,key"``."""
     if isinstance(value, tuple):
         return value
     name, _, files = str(value).partition("=")
     certfile, _, keyfile = files.partition(",")
     if not name or not certfile:
-        raise click.BadParameter(f"{value!r} is no NAME=CERT,KEY, such as www.example.org=cert.pem,key.pem")
+        raise click.BadParameter(f"{value!r} is not NAME=CERT,KEY, such as www.example.org=cert.pem,key.pem")
     return name, (certfile, keyfile or None)

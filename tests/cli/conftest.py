@@ -20,7 +20,7 @@ APP = """
 from gevent import monkey
 import socket
 
-# What is imported here must be what gevent has made of it.
+# What is imported here must already be patched by gevent.
 assert socket.socket.__module__.startswith("gevent"), "not patched"
 
 
@@ -71,7 +71,7 @@ def fail():
 
 
 class Running(Program):
-    """``geventkws serve``, once it listens."""
+    """``geventkws serve``, ready once it listens."""
 
     def __init__(self, directory: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
         command = (sys.executable, "-u", "-m", "geventkws", "serve", *arguments)
@@ -84,7 +84,7 @@ class Running(Program):
         return self.ports[0]
 
     def learn_port(self) -> int:
-        """Wait until it listens on a port, or on one more."""
+        """Wait until it listens on a port, or on another one."""
         self.ports.append(int(self.expect(r"Listening on port (\d+)")[1]))
         return self.ports[-1]
 
@@ -112,7 +112,7 @@ Fail = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with ``app.py`` and ``chat.py``, which is the current one."""
+    """The current directory, with ``app.py`` and ``chat.py``."""
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "chat.py").write_text(CHAT)
     monkeypatch.chdir(tmp_path)
@@ -134,7 +134,7 @@ def serve(project: Path) -> Iterator[Serve]:
 
 @pytest.fixture
 def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leave the logs, the modules and their path as they were."""
+    """Restore the logs, the modules and their path after the test."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     modules = set(sys.modules)
     loggers = [logging.getLogger(), logging.getLogger("geventkws.access")]

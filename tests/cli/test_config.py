@@ -1,4 +1,4 @@
-"""Options from the environment and from files, and which of them counts."""
+"""Options from the environment and from files, and which of them wins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.cli.conftest import Fail
 
 @pytest.fixture
 def plan(project: Path, monkeypatch: pytest.MonkeyPatch):
-    """Return what a command line means, which is then not served."""
+    """Return the plan that a command line makes, without serving it."""
     plans: list[Plan] = []
     monkeypatch.setattr(serving, "serve", plans.append)
 
@@ -134,7 +134,7 @@ def test_a_pyproject_that_says_nothing_of_it_is_no_mistake(plan, project: Path) 
         ("max-requests = 0", "'--max-requests'"),
         ("max-requests = true", "must be a whole number, not True"),
         ("max-requests =", "geventkws.toml: Invalid value"),
-        ("service = ['chat:Shout']", "is no PATH=MODULE:SERVICE"),
+        ("service = ['chat:Shout']", "is not PATH=MODULE:SERVICE"),
     ],
 )
 def test_a_mistake_in_the_file_is_told(project: Path, fail: Fail, text: str, mistake: str) -> None:
@@ -151,7 +151,7 @@ def test_a_file_for_the_environment_adds_to_it_and_changes_nothing(
     (project / "an.env").write_text("GEVENTKWS_MAX_REQUESTS=7\nGEVENTKWS_SEND_TIMEOUT=7\nA_SECRET='x y'\n")
     monkeypatch.setenv("GEVENTKWS_SEND_TIMEOUT", "8")
     for name in ("GEVENTKWS_MAX_REQUESTS", "A_SECRET"):
-        monkeypatch.setenv(name, "")  # has monkeypatch take it away in the end
+        monkeypatch.setenv(name, "")  # so that monkeypatch removes it in the end
         monkeypatch.delenv(name)
     assert plan("app:app", "--env-file", "an.env").options == {"max_requests": 7, "send_timeout": 8}
     assert os.environ["A_SECRET"] == "x y"

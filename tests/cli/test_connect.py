@@ -34,7 +34,7 @@ COMMAND = (sys.executable, "-u", "-m", "geventkws", "connect")
 
 
 class Talk(WebSocketService):
-    """Answers, tells, and closes as it is told."""
+    """Answers, and closes, as the message asks."""
 
     subprotocols = ("talk", "chat")
 
@@ -58,7 +58,7 @@ class Talk(WebSocketService):
 
 
 class Done(NamedTuple):
-    """What a client has written and returned."""
+    """What a client wrote, and its exit status."""
 
     stdout: str
     stderr: str
@@ -98,7 +98,7 @@ def run(
 
 @contextmanager
 def talking(**options: Any) -> Iterator[int]:
-    """Serve ``Talk`` at /service; the port."""
+    """Serve ``Talk`` at /service; yields the port."""
     services = ServiceRegistry()
     services.register(Talk(), "/service")
     server = WebSocketServer(("127.0.0.1", 0), services=services, **options)
@@ -156,20 +156,20 @@ def test_headers_and_subprotocols_are_sent(run: Run, url: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
-        (["{url}", "-H", "X-Refuse: 1"], ADDRESS, "/service refuses: 403 Forbidden, Not for you"),
-        (["{url}", "--origin", "https://elsewhere.example"], ADDRESS, "refuses: 403 Forbidden"),
+        (["{url}", "-H", "X-Refuse: 1"], ADDRESS, "/service refused the connection: 403 Forbidden, Not"),
+        (["{url}", "--origin", "https://elsewhere.example"], ADDRESS, "refused the connection: 403"),
         (
             ["{url}x"],
             ADDRESS,
-            "refuses: 404 Not Found, No service has been registered for the path /servicex",
+            "refused the connection: 404 Not Found, No service has been registered for the path /servicex",
         ),
         (
             ["ws://127.0.0.1:1/"],
             ADDRESS,
             "cannot connect to ws://127.0.0.1:1/: [Errno 111] Connection refused",
         ),
-        (["http://127.0.0.1:1/"], USAGE, "is no URL of a WebSocket, such as ws://127.0.0.1:8000/chat"),
-        (["nothing"], USAGE, "is no URL of a WebSocket"),
+        (["http://127.0.0.1:1/"], USAGE, "is not a WebSocket URL such as ws://127.0.0.1:8000/chat"),
+        (["nothing"], USAGE, "is not a WebSocket URL"),
         (["{url}", "--wait", "-1"], USAGE, "'--wait'"),
     ],
     ids=lambda value: "" if isinstance(value, int) else str(value[:1]),
@@ -209,7 +209,7 @@ def test_what_is_no_text_is_refused_and_ends_it(url: str) -> None:
         [*COMMAND, url], input=b"good\n\xff\n", capture_output=True, timeout=PATIENCE, cwd=ROOT
     )
     assert done.returncode == USAGE
-    assert b"stdin is no text in UTF-8" in done.stderr
+    assert b"stdin is not UTF-8 text" in done.stderr
 
 
 def test_a_client_that_closes_sends_one_close_frame_and_no_more() -> None:

@@ -1,4 +1,4 @@
-"""What a load balancer is told."""
+"""What a load balancer learns from the health check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The help has every option, by group, from the one place where it is described."""
+"""The help lists every option by group, from the one place where it is described."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong is told in one line, with the remedy, and by the exit status."""
+"""Mistakes are reported in one line, with the remedy, and by the exit status."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.programs import PATIENCE, ROOT
 
 MISTAKES: dict[str, tuple[list[str], int, str]] = {
     "no module": (["ap:app"], USAGE, "'ap:app': there is no module 'ap'; did you mean 'app'?"),
-    "no module like it": (["zzz:app"], USAGE, "there is app, chat"),
+    "no module like it": (["zzz:app"], USAGE, ": app, chat (--app-dir sets where to look)"),
     "no package": (["app.zzz:app"], USAGE, "there is no module 'app.zzz'"),
     "no name": (["app:ap"], USAGE, "there is no 'ap' in app; did you mean 'app'?"),
-    "no name like it": (["app:zzz"], USAGE, "as applications there is app, create_app"),
-    "no colon": (["app"], USAGE, "Invalid value for 'APP': 'app' is no 'module:name': write 'app:app'"),
-    "no application": (["chat:named"], USAGE, "no WSGI application"),
+    "no name like it": (["app:zzz"], USAGE, "; applications in app: app, create_app"),
+    "no colon": (["app"], USAGE, "Invalid value for 'APP': 'app' is not 'module:name': write 'app:app'"),
+    "no application": (["chat:named"], USAGE, "not a WSGI application"),
     "no call": (["chat:named()"], USAGE, "named cannot be called: write 'chat:named'"),
     "no service of the name": (["--service", "/c=chat:Shot"], USAGE, "in chat; did you mean 'Shout'?"),
-    "services there are": (["--service", "/c=chat:zzz"], USAGE, "as services there is Named, Shout, named"),
-    "no service": (["--service", "/c=chat:begin"], USAGE, "'chat:begin' is no service"),
+    "services there are": (["--service", "/c=chat:zzz"], USAGE, "; services in chat: Named, Shout, named"),
+    "no service": (["--service", "/c=chat:begin"], USAGE, "'chat:begin' is not a service"),
     "a service with arguments": (["--service", "/c=chat:Named"], USAGE, "as in 'chat:Named(...)'"),
     "no path": (["--service", "chat:Shout"], USAGE, "such as /chat=chat:ChatService"),
     "a bad path": (["--service", "/<>=chat:Shout"], USAGE, "--service /<>=chat:Shout: "),
@@ -40,7 +40,7 @@ MISTAKES: dict[str, tuple[list[str], int, str]] = {
         BROKEN,
         "--on-start failed: Looku",
     ),
-    "a hook that is none": (["app:app", "--on-stop", "chat:named"], USAGE, "no function"),
+    "a hook that is none": (["app:app", "--on-stop", "chat:named"], USAGE, "not a function"),
     "no such option": (["app:app", "--max-conections", "1"], USAGE, "--max-connections"),
     "no number": (["app:app", "--max-requests", "many"], USAGE, "must be a whole number"),
     "too small": (
@@ -55,12 +55,12 @@ MISTAKES: dict[str, tuple[list[str], int, str]] = {
     "no Unix socket": (["app:app", "--unix-socket-mode", "660"], USAGE, "are for a listener 'unix:"),
     "a port too large": (["app:app", "--bind", "127.0.0.1:65536"], USAGE, "65536"),
     "no port": (["app:app", "--bind", "localhost"], USAGE, "localhost"),
-    "another's address": (["app:app", "--bind", "192.0.2.1:0"], ADDRESS, "it is no address of this machine"),
+    "another's address": (["app:app", "--bind", "192.0.2.1:0"], ADDRESS, "this machine does not have that"),
     "no systemd": (["app:app", "--bind", "systemd"], ADDRESS, "cannot listen on systemd: systemd passed no"),
     "no such certificate": (["app:app", "--certfile", "no.pem"], CERTIFICATE, "'no.pem': No such file"),
     "no certificate": (["app:app", "--certfile", "app.py"], CERTIFICATE, "'app.py'"),
     "a key alone": (["app:app", "--keyfile", "app.py"], USAGE, "need --certfile"),
-    "no name of a certificate": (["app:app", "--certificate", "cert.pem"], USAGE, "is no NAME=CERT,KEY"),
+    "no name of a certificate": (["app:app", "--certificate", "cert.pem"], USAGE, "is not NAME=CERT,KEY"),
     "a health without slash": (["app:app", "--health", "up"], USAGE, "write '/up'"),
     "no such env file": (["app:app", "--env-file", "no.env"], USAGE, "File 'no.env' does not exist"),
     "a log level": (["app:app", "--log-level", "loud"], USAGE, "'loud' is not one of"),

@@ -1,4 +1,4 @@
-"""References to objects: how they are written, and what is said where there is nothing."""
+"""References to objects: how they are written, and how a wrong one is refused."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_a_reference_is_a_module_and_a_name_or_a_call_with_literals(
         ("sites/app.py:site", "write 'sites.app:site'"),
         ("app:", "write 'app:app'"),
         ("", "write 'module:app'"),
-        ("app:create(", "a call of one with literals"),
-        ("app:create(name)", "a call of one with literals"),
-        ("app:create(**{'a': 1})", "a call of one with literals"),
-        ("app:create()()", "a call of one with literals"),
-        ("app:apps[0]", "a call of one with literals"),
-        ("app:app; import os", "a call of one with literals"),
+        ("app:create(", "a call with literals"),
+        ("app:create(name)", "a call with literals"),
+        ("app:create(**{'a': 1})", "a call with literals"),
+        ("app:create()()", "a call with literals"),
+        ("app:apps[0]", "a call with literals"),
+        ("app:app; import os", "a call with literals"),
     ],
 )
 def test_what_is_no_reference_is_refused_with_how_to_write_it(text: str, remedy: str) -> None:

@@ -50,7 +50,7 @@ def test_a_change_is_served_on_the_same_port_and_websockets_are_told_to_come_aga
     assert (opcode, int.from_bytes(data[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1012)
     assert server.get().text == "changed"
     assert server.learn_port() == server.port
-    assert "app.py changed: starting again" in server.output
+    assert "app.py changed: restarting" in server.output
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
 
@@ -59,7 +59,7 @@ def test_a_syntax_error_is_shown_and_clients_wait_for_the_next_change(serve: Ser
     server = serve(*ARGUMENTS)
     change(project / "app.py", "def app(:\n")
     server.expect("SyntaxError: invalid syntax")
-    server.expect("Waiting for a change of a file")
+    server.expect("Waiting for a file to change")
     change(project / "app.py", answering("mended"))
     assert server.get().text == "mended"
     server.signal(signal.SIGINT)
@@ -99,7 +99,7 @@ def test_a_unix_socket_stays_and_is_removed_in_the_end(serve: Serve, project: Pa
     server = serve(*ARGUMENTS, "--unix-socket-mode", "600", "--bind", f"unix:{path}")
     before = path.stat()
     change(project / "app.py", answering("changed"))
-    server.expect("changed: starting again")
+    server.expect("changed: restarting")
     server.learn_port()
     assert path.stat().st_ino == before.st_ino
     assert before.st_mode & 0o777 == 0o600

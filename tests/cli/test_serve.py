@@ -129,7 +129,7 @@ def test_certificates_are_chosen_by_name_and_read_again_at_sighup(
     assert serial("localhost") != before
     (project / "main.key").write_text("no key")
     server.signal(signal.SIGHUP)
-    server.expect("goes on with the certificates it has")
+    server.expect("keeps the certificates it has")
     with pytest.raises(ssl.SSLCertVerificationError):
         serial("www.example.org")
 

@@ -159,7 +159,7 @@ def test_sighup_reads_certificates_and_reopens_logs_that_were_moved(
     bundle.write_text("no certificate")
     before = site.servers[0].ssl_context
     os.kill(os.getpid(), signal.SIGHUP)
-    wait_for(lambda: "goes on with the certificates it has" in caplog.text)
+    wait_for(lambda: "keeps the certificates it has" in caplog.text)
     assert site.servers[0].ssl_context is before
     assert log.read_text().count("behind it") == 1
 
