@@ -1,4 +1,4 @@
-"""WebSockets from the views of a Django project: ``accept``; as an application, the command ``serve``."""
+"""WebSockets from the views of a Django project: ``accept``, and the command ``serve``."""
 
 from geventkws.django.views import accept
 

@@ -1,4 +1,4 @@
-"""The application ``"geventkws.django"`` of ``INSTALLED_APPS``, which is needed for its command alone."""
+"""The application ``"geventkws.django"`` for ``INSTALLED_APPS``, needed only for its command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.apps import AppConfig
 
 
 class GeventkwsConfig(AppConfig):
-    """Under a label that does not look like Django's own."""
+    """The configuration, with a label that does not look like Django's own."""
 
     name = "geventkws.django"
     label = "geventkws"

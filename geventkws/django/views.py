@@ -1,4 +1,4 @@
-"""``accept``, for a view, and what is around the callbacks of its service."""
+"""``accept``, for a view, and what surrounds the callbacks of its service."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _WRAPPER = "_geventkws_wrapper"
 
 
 def accept(request: Any, service: WebSocketService, path_params: Mapping[str, Any] | None = None) -> Any:
-    """Accept an upgrade request in a synchronous view, which returns the response that this returns.
+    """Accept an upgrade request in a synchronous view, which must return the result as its response.
 
     ``service`` gets the connection, whose ``path_params`` are those of the URL pattern unless others are
-    given. Middleware, session and authentication have had their say; a view that does not want the
-    connection returns another response. ``service.connecting`` runs within the request. Behind each other
-    callback the database connections that it has opened are closed, as behind a request.
+    given. Middleware, session and authentication have already run; a view that does not want the connection
+    returns another response. ``service.connecting`` runs within the request. After each other callback, the
+    database connections that it opened are closed, as after a request.
 
-    A request that asks for no WebSocket is answered with 400, and with 501 where the server is another one,
-    such as that of ``runserver``. Raises ``RuntimeError`` a second time, ``TypeError`` for a request of ASGI,
-    and ``TypeError`` or ``ValueError`` for a service that cannot serve.
+    A request that does not ask for a WebSocket gets a 400. On a server that cannot open WebSockets, such as
+    that of ``runserver``, the request gets a 501. Raises ``RuntimeError`` when called a second time,
+    ``TypeError`` for an ASGI request, and ``TypeError`` or ``ValueError`` for a service that cannot work.
     """
     environ = getattr(request, "environ", None)
     if not isinstance(environ, dict):
-        raise TypeError(f"accept() takes a request of WSGI, not {request!r}")
+        raise TypeError(f"accept() takes a WSGI request, not {request!r}")
     wrapper = _wrapper(service)
     if path_params is None and request.resolver_match is not None:
         path_params = request.resolver_match.kwargs
@@ -52,7 +52,7 @@ def accept(request: Any, service: WebSocketService, path_params: Mapping[str, An
 
 
 def _wrapper(service: WebSocketService) -> ServiceWrapper:
-    """Return what stands for ``service``, and is made when it is first used."""
+    """Return the wrapper of ``service``, which is made when it is first used."""
     known: ServiceWrapper | None = getattr(service, _WRAPPER, None)
     if known is None:
         known = Wrapping(check_service(service))(_call)
@@ -64,7 +64,7 @@ def _call(callback: Callable[..., object], *args: Any) -> object:
     try:
         return callback(*args)
     finally:
-        # Whatever their CONN_MAX_AGE: they are the greenlet's, which may be gone before it is over.
+        # Whatever their CONN_MAX_AGE: they belong to the greenlet, which may not live that long.
         for connection in connections.all(initialized_only=True):
-            if not connection.in_atomic_block:  # of a test that calls the callback itself
+            if not connection.in_atomic_block:  # as in a test that calls the callback itself
                 connection.close()

@@ -1,4 +1,4 @@
-"""``flask serve``: serves the application and its WebSockets, where ``flask run`` serves HTTP alone."""
+"""``flask serve``: serves the application with its WebSockets; ``flask run`` serves only HTTP."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from geventkws.patched import run_patched
 from geventkws.server.server import WebSocketServer
 
 
-@click.command("serve", short_help="Serve the application and its WebSockets by geventkws.")
+@click.command("serve", short_help="Serve the application and its WebSockets with geventkws.")
 @click.option("--host", "-h", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", "-p", default=5000, show_default=True, help="The port; 0 takes a free one.")
+@click.option("--port", "-p", default=5000, show_default=True, help="The port; 0 picks a free one.")
 @click.option(
-    "--cert", "certfile", type=click.Path(exists=True), help="A file with a certificate, for https."
+    "--cert", "certfile", type=click.Path(exists=True), help="The file with the certificate, for https."
 )
 @click.option("--key", "keyfile", type=click.Path(exists=True), help="The file with its key.")
 @pass_script_info

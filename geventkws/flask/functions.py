@@ -1,8 +1,8 @@
 """Views that call a function for each connection, within its request.
 
-The function runs in the greenlet of the request. When it first uses the connection, the handshake is
-answered. The connection belongs to a service of the pull style, whose ``run`` waits until the function has
-returned.
+The function runs in the greenlet of the request. The handshake is answered when the function first uses the
+connection. The connection belongs to a service in the pull style, whose ``run`` waits until the function
+returns.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def function_view(function: Callable[..., Any], attributes: Mapping[str, Any]) -
 
     Raises ``TypeError`` or ``ValueError`` for attributes that no service can have.
     """
-    # In the log it goes by the function's name.
+    # In the log, the service has the function's name.
     kind: type[FunctionCall] = type(function.__name__, (FunctionCall,), dict(attributes))
     check_service(kind.__new__(kind))
     route = SimpleNamespace()
@@ -68,7 +68,7 @@ class FunctionCall(WebSocketService):
             returned = function(LocalProxy(self._connect), **self._path_params)
             if not self._asked:
                 if returned is not None:
-                    return returned  # by a decorator, which has not called the function
+                    return returned  # by a decorator that did not call the function
                 self._connect()
         except (Exception, gevent.Timeout) as error:
             if not self._asked:
@@ -76,7 +76,7 @@ class FunctionCall(WebSocketService):
                     return self._acceptor.refuse(error)
                 raise
             if not isinstance(error, ConnectionClosed):
-                self._error = error  # if the handshake was refused, there is nobody to be told of it
+                self._error = error  # if the handshake was refused, nobody needs to know
         except BaseException as error:
             self._error = error
             raise
@@ -85,7 +85,7 @@ class FunctionCall(WebSocketService):
         return self._answer
 
     def _connect(self) -> WebSocketConnection:
-        """Return the connection; the first call completes the handshake, and raises if that is refused."""
+        """Return the connection; the first call completes the handshake, or raises if it is refused."""
         if not self._asked:
             self._asked = True
             self._answer = self._acceptor.answer(self, self._path_params)

@@ -1,4 +1,4 @@
-"""Views that accept a connection for a service, whose callbacks then have Flask's contexts around them."""
+"""Views that accept a connection for a service, whose callbacks then run within Flask's contexts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from geventkws.websocket.connection import WebSocketConnection
 from geventkws.wrapper import ServiceWrapper, Wrapping
 
 View = Callable[..., Any]
-"""A view function of Flask's."""
+"""A Flask view function."""
 
 
 def service_view(name: str, service: WebSocketService, request_context: bool) -> View:
@@ -25,7 +25,7 @@ def service_view(name: str, service: WebSocketService, request_context: bool) ->
 
     def view(**path_params: Any) -> Any:
         app = the_app()
-        # By application, since a service may be one of several.
+        # By application: a service may belong to several.
         wrappers: dict[Wrapping, ServiceWrapper] = app.extensions.setdefault("geventkws", {})
         wrapper = wrappers.get(wrapping)
         if request_context:
@@ -56,7 +56,7 @@ def the_app() -> Flask:
 
 
 def acceptor_here() -> Acceptor:
-    """Return what accepts the current request, or abort it where this server cannot open WebSockets."""
+    """Return what accepts the current request; abort it if this server cannot open WebSockets."""
     try:
         return acceptor_of(request.environ)
     except HandshakeError as error:
@@ -68,7 +68,7 @@ def acceptor_here() -> Acceptor:
 
 
 def log(app: Flask, connection: WebSocketConnection, error: BaseException) -> None:
-    """Log what a callback has raised, and tell those who listen to Flask's signal."""
+    """Log an exception raised by a callback, and send Flask's signal."""
     with app.app_context():
         got_request_exception.send(app, exception=error)
         app.logger.error("Exception on the WebSocket %s", escape(connection.request.path), exc_info=error)

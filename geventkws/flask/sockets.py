@@ -28,9 +28,9 @@ class _Route(NamedTuple):
 class Sockets:
     """Adds routes that open WebSockets to a Flask application or a blueprint.
 
-    ``app`` may be given later and more than once, by ``init_app``. ``url_prefix`` is put in front of every
-    rule. Rules are Flask's own: converters, ``url_for``, ``before_request``, the session and the error
-    handlers apply as to every view, before the handshake is answered.
+    ``app`` may be given later, by ``init_app``, which can be called for several. ``url_prefix`` is put in
+    front of every rule. Rules are Flask's own: converters, ``url_for``, ``before_request``, the session and
+    the error handlers apply as for every view, before the handshake is answered.
     """
 
     def __init__(self, app: Scaffold | None = None, url_prefix: str = "") -> None:
@@ -41,7 +41,7 @@ class Sockets:
             self.init_app(app)
 
     def init_app(self, app: Scaffold) -> None:
-        """Add the routes to an application or a blueprint, those to come as well."""
+        """Add the routes to an application or a blueprint, including routes defined later."""
         self._apps.add(app)
         for route in self._routes:
             _add(app, route)
@@ -49,18 +49,18 @@ class Sockets:
     def route(
         self, rule: str, *, endpoint: str | None = None, **options: Any
     ) -> Callable[[Function], Function]:
-        """Decorate a function that is called for each connection, with it and the values of the rule.
+        """Decorate a function that is called for each connection, with the connection and the rule's values.
 
         The function takes the messages itself: by ``receive(timeout)``, which raises ``TimeoutError``, or in
         ``for message in connection:``. It runs within its request, with ``request``, ``session`` and ``g``,
         until it returns; then the connection closes with 1000. The handshake is answered when the function
-        first uses the connection. So what its decorators refuse before (``login_required``, for example) is
-        an ordinary answer, and so is what it raises before; an exception after that is logged by
-        ``app.logger`` and closes with 1011.
+        first uses the connection. Until then, a refusal by a decorator such as ``login_required`` is an
+        ordinary response, and exceptions go to the application's error handlers. Afterwards, an exception is
+        logged by ``app.logger``, and closes the connection with 1011.
 
         ``endpoint`` is the function's name by default. ``options`` are those of a rule, or attributes of a
         service: ``connection_timeout``, ``subprotocols``, ``allowed_origins``, ``max_message_size``,
-        ``compression``. Raises ``TypeError`` or ``ValueError`` for what cannot work.
+        ``compression``. Raises ``TypeError`` or ``ValueError`` for a function or option that cannot work.
         """
         _check_rule("route", rule)
 
@@ -81,15 +81,16 @@ class Sockets:
         request_context: bool = False,
         **options: Any,
     ) -> Callable[[Service], Service]:
-        """Decorate a class of services, of which one instance is made; or give what this returns a service.
+        """Decorate a service class, of which one instance is made; or call the result with an instance.
 
         A connection's ``path_params`` are the values of the rule. ``connecting`` is called within the
-        request, the other callbacks each within an application context of its own; with ``request_context``,
-        within a copy of the handshake's request context, which every connection then keeps for its life.
-        ``decorators`` are applied to the view, as those of ``flask.views.View``: ``[login_required]``.
-        ``endpoint`` is the name of the class by default, and ``options`` are the rule's.
+        request, and each other callback within an application context of its own, or, with
+        ``request_context``, within a copy of the handshake's request context, which every connection then
+        keeps for life. ``decorators`` are applied to the view, as with ``flask.views.View``:
+        ``[login_required]``. ``endpoint`` is the name of the class by default, and ``options`` are those of
+        the rule.
 
-        Raises ``TypeError`` or ``ValueError`` for a service that cannot serve.
+        Raises ``TypeError`` or ``ValueError`` for a service that cannot work.
         """
         _check_rule("service", rule)
 
@@ -129,4 +130,4 @@ def _check_function(function: Callable[..., Any]) -> None:
     if inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner):
         raise TypeError(f"{function.__name__} must be an ordinary function, not async def: it may block")
     if inspect.isgeneratorfunction(inner):
-        raise TypeError(f"{function.__name__} must not yield: it sends by connection.send")
+        raise TypeError(f"{function.__name__} must not yield: send messages with connection.send")

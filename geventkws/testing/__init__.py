@@ -1,4 +1,4 @@
-"""For tests of services: ``connect`` without a port, and what the fixtures of the pytest plugin give."""
+"""For tests of services: ``connect``, which needs no port, and what the pytest plugin's fixtures use."""
 
 from geventkws.testing.client import Client, ConnectionRefused
 from geventkws.testing.portless import ServiceClient, connect

@@ -1,4 +1,4 @@
-"""A WebSocket client for tests: websocket-client on a socket of gevent's, with a time limit on every wait."""
+"""A WebSocket client for tests: websocket-client on a gevent socket, with a time limit on every wait."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.websocket.connection import ConnectionClosed
 
 PATIENCE = 5.0
-"""Seconds that a client waits for what must come, unless it is told otherwise."""
+"""The most seconds that a client waits for anything, by default."""
 
 _REDIRECTS = range(300, 400)
 
 
 class ConnectionRefused(Exception):
-    """The opening handshake was answered otherwise than by 101.
+    """The opening handshake was not answered with 101.
 
-    ``status`` is that of the answer, ``headers`` its header fields, with names in lower case, ``body`` its
-    body, as far as it has come.
+    ``status`` is the status of the response, ``headers`` its header fields, with names in lower case, and
+    ``body`` its body, as far as it has arrived.
     """
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
@@ -33,7 +33,7 @@ class ConnectionRefused(Exception):
 
 
 class Client:
-    """One client, whose opening handshake is complete. A context manager, which closes it."""
+    """A client whose opening handshake is complete. As a context manager, it is closed at the end."""
 
     def __init__(
         self,
@@ -45,14 +45,14 @@ class Client:
         subprotocols: Iterable[str] = (),
         timeout: float = PATIENCE,
     ) -> None:
-        """Open a WebSocket on ``sock``, a connected socket of gevent's.
+        """Open a WebSocket on ``sock``, a connected gevent socket.
 
-        ``timeout`` is how many seconds any wait may take. Raises ``ConnectionRefused``.
+        ``timeout`` is how long any wait may take, in seconds. Raises ``ConnectionRefused``.
         """
         sock.settimeout(timeout)
         self.timeout = timeout
         self._sent = 0
-        # Without its locks, which would block the hub where the standard library is not patched.
+        # Without its locks, which would block the hub if the standard library is not patched.
         connection: Any = websocket.WebSocket(enable_multithread=False)  # half of its methods have no types
         self._websocket = connection
         try:
@@ -82,7 +82,7 @@ class Client:
         return subprotocol
 
     def send(self, message: str | bytes) -> None:
-        """Send a ``str`` as text, ``bytes`` as binary."""
+        """Send a ``str`` as a text message, ``bytes`` as a binary one."""
         opcode = ABNF.OPCODE_TEXT if isinstance(message, str) else ABNF.OPCODE_BINARY
         self._websocket.send(message, opcode)
         self._sent += 1
@@ -91,7 +91,7 @@ class Client:
         """Return the next message: ``str`` for text, ``bytes`` for binary.
 
         Raises ``TimeoutError`` after ``timeout`` seconds, by default the client's own time limit, and
-        ``ConnectionClosed`` with the server's close code when there is no next message.
+        ``ConnectionClosed`` with the server's close code once the connection has ended.
         """
         seconds = self.timeout if timeout is None else timeout
         self._websocket.settimeout(seconds)
@@ -120,11 +120,11 @@ class Client:
                 return
 
     def close(self, reason: int = WebSocketCloseReasonCode.NORMAL, description: str = "") -> None:
-        """Close with this code, and wait for the server's answer. Idempotent."""
+        """Close with this code, and wait for the server's close frame. Idempotent."""
         self._websocket.close(reason, description, timeout=self.timeout)
 
     def shutdown(self) -> None:
-        """Close the socket without a word, as a client that is gone. Idempotent."""
+        """Close the socket without a close frame, like a client that has vanished. Idempotent."""
         self._websocket.connected = False
         self._websocket.shutdown()
 

@@ -1,4 +1,4 @@
-"""What a test leaves behind: greenlets that were started meanwhile and have not ended."""
+"""Finds what a test leaves behind: greenlets that were started in it and have not ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gevent import Greenlet
 
 
 class GreenletWatch:
-    """A context manager that takes note of the greenlets that are started within it."""
+    """A context manager that records the greenlets started within it."""
 
     def __init__(self) -> None:
         self._started: WeakSet[Greenlet[..., Any]] = WeakSet()
@@ -27,7 +27,7 @@ class GreenletWatch:
         Greenlet.remove_spawn_callback(self._started.add)
 
     def end_all(self, patience: float) -> list[str]:
-        """Wait up to ``patience`` seconds for them to end; kill the others, and return where they were."""
+        """Wait up to ``patience`` seconds for them to end; kill the rest, and return where each was."""
         alive = [greenlet for greenlet in list(self._started) if not greenlet.dead]
         gevent.joinall(alive, timeout=patience)
         stuck = [greenlet for greenlet in alive if not greenlet.dead]

@@ -1,4 +1,4 @@
-"""``connect``: a service under test over a socket pair, through the whole server and without a port."""
+"""``connect``: reaches a service under test over a socket pair, through the whole server, without a port."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from geventkws.testing.client import PATIENCE, Client
 from geventkws.websocket.connection import WebSocketConnection
 
 ADDRESS = ("127.0.0.1", 0)
-"""What the server takes for the client's address."""
+"""What the server sees as the client's address."""
 
 STOP_TIMEOUT = 1.0
-"""Seconds that a service has for its last callbacks when its client has gone."""
+"""Seconds that a service has for its last callbacks after its client has gone."""
 
 
 class PortlessServer(WebSocketServer):
-    """A server to which nobody can connect, for one end of a socket pair."""
+    """A server that nobody can connect to, and that serves one end of a socket pair."""
 
     def __init__(self, application: Application | None, services: ServiceRegistry, **options: Any) -> None:
-        # In the place of a listener, a socket at which nothing ever happens.
+        # Instead of a listener, a socket on which nothing ever happens.
         listener, self._silence = gevent_socket.socketpair()
         try:
             super().__init__(listener, application, services, **options)
@@ -46,11 +46,11 @@ class PortlessServer(WebSocketServer):
         self.told: Any = AsyncResult()
 
     def set_listener(self, listener: Any) -> None:
-        """Take the silent socket, which does not listen, as ``WebSocketServer`` would ask of it."""
+        """Take the silent socket without the checks of ``WebSocketServer``, because it does not listen."""
         StreamServer.set_listener(self, listener)
 
     def _announce(self) -> None:
-        """Say nothing: it does not listen."""
+        """Log nothing, because it does not listen."""
 
     def pair(self) -> gevent_socket.socket:
         """Serve one end of a new socket pair; return the other."""
@@ -72,10 +72,10 @@ class PortlessServer(WebSocketServer):
 
 
 class ServiceClient(Client):
-    """A client of a service under test, and what the service has of it."""
+    """A client of a service under test, with access to the service's side of the connection."""
 
     connection: WebSocketConnection
-    """The connection that the service was given, with its ``request``, ``path_params``, ``context``."""
+    """The connection that the service got, with its ``request``, ``path_params`` and ``context``."""
 
     def __init__(self, server: PortlessServer, path: str, **options: Any) -> None:
         self._server = server
@@ -84,13 +84,13 @@ class ServiceClient(Client):
 
     @property
     def reason(self) -> WebSocketCloseReasonCode:
-        """What the service's ``disconnected`` was told; waits for it up to the client's time limit."""
+        """The reason passed to the service's ``disconnected``; waits for it up to the client's time limit."""
         with gevent.Timeout(self.timeout, TimeoutError("disconnected has not been called, or not returned")):
             reason: WebSocketCloseReasonCode = self._server.told.get()
             return reason
 
     def settle(self, timeout: float | None = None) -> None:
-        """Wait until the service has handled all that was sent.
+        """Wait until the service has handled everything that was sent.
 
         Raises ``TimeoutError`` after ``timeout`` seconds, by default the client's own time limit.
         """
@@ -98,7 +98,7 @@ class ServiceClient(Client):
         end = monotonic() + seconds
         while not self._is_settled():
             if monotonic() >= end:
-                raise TimeoutError(f"the service is not done with what was sent after {seconds} s")
+                raise TimeoutError(f"the service has not handled everything that was sent after {seconds} s")
             gevent.sleep(0.001)
 
     def _is_settled(self) -> bool:
@@ -110,7 +110,7 @@ class ServiceClient(Client):
         return connection._greeted and all_here and not connection._has_messages() and not is_at_work
 
     def close(self, reason: int = WebSocketCloseReasonCode.NORMAL, description: str = "") -> None:
-        """Close with this code, and wait until the service knows. Idempotent."""
+        """Close with this code, and wait until ``disconnected`` has returned. Idempotent."""
         super().close(reason, description)
         self._server.stop(timeout=STOP_TIMEOUT)
 
@@ -134,16 +134,16 @@ def connect(
     timeout: float = PATIENCE,
     **options: Any,
 ) -> ServiceClient:
-    """Connect to a service over a socket pair: all of the server runs, without a port.
+    """Connect to a service over a socket pair: the whole server runs, but without a port.
 
-    ``service`` is a service, which is registered ``on_path`` (by default on ``path``); or a registry; or a
-    WSGI application that accepts upgrades. ``path`` is what the client asks for, with a query if need be,
-    and ``headers`` and ``origin`` are its request's. Without an origin it is no browser; the server's own is
-    ``http://localhost``. ``timeout`` is how many seconds the client waits for anything; ``options`` are
-    those of ``WebSocketServer``.
+    ``service`` is a service, which is registered ``on_path`` (by default on ``path``), a registry, or a WSGI
+    application that accepts upgrades. ``path`` is what the client asks for, if need be with a query;
+    ``headers`` and ``origin`` are part of its request. Without an origin, the client is not a browser; the
+    server's own origin is ``http://localhost``. ``timeout`` is the most that the client waits for anything,
+    in seconds; ``options`` are those of ``WebSocketServer``.
 
-    Returns a client, which is to be closed: it is a context manager. Raises ``ConnectionRefused``, with the
-    status, if it is not let in.
+    Returns a client, which is a context manager and must be closed. Raises ``ConnectionRefused``, with the
+    status, if the client is not let in.
     """
     registry, application = ServiceRegistry(), None
     if isinstance(service, WebSocketService):

@@ -1,4 +1,4 @@
-"""The servers that a test starts: on a free port, with clients, closed and checked at its end."""
+"""The servers that a test starts: on free ports, with clients, closed and checked at its end."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from geventkws.testing.client import PATIENCE, Client
 from geventkws.testing.leaks import GreenletWatch
 
 GRACE = 1.0
-"""Seconds that callbacks and greenlets have to end when the clients have gone."""
+"""Seconds that callbacks and greenlets have to end after the clients have gone."""
 
 
 class RunningServer:
-    """A server under test, which listens on a free port of 127.0.0.1."""
+    """A server under test, listening on a free port of 127.0.0.1."""
 
     def __init__(self, server: WebSocketServer) -> None:
         self.server = server
@@ -31,7 +31,7 @@ class RunningServer:
         self._clients: list[Client] = []
 
     def url(self, path: str = "/", scheme: str = "ws") -> str:
-        """Return the URL of a path, for WebSockets or, with ``scheme="http"``, for HTTP."""
+        """Return the URL of a path: for WebSockets, or for HTTP with ``scheme="http"``."""
         return f"{scheme}://127.0.0.1:{self.port}{path}"
 
     def connect(
@@ -43,7 +43,7 @@ class RunningServer:
         subprotocols: Iterable[str] = (),
         timeout: float = PATIENCE,
     ) -> Client:
-        """Return a client, which is closed after the test; the arguments are those of ``testing.connect``."""
+        """Return a client, which is closed after the test. The arguments are those of ``testing.connect``."""
         sock = gevent_socket.create_connection(("127.0.0.1", self.port), timeout)
         try:
             client = Client(
@@ -61,21 +61,21 @@ class RunningServer:
         return client
 
     def close(self) -> list[str]:
-        """Close the clients, then the server; return which connections the services did not let go."""
+        """Close the clients, then the server; return a description of each connection that has not ended."""
         for client in self._clients:
             client.shutdown()
         end = monotonic() + GRACE
         while (self.server.websockets or self.server.http_connections) and monotonic() < end:
             gevent.sleep(0.001)
-        stuck = [f"a connection is not over: {each!r}" for each in self.server.websockets]
+        stuck = [f"a connection has not ended: {each!r}" for each in self.server.websockets]
         if self.server.http_connections:
-            stuck.append(f"{self.server.http_connections} HTTP connections are not over")
+            stuck.append(f"{self.server.http_connections} HTTP connections have not ended")
         self.server.stop(timeout=0 if stuck else GRACE)
         return stuck
 
 
 class ServerFactory:
-    """Starts the servers of a test: the fixture ``websocket_server``."""
+    """Starts the servers of a test: the value of the fixture ``websocket_server``."""
 
     def __init__(self) -> None:
         self._watch = GreenletWatch()
@@ -91,10 +91,10 @@ class ServerFactory:
         services: ServiceRegistry | None = None,
         **options: Any,
     ) -> RunningServer:
-        """Start a server on a free port, with a registry of its own.
+        """Start a server on a free port, with a registry of its own unless ``services`` is given.
 
-        ``service`` is registered on ``path``, in ``services`` if that is given; ``application`` and
-        ``options`` are those of ``WebSocketServer``.
+        ``service`` is registered on ``path``. ``application`` and ``options`` are those of
+        ``WebSocketServer``.
         """
         registry = ServiceRegistry() if services is None else services
         if service is not None:
@@ -105,7 +105,7 @@ class ServerFactory:
         return self._running[-1]
 
     def close(self) -> list[str]:
-        """Close all servers; return which connections and greenlets have not ended."""
+        """Close all servers; return a description of each connection and greenlet that has not ended."""
         leaks = [leak for running in self._running for leak in running.close()]
         self._watch.__exit__(None, None, None)
         return leaks + self._watch.end_all(0 if leaks else GRACE)

@@ -170,7 +170,7 @@ class TestSettle:
         service = Slow()
         with connect(service) as client:
             client.send("hello")
-            with pytest.raises(TimeoutError, match="not done with what was sent"):
+            with pytest.raises(TimeoutError, match="has not handled everything that was sent"):
                 client.settle(timeout=0.01)
             service.go_on.set()
 

@@ -94,7 +94,7 @@ LEAKS = {
         "    client = websocket_server(Stuck()).connect()\n"
         "    client.send('hello')\n"
         "    assert client.receive() == 'stuck'\n",
-        "a connection is not over: <WebSocketConnection",
+        "a connection has not ended: <WebSocketConnection",
     ),
     "a greenlet that does not end": (
         "class Spawning(Echo):\n"
@@ -115,7 +115,7 @@ LEAKS = {
         "    client.sendall(b'GET / HTTP/1.1\\r\\nHost: h\\r\\n\\r\\n')\n"
         "    gevent.sleep(0.05)\n"
         "    client.close()\n",
-        "1 HTTP connections are not over",
+        "1 HTTP connections have not ended",
     ),
 }
 

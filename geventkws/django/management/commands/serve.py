@@ -1,4 +1,4 @@
-"""``manage.py serve``: serves the project and its WebSockets, where ``runserver`` serves HTTP alone."""
+"""``manage.py serve``: serves the project with its WebSockets; ``runserver`` serves only HTTP."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from geventkws.server.server import WebSocketServer
 
 
 class Command(BaseCommand):
-    """The command."""
+    """The command ``serve``."""
 
-    help = "Serves the project and its WebSockets by geventkws, until SIGINT (Ctrl-C) or SIGTERM."
+    help = "Serves the project and its WebSockets with geventkws, until SIGINT (Ctrl-C) or SIGTERM."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)"
         )
-        parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
-        parser.add_argument("--cert", dest="certfile", help="a file with a certificate, for https")
+        parser.add_argument("--port", type=int, default=8000, help="0 picks a free one (default: 8000)")
+        parser.add_argument("--cert", dest="certfile", help="the file with the certificate, for https")
         parser.add_argument("--key", dest="keyfile", help="the file with its key")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Begin anew with the standard library patched for gevent, then serve."""
+        """Restart with the standard library patched for gevent, then serve."""
         run_patched(sys.argv[0])
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         server = WebSocketServer(
@@ -43,7 +43,7 @@ class Command(BaseCommand):
 
 
 def _application() -> Any:
-    """Return the project's WSGI application; while it is developed, with its static files."""
+    """Return the project's WSGI application; with ``DEBUG``, also with its static files."""
     application = get_internal_wsgi_application()
     if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
         from django.contrib.staticfiles.handlers import StaticFilesHandler
