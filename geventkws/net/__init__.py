@@ -1,1 +1,1 @@
-"""Descriptors, listeners and TLS: bytes from and to the network, whatever they mean."""
+"""Descriptors, listeners and TLS: bytes to and from the network, whatever they mean."""

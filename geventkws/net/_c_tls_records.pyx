@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The compiled twin of ``tls_records``, which says what the names mean.
+"""The compiled twin of ``tls_records``, which explains the names.
 
-The descriptor is read and written by the system's calls, and OpenSSL is asked without a Python frame in between,
-and only what is not known: after each call ``outgoing`` is empty, and what it held is sent or in ``_unsent``.
+It reads and writes the descriptor by system calls, and calls OpenSSL without a Python frame in between, and only
+when necessary: after each call ``outgoing`` is empty, and what it held has been sent or is in ``_unsent``.
 """
 
 from contextlib import suppress
@@ -26,7 +26,7 @@ cdef Py_ssize_t MAX_PLAINTEXT = _readable.MAX_PLAINTEXT
 cdef Py_ssize_t MAX_CIPHERTEXT = _readable.MAX_CIPHERTEXT
 cdef object records = _readable.records
 
-cdef uint8_t ciphertext[MAX_RECEIVED]  # passes through here on its way to OpenSSL; used under the GIL
+cdef uint8_t ciphertext[MAX_RECEIVED]  # received here on its way to OpenSSL; used under the GIL
 
 
 cdef class TLSRecords:
@@ -35,7 +35,7 @@ cdef class TLSRecords:
     def __init__(self, plain, tls, incoming, outgoing):
         self._plain = plain
         self._tls = tls
-        self._session = tls._sslobj  # what the methods of ``ssl.SSLObject`` call
+        self._session = tls._sslobj  # which the methods of ``ssl.SSLObject`` call
         self._incoming = incoming
         self._outgoing = outgoing
         self._unsent = b""
@@ -46,12 +46,12 @@ cdef class TLSRecords:
         return bool(self._unsent)
 
     def recv_into(self, buffer):
-        """Read the records left from before or, without any, those of one receive."""
+        """Read the records that are left over or, if there are none, those that arrive in one receive."""
         cdef Py_ssize_t count = self.read_into(buffer)
         return None if count < 0 else count
 
     cdef Py_ssize_t read_into(self, object buffer) except -2:
-        """Do as ``recv_into``, where -1 stands for ``None``."""
+        """Do the same as ``recv_into``, with -1 instead of ``None``."""
         cdef Py_ssize_t count = 0, read, room, size = len(buffer)
         cdef bint received = False
         if self._closing:
@@ -73,7 +73,7 @@ cdef class TLSRecords:
                 if not read:
                     raise SSLZeroReturnError
                 count += read
-                # Less than was asked for is the end of a record.
+                # Fewer bytes than asked for mean the end of a record.
                 self._is_drained = count < size and not self._incoming.pending
             self._flush()
         except OSError as error:
@@ -91,7 +91,7 @@ cdef class TLSRecords:
             raise error
 
     def send(self, chunks):
-        """Write what the socket takes now of ``chunks``."""
+        """Write as much of ``chunks`` as the socket takes now, and return how many bytes that was."""
         return self.write(list(chunks))
 
     cdef Py_ssize_t write(self, list chunks) except -1:
@@ -109,12 +109,12 @@ cdef class TLSRecords:
         return sent
 
     def _receive(self, Py_ssize_t size):
-        """Take up to ``size`` bytes of ciphertext, ``b""`` at the peer's end; ``None`` if it would block."""
+        """Read up to ``size`` bytes of ciphertext: ``b""`` at the peer's end, ``None`` if it would block."""
         cdef Py_ssize_t count = self._receive_up_to(min(size, MAX_RECEIVED))
         return None if count < 0 else PyBytes_FromStringAndSize(<char*>ciphertext, count)
 
     cdef Py_ssize_t _receive_up_to(self, Py_ssize_t size) except -2:
-        """Do as ``_receive``: return the count, -1 if it would block."""
+        """Do the same as ``_receive``, but return the count; -1 if it would block."""
         cdef Py_ssize_t count
         if self._unsent:
             self._flush()
@@ -128,13 +128,13 @@ cdef class TLSRecords:
         return count
 
     cpdef bint _flush(self) except -1:
-        """Offer what OpenSSL has to send to the socket; return whether the socket took all of it."""
+        """Offer the socket what OpenSSL has to send; return whether the socket took all of it."""
         cdef Py_ssize_t sent
         if self._outgoing.pending:
             said = self._outgoing.read()
             self._unsent = said if not self._unsent else self._unsent + said
             if len(self._unsent) > _readable.MAX_UNSENT:
-                raise OSError(ENOBUFS, "the peer makes TLS talk and does not read")
+                raise OSError(ENOBUFS, "the peer provokes TLS records and does not read them")
         while PyBytes_GET_SIZE(self._unsent):
             sent = send(
                 self._plain._fd, PyBytes_AS_STRING(self._unsent), PyBytes_GET_SIZE(self._unsent), MSG_NOSIGNAL

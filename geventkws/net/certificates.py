@@ -1,4 +1,4 @@
-"""The certificates of a server: one for each name it has (SNI, RFC 6066, 3), and new ones while it runs."""
+"""The certificates of a server: one for each of its names (SNI, RFC 6066, 3), replaceable while it runs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from geventkws.net.tls import server_context
 Path = str | PathLike[str]
 
 Files = tuple[str, str | None]
-"""The files of a certificate, with those of its issuers, and of its key (``None``: in the same file)."""
+"""The file of a certificate with its chain, and the file of its key (``None``: the same file)."""
 
 
 class CertificateFiles:
-    """Where the certificates of a server are."""
+    """The files of a server's certificates."""
 
     def __init__(
         self,
@@ -25,9 +25,9 @@ class CertificateFiles:
         keyfile: Path | None = None,
         certificates: Mapping[str, tuple[Path, Path | None]] | None = None,
     ) -> None:
-        """Take the files of all names but those of ``certificates``, in which ``*.`` is any one label.
+        """``certificates`` maps names, in which ``*.`` is any single label; all others get ``certfile``.
 
-        Raises ``TypeError`` for what is no path, or no mapping of names to (certfile, keyfile).
+        Raises ``TypeError`` for anything but paths, or a mapping of names to (certfile, keyfile).
         """
         self._default = _files("certfile and keyfile", (certfile, keyfile))
         self._by_name: dict[str, Files] = {}
@@ -38,14 +38,14 @@ class CertificateFiles:
             )
         for name, files in (certificates or {}).items():
             if not isinstance(name, str):
-                raise TypeError(f"certificates must have names of the server as keys, not {name!r}")
+                raise TypeError(f"certificates must have the server's names as keys, not {name!r}")
             self._by_name[name.lower()] = _files(f"certificates[{name!r}]", files)
 
     def load(self) -> ssl.SSLContext:
-        """Read the files and return a context that chooses the certificate by the name a client asks for.
+        """Read the files, and return a context that chooses the certificate by the name a client asks for.
 
-        Raises ``OSError`` for a file that cannot be read, ``ssl.SSLError`` for one that is no certificate
-        or key, which name the file: nothing is changed then.
+        Raises ``OSError`` for a file that cannot be read, and ``ssl.SSLError`` for one that is not a
+        certificate or key; both name the file. Nothing is changed then.
         """
         context = server_context(*self._default)
         contexts = {name: server_context(*files) for name, files in self._by_name.items()}
@@ -61,7 +61,7 @@ class CertificateFiles:
 
 
 def _files(where: str, files: object) -> Files:
-    """Return the pair ``files``, if it is one."""
+    """Return the pair ``files``; raise ``TypeError`` if it is not one."""
     match files:
         case [str() | PathLike() as certfile, str() | PathLike() | None as keyfile]:
             return os.fspath(certfile), None if keyfile is None else os.fspath(keyfile)

@@ -1,4 +1,4 @@
-"""A TLS client's certificate in the WSGI environ, under the names that Apache's mod_ssl gives it."""
+"""A TLS client's certificate in the WSGI environ, under the names that Apache's mod_ssl uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PEER_CERTIFICATE = "geventkws.peer_certificate"
 
 Names = Iterable[Iterable[tuple[str, str]]]
 
-# The names of RFC 4514, section 3; what is not among them keeps its own.
+# The names of RFC 4514, section 3; others are left as they are.
 _SHORT_NAMES = {
     "commonName": "CN",
     "localityName": "L",
@@ -29,7 +29,7 @@ _SPECIAL = re.compile(r'[\\",+;<>]|^[ #]| \Z')
 
 
 def certificate_environ(certificate: dict[str, Any], der: bytes) -> dict[str, Any]:
-    """Return the environ's entries for a certificate that was verified; ``der`` is its binary form."""
+    """Return the environ entries for a verified certificate; ``der`` is its binary form."""
     return {
         "SSL_CLIENT_VERIFY": "SUCCESS",
         "SSL_CLIENT_S_DN": _native(distinguished_name(certificate.get("subject", ()))),
@@ -41,7 +41,7 @@ def certificate_environ(certificate: dict[str, Any], der: bytes) -> dict[str, An
 
 
 def distinguished_name(names: Names) -> str:
-    """Return a certificate's ``subject`` or ``issuer`` as RFC 4514 writes it, the most specific first."""
+    """Return a certificate's ``subject`` or ``issuer`` as in RFC 4514, with the most specific name first."""
     relative = [
         "+".join(f"{_SHORT_NAMES.get(kind, kind)}={_SPECIAL.sub(_escaped, value)}" for kind, value in parts)
         for parts in names
@@ -54,5 +54,5 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def _native(text: str) -> str:
-    # A str of an environ has a character for each byte (PEP 3333, "Unicode Issues").
+    # A str in an environ has one character per byte (PEP 3333, "Unicode Issues").
     return text.encode("utf-8").decode("latin-1")

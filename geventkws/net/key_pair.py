@@ -1,4 +1,4 @@
-"""Reads a certificate and its key into a TLS context, and explains why that fails: OpenSSL names no file."""
+"""Reads a certificate and its key into a TLS context, and explains failures, since OpenSSL names no file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 _REMEDIES = {
     errno.ENOENT: "check the path, which is relative to the working directory unless it begins with '/'",
-    errno.EACCES: "let the user whom the server runs as read it",
-    errno.EISDIR: "give the file in it",
+    errno.EACCES: "let the server's user read it",
+    errno.EISDIR: "give a file, not a directory",
 }
 
 _CERTIFICATE = b"CERTIFICATE-----"
@@ -18,10 +18,11 @@ _KEY = b"PRIVATE KEY-----"
 
 
 def load_key_pair(context: ssl.SSLContext, certfile: str, keyfile: str | None = None) -> None:
-    """Let ``context`` show the certificate in ``certfile``, with the key in ``keyfile`` or in the same file.
+    """Let ``context`` use the certificate in ``certfile``, with the key in ``keyfile`` or in the same file.
 
-    Raises ``OSError`` for a file that cannot be read, and ``ssl.SSLError`` (which is one) for a pair that
-    is none, such as swapped files or a key of another certificate. Each names the file and says what to do.
+    Raises ``OSError`` for a file that cannot be read, and ``ssl.SSLError`` (which is one) for files that do
+    not work together, such as swapped files or the key of another certificate. Each error names the file and
+    says what to do.
     """
     try:
         context.load_cert_chain(certfile, keyfile, password=_refuse_to_ask)
@@ -35,8 +36,8 @@ def load_key_pair(context: ssl.SSLContext, certfile: str, keyfile: str | None = 
     except _EncryptedError:
         encrypted = _name(certfile, keyfile)
         raise _error(
-            f"{encrypted} has an encrypted key: decrypt it (openssl pkey -in FILE -out NEW), or give"
-            " an ssl_context, into which load_cert_chain(certfile, keyfile, password) has read it"
+            f"{encrypted} has an encrypted key: decrypt it (openssl pkey -in FILE -out NEW), or pass"
+            " an ssl_context that has loaded it with load_cert_chain(certfile, keyfile, password)"
         ) from None
 
 
@@ -49,12 +50,12 @@ def _error(text: str) -> ssl.SSLError:
 
 
 def _refuse_to_ask() -> str:
-    """Keep OpenSSL from asking for a password at the terminal, where nobody may be."""
+    """Keep OpenSSL from asking for a password at the terminal, where there may be nobody."""
     raise _EncryptedError
 
 
 def _name(certfile: str, keyfile: str | None) -> str:
-    """Return how the file that is to have the key is called."""
+    """Return the argument and the name of the file that should hold the key."""
     return f"certfile {certfile!r}" if keyfile is None else f"keyfile {keyfile!r}"
 
 
@@ -69,7 +70,7 @@ def _check_readable(name: str, path: str) -> None:
 
 
 def _explain(certfile: str, keyfile: str | None, error: ssl.SSLError) -> str:
-    """Return what is wrong with a pair of files that can be read, and what to do."""
+    """Return what is wrong with files that can be read, and what to do."""
     where = f"certfile {certfile!r}"
     certificate = Path(certfile).read_bytes()
     key = certificate if keyfile is None else Path(keyfile).read_bytes()
@@ -85,14 +86,15 @@ def _explain(certfile: str, keyfile: str | None, error: ssl.SSLError) -> str:
         return f"keyfile {keyfile!r} has no key in PEM form{_der_hint('pkey', key)}"
     if error.reason == "KEY_VALUES_MISMATCH":
         return (
-            f"the key in {_name(certfile, keyfile)} is not that of the certificate in {where}: give its own"
+            f"the key in {_name(certfile, keyfile)} does not belong to the certificate in {where}: give the"
+            " right key"
         )
     pair = where if keyfile is None else f"{where} with keyfile {keyfile!r}"
-    return f"{pair}: OpenSSL cannot use them ({error}): make them anew, or ask for them again"
+    return f"{pair}: OpenSSL cannot use them ({error}): create them again, or request new ones"
 
 
 def _der_hint(command: str, data: bytes) -> str:
-    """Return the remedy for a file in another form: DER is what begins with a SEQUENCE (X.690, 8.9)."""
+    """Return the remedy for a file in another format; DER begins with a SEQUENCE (X.690, 8.9)."""
     if data.startswith(b"\x30"):
         return f", but in DER form: convert it (openssl {command} -inform DER -in FILE -out NEW)"
     return ", which begins with '-----BEGIN': give another file"

@@ -1,4 +1,4 @@
-"""What a server may listen on beside TCP addresses: Unix-domain sockets, and what systemd passes on."""
+"""What a server can listen on: TCP addresses, Unix-domain sockets, and sockets passed by systemd."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNIX_PREFIX = "unix:"
 
 
 class Accepting(Protocol):
-    """A socket that listens, of the standard library or gevent."""
+    """A listening socket, from the standard library or gevent."""
 
     def accept(self) -> Any:
         """Return the next connection and its address."""
@@ -36,30 +36,30 @@ Listener = str | int | tuple[str, int] | tuple[str, int, int, int] | Accepting
 SYSTEMD = "systemd"
 
 _LARGEST_ID = 2**32 - 2
-"""The largest number of a user or a group; the one behind it is -1."""
+"""The largest number of a user or a group; the next one is -1."""
 
 _FIRST_PASSED = 3
-"""The first descriptor of those that systemd passes on (sd_listen_fds(3))."""
+"""The first of the descriptors that systemd passes (sd_listen_fds(3))."""
 
 
 class SocketFile:
-    """The file of a Unix-domain socket, which its server removes when it stops."""
+    """The file of a Unix-domain socket, which the server removes when it stops."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._identity = _identity(path)
 
     def remove(self) -> None:
-        """Remove the file, unless another server's has taken its place."""
+        """Remove the file, unless that of another server has taken its place."""
         with suppress(OSError):
             if self._identity is not None and _identity(self._path) == self._identity:
                 os.unlink(self._path)
 
 
 def unix_path(listener: object) -> str | None:
-    r"""Return the path of a listener ``"unix:/run/app.sock"``; one that begins with ``@`` is abstract.
+    r"""Return the path in a listener such as ``"unix:/run/app.sock"``; a path with ``@`` first is abstract.
 
-    Raises ``ValueError`` for an empty one; returns ``None`` for any other listener.
+    Returns ``None`` for any other listener. Raises ``ValueError`` for an empty path.
     """
     if not isinstance(listener, str) or not listener.startswith(UNIX_PREFIX):
         return None
@@ -70,10 +70,10 @@ def unix_path(listener: object) -> str | None:
 
 
 def unix_address(listener: object, mode: int | None, owner: str | None) -> UnixAddress | None:
-    """Return where a listener ``"unix:..."`` is and who may connect; ``None`` for any other listener.
+    """Return where a ``"unix:..."`` listener is and who may connect; ``None`` for any other listener.
 
     ``mode`` and ``owner`` are the options ``unix_socket_mode`` and ``unix_socket_owner``. Raises
-    ``ValueError`` for an owner that does not exist, and for either where there is no file to have it.
+    ``ValueError`` for an owner that does not exist, and for a mode or owner if there is no file.
     """
     path = unix_path(listener)
     if (mode is not None or owner is not None) and (path is None or path.startswith("\0")):
@@ -85,22 +85,22 @@ def unix_address(listener: object, mode: int | None, owner: str | None) -> UnixA
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
-    """Where a server listens, and who may connect: mode and owner of the socket's file."""
+    """Where a server listens, and who may connect: the mode and the owner of the socket's file."""
 
     path: str
     mode: int | None = None
-    """``None`` for what the umask leaves."""
+    """``None`` leaves it to the umask."""
     owner: tuple[int, int] | None = None
-    """User and group, by number; -1 for the one that stays as it is."""
+    """The numbers of user and group; -1 leaves one as it is."""
 
     def __str__(self) -> str:
         return self.path
 
     def bind(self, backlog: int) -> Any:
-        """Return a listening socket, in place of one that a server left behind when it died.
+        """Return a listening socket; a socket file left behind by a dead server is replaced.
 
-        Raises ``OSError``, with what to do, if a server still listens there, a file of another kind is in the
-        way, or the owner may not be given.
+        Raises ``OSError``, with what to do, if another server still listens there, a file of another kind is
+        in the way, or the owner may not be set.
         """
         if _is_abandoned(self.path):
             os.unlink(self.path)
@@ -109,7 +109,7 @@ class UnixAddress:
         try:
             listener.bind(self.path)
             file = SocketFile(self.path)
-            # Before ``listen`` nobody can connect, so nobody can whom the file will not let.
+            # Before ``listen`` nobody can connect, so nobody connects who may not.
             self._set_permissions()
             listener.listen(backlog)
             listener.setblocking(False)
@@ -132,9 +132,10 @@ class UnixAddress:
 
 
 def find_owner(text: str) -> tuple[int, int]:
-    """Return the numbers of ``"user"``, ``"user:group"`` or ``":group"``, names or numbers; -1 for none.
+    """Return the numbers of a user and a group, given as ``"user"``, ``"user:group"`` or ``":group"``.
 
-    Raises ``ValueError`` for a name that this machine does not know.
+    Either may be a name or a number; the result is -1 for one that is left out. Raises ``ValueError`` for a
+    name that does not exist on this machine.
     """
     user, _, group = text.partition(":")
     try:
@@ -154,9 +155,9 @@ def _number(text: str, find: Callable[[], int]) -> int:
 
 
 def bind_tcp(address: Any, backlog: int, family: int) -> Any:
-    """Return a socket that listens on an address, or, where its host is empty, on all: IPv6 and IPv4.
+    """Return a socket that listens on an address; if its host is empty, on all addresses, IPv6 and IPv4.
 
-    Raises ``OSError``, with what to do, if the address cannot be had.
+    Raises ``OSError``, with what to do, if the address is not available.
     """
     is_dual = address[0] in ("", "::")
     try:
@@ -183,10 +184,10 @@ def _listening(listener: Any, address: Any, backlog: int) -> Any:
 
 
 def _explained(error: OSError, address: Any) -> OSError:
-    """Return an error of the same kind that names the address, and says what to do where that is known."""
+    """Return an error of the same kind that names the address and, if known, says what to do."""
     text = f"{error.strerror or error}: {address!r}"
     if isinstance(error, socket.gaierror):
-        remedy = "check the name of the host, or write '' for every address of this machine"
+        remedy = "check the host name, or write '' for every address of this machine"
         return socket.gaierror(error.errno, f"{text}; {remedy}")
     remedies = _TCP_REMEDIES if isinstance(address, tuple) else _UNIX_REMEDIES
     known = remedies.get(error.errno or 0)
@@ -195,37 +196,37 @@ def _explained(error: OSError, address: Any) -> OSError:
 
 
 _TCP_REMEDIES = {
-    errno.EADDRINUSE: "end the program that listens there, or choose another port (0 takes a free one)",
-    errno.EACCES: "choose a port from 1024 on, give the program the capability CAP_NET_BIND_SERVICE, or let"
-    " systemd open the port (listener 'systemd')",
-    errno.EADDRNOTAVAIL: "write an address that this machine has, or '' for every one",
+    errno.EADDRINUSE: "end the program that listens there, or choose another port (0 picks a free one)",
+    errno.EACCES: "choose a port of 1024 or more, give the program the capability CAP_NET_BIND_SERVICE, or"
+    " let systemd open the port (listener 'systemd')",
+    errno.EADDRNOTAVAIL: "write an address that this machine has, or '' for every address",
 }
 
 _UNIX_REMEDIES = {
     errno.EADDRINUSE: "end the server that listens there, remove the file, or choose another path",
-    errno.EACCES: "let the user whom the server runs as write to the directory",
-    errno.ENOENT: "make the directory first",
+    errno.EACCES: "let the server's user write to the directory",
+    errno.ENOENT: "create the directory first",
 }
 
 
 def inherited(listener: str) -> Any:
-    """Return a socket of systemd: the only one (``"systemd"``) or one by name (``"systemd:web"``).
+    """Return a socket passed by systemd: the only one (``"systemd"``), or one by name (``"systemd:web"``).
 
-    The name is the unit's ``FileDescriptorName``. Raises ``RuntimeError`` if there is none.
+    The name is the unit's ``FileDescriptorName``. Raises ``RuntimeError`` if there is no such socket.
     """
     count = os.environ.get("LISTEN_FDS", "")
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal() or not int(count):
-        raise RuntimeError("systemd passed no socket on (LISTEN_PID, LISTEN_FDS): is there a .socket unit?")
+        raise RuntimeError("systemd passed no socket (LISTEN_PID, LISTEN_FDS): is there a .socket unit?")
     names = os.environ.get("LISTEN_FDNAMES", "").split(":")
     descriptor = _FIRST_PASSED
     _, _, name = listener.partition(":")
     if name:
         if name not in names[: int(count)]:
-            raise RuntimeError(f"systemd passed no socket {name!r} on, only {', '.join(names)}")
+            raise RuntimeError(f"systemd passed no socket {name!r}, only {', '.join(names)}")
         descriptor += names.index(name)
     elif int(count) > 1:
         raise RuntimeError(
-            f"systemd passed {count} sockets on: 'systemd:name' says which of {', '.join(names)}"
+            f"systemd passed {count} sockets: write 'systemd:name', with one of {', '.join(names)}"
         )
     os.set_inheritable(descriptor, False)
     passed = gevent_socket(fileno=descriptor)
@@ -234,9 +235,9 @@ def inherited(listener: str) -> Any:
 
 
 def shown(address: Any) -> tuple[str, int] | str:
-    """Return a peer's address as it is told: IPv4 as IPv4, however the socket it arrived at is bound.
+    """Return a peer's address as it is shown: IPv4 as IPv4, even if it arrived at an IPv6 socket.
 
-    The name of a Unix-domain socket is the peer's choice, and is escaped.
+    The name of a Unix-domain socket is chosen by the peer, and therefore escaped.
     """
     if not isinstance(address, tuple):
         return escape(os.fsdecode(address)) if address else ""
@@ -247,7 +248,7 @@ def shown(address: Any) -> tuple[str, int] | str:
 
 
 def _is_abandoned(path: str) -> bool:
-    """Whether the file at ``path`` is a socket that nobody listens on."""
+    """Return whether the file at ``path`` is a socket that nobody listens on."""
     if path.startswith("\0") or _identity(path) is None:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

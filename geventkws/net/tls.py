@@ -1,4 +1,4 @@
-"""TLS over a non-blocking socket: contexts, the handshake and the end; ``tls_records`` has the middle."""
+"""TLS over a non-blocking socket: contexts, the handshake and the end; ``tls_records`` has the rest."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PLAIN_HTTP_ANSWER = (
 
 
 def server_context(certfile: str, keyfile: str | None = None) -> ssl.SSLContext:
-    """Return a context for a server with a certificate: TLS 1.2 and up, ALPN ``http/1.1``.
+    """Return a context for a server with a certificate: TLS 1.2 and later, ALPN ``http/1.1``.
 
-    Raises what ``load_key_pair`` raises.
+    Raises the same errors as ``load_key_pair``.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # A renegotiation costs us far more than the client that asks for it.
+    # A renegotiation costs the server far more than the client that asks for it.
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     load_key_pair(context, certfile, keyfile)
@@ -33,25 +33,25 @@ def server_context(certfile: str, keyfile: str | None = None) -> ssl.SSLContext:
 
 
 def check_context(context: object) -> ssl.SSLContext:
-    """Return ``context`` if it can serve, so that a mistake shows before a client connects.
+    """Return ``context`` if a server can use it, so that a mistake shows before a client connects.
 
-    Raises ``TypeError`` if it is no ``ssl.SSLContext`` and ``ValueError`` if it is a client's.
+    Raises ``TypeError`` if it is not an ``ssl.SSLContext``, and ``ValueError`` if it is one for clients.
     """
     if not isinstance(context, ssl.SSLContext):
         raise TypeError(f"ssl_context must be an ssl.SSLContext, not {context!r}")
     if context.protocol is ssl.PROTOCOL_TLS_CLIENT:
         raise ValueError(
-            "ssl_context is a client's; make it with ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)"
+            "ssl_context is for clients; make it with ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)"
         )
     context.sslobject_class = _Connection
     return context
 
 
 class _Connection(ssl.SSLObject):
-    """What a context's ``sni_callback`` is called with."""
+    """The object that a context's ``sni_callback`` is called with."""
 
     def _sslsock(self) -> _Connection:
-        # gevent's ssl.SSLContext asks this of what a handshake is done on, since its sockets are wrapped.
+        # gevent's ssl.SSLContext calls this, because gevent's own sockets are wrapped.
         return self
 
 
@@ -62,16 +62,16 @@ class PlainHTTPError(ConnectionAbortedError):
 class TLSTransport(TLSRecords):
     """A TLS connection on a socket, seen from the server.
 
-    All methods raise ``OSError`` (``ssl.SSLError`` is one) when the connection is lost or broken. A
-    peer that ends TCP without TLS's ``close_notify`` is at its end all the same: HTTP and WebSocket
-    both tell by themselves whether a message was cut off.
+    All methods raise ``OSError`` (``ssl.SSLError`` is one) when the connection is lost or broken. A peer that
+    ends TCP without a TLS ``close_notify`` has ended its stream all the same: both HTTP and WebSocket can
+    tell whether a message was cut off.
     """
 
     __slots__ = ("_spoken",)
     secure = True
 
     def __init__(self, plain: PlainTransport, context: ssl.SSLContext) -> None:
-        """Own ``plain``, whose peer is to start the handshake."""
+        """Own ``plain``, whose peer starts the handshake."""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context.wrap_bio(incoming, outgoing, server_side=True)
         super().__init__(plain, tls, incoming, outgoing)
@@ -81,7 +81,7 @@ class TLSTransport(TLSRecords):
         return self._plain.fileno()
 
     def handshake(self) -> bool:
-        """Take the handshake as far as it goes now; return whether it is complete."""
+        """Continue the handshake as far as possible now; return whether it is complete."""
         try:
             while True:
                 try:
@@ -97,7 +97,7 @@ class TLSTransport(TLSRecords):
             self._flush()
 
     def _check_greeting(self, data: bytes) -> None:
-        """Answer a peer that starts with a letter, and so with HTTP: a ClientHello starts with 22."""
+        """Answer a peer that speaks HTTP: its first byte is a letter, while a ClientHello starts with 22."""
         if data[:1].isalpha() and not self._spoken:
             self._unsent = PLAIN_HTTP_ANSWER
             raise PlainHTTPError(errno.ECONNABORTED, "the peer speaks plain HTTP")
@@ -139,7 +139,7 @@ class TLSTransport(TLSRecords):
         self._unsent = b""
 
     def _say_close_notify(self) -> None:
-        """Say that nothing was cut off (RFC 8446, 6.1); the peer's answer is not waited for."""
+        """Tell the peer that nothing was cut off (RFC 8446, 6.1), without waiting for its answer."""
         self._closing = True
         with suppress(ssl.SSLError):
             self._tls.unwrap()

@@ -1,8 +1,9 @@
-"""TLS records between a socket and OpenSSL, in readable Python: what is done for every message over TLS.
+"""TLS records between a socket and OpenSSL, in readable Python: what runs for every message over TLS.
 
 OpenSSL reads and writes two memory buffers, never the socket, so that the hub watches one plain descriptor
-whatever TLS wants: records that wait in a buffer do not make a descriptor readable. What OpenSSL has
-to say for itself (tickets, key updates, alerts) leaves after every read, write and handshake step.
+whatever TLS wants. Records waiting in a buffer do not make a descriptor readable, so they must all be read.
+What OpenSSL itself has to send (tickets, key updates, alerts) leaves after every read, write and handshake
+step.
 
 ``_c_tls_records.pyx`` is the compiled twin of this module.
 """
@@ -19,16 +20,16 @@ from geventkws.backend import use_compiled
 from geventkws.net.transport import Chunk, PlainTransport
 
 MAX_PLAINTEXT = 16 * 1024
-"""Bytes of plaintext in a TLS record (RFC 8446, 5.1); what is sent is joined up to it."""
+"""The most bytes of plaintext in a TLS record (RFC 8446, 5.1); small chunks are joined up to this size."""
 
 MAX_CIPHERTEXT = MAX_PLAINTEXT + 5 + 256
-"""Bytes of a record with its head and the most that encryption may add."""
+"""The most bytes of a record, with its head and the most that encryption may add."""
 
 MAX_RECEIVED = 64 * 1024
-"""Bytes of ciphertext taken from the socket at once: more would be mapped, and unmapped, for each read."""
+"""Bytes of ciphertext taken from the socket at once: memory for more would be mapped anew for each read."""
 
 MAX_UNSENT = 256 * 1024
-"""Bytes OpenSSL may have to say of its own accord to a peer that does not read."""
+"""The most bytes that OpenSSL itself may have to send to a peer that does not read."""
 
 
 class TLSRecords:
@@ -45,22 +46,23 @@ class TLSRecords:
         self._outgoing = outgoing
         self._unsent = b""
         self._closing = False
-        """Whether our ``close_notify`` is said: what still arrives is not decrypted."""
+        """Whether our ``close_notify`` has been sent: what still arrives is not decrypted."""
 
     @property
     def pending(self) -> bool:
         return bool(self._unsent)
 
     def recv_into(self, buffer: memoryview) -> int | None:
-        """Read the records left from before or, without any, those of one receive."""
+        """Read the records that are left over or, if there are none, those that arrive in one receive."""
         if self._closing:
             return self._plain.recv_into(buffer)
         count, tls, incoming, received = 0, self._tls, self._incoming, False
         try:
             while count < len(buffer):
                 if not (incoming.pending or tls.pending()):
-                    # What is received now must fit into the buffer: nothing announces it later. Once is
-                    # enough, for the descriptor stays readable; asking OpenSSL in vain costs an exception.
+                    # What is received now must fit into the buffer, because nothing would announce it later.
+                    # One receive is enough: the descriptor stays readable, and asking OpenSSL in vain costs
+                    # an exception.
                     room = len(buffer) - count - MAX_CIPHERTEXT
                     if count or received or room <= 0 or self._receive(min(room, MAX_RECEIVED)) is None:
                         break
@@ -68,8 +70,8 @@ class TLSRecords:
                 try:
                     read: Any = tls.read(len(buffer) - count, buffer[count:])
                 except ssl.SSLWantReadError:
-                    continue  # a record that has not all arrived
-                if not read:  # how SSLObject shows close_notify until ours is out
+                    continue  # a record that has not arrived completely
+                if not read:  # how SSLObject reports a close_notify before we have sent ours
                     raise ssl.SSLZeroReturnError
                 count += read
             self._flush()
@@ -79,11 +81,11 @@ class TLSRecords:
         return count or None
 
     def _end_reading(self, error: OSError, count: int) -> None:
-        """Raise ``error`` unless it is the peer's end; after ``count`` bytes, the next read is to tell."""
+        """Raise ``error`` unless it is the peer's end; after ``count`` bytes, leave it to the next read."""
         with suppress(OSError):
             self._flush()  # an alert
         if count:
-            # TCP's end may be still to come, so nothing else would announce TLS's.
+            # The end of TCP may be yet to come, so nothing else would announce the end of TLS.
             with suppress(OSError):
                 self._plain.shutdown_read()
         elif not isinstance(error, (ssl.SSLZeroReturnError, ssl.SSLEOFError)):
@@ -100,7 +102,7 @@ class TLSRecords:
         return sent
 
     def _receive(self, size: int) -> bytes | None:
-        """Take up to ``size`` bytes of ciphertext, ``b""`` at the peer's end; ``None`` if it would block."""
+        """Read up to ``size`` bytes of ciphertext: ``b""`` at the peer's end, ``None`` if it would block."""
         self._flush()
         data = self._plain.recv(size)
         if data:
@@ -110,12 +112,12 @@ class TLSRecords:
         return data
 
     def _flush(self) -> bool:
-        """Offer what OpenSSL has to send to the socket; return whether the socket took all of it."""
+        """Offer the socket what OpenSSL has to send; return whether the socket took all of it."""
         if self._outgoing.pending:
             said = self._outgoing.read()
             self._unsent += said
             if len(self._unsent) > MAX_UNSENT:
-                raise OSError(errno.ENOBUFS, "the peer makes TLS talk and does not read")
+                raise OSError(errno.ENOBUFS, "the peer provokes TLS records and does not read them")
         while self._unsent:
             sent = self._plain.send((self._unsent,))
             if not sent:
@@ -125,7 +127,7 @@ class TLSRecords:
 
 
 def records(chunks: Sequence[Chunk]) -> Iterator[Chunk]:
-    """Yield what is to be encrypted in pieces of up to a record, small chunks joined."""
+    """Yield the plaintext in pieces of up to one record each, with small chunks joined."""
     if len(chunks) == 1 and 0 < len(chunks[0]) <= MAX_PLAINTEXT:
         yield chunks[0]
         return

@@ -1,6 +1,6 @@
 """A connected, non-blocking stream socket: bytes in, bytes out, and how it ends.
 
-A transport never waits. The ``Channel`` that has it lets the hub watch its file descriptor.
+A transport never waits. The ``Channel`` that owns it lets the hub watch its file descriptor.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from gevent import monkey
 
 IOV_MAX = os.sysconf("SC_IOV_MAX")
 JOIN_MAX = 64 * 1024
-"""Chunks of up to this many bytes in all are joined; beyond it they leave by ``writev``, uncopied."""
+"""Chunks that together have up to this many bytes are joined; more are sent by ``writev``, without a copy."""
 
 Chunk = bytes | memoryview
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 
-# gevent's own os.close waits for the loop to wake up for another reason: the peer might not hear of
-# the end for a second. It does so for the sake of watchers that are still open; ours are closed first.
+# gevent's own os.close waits until the loop wakes up for another reason, so the peer might learn of the end
+# only a second later. It does so for the sake of watchers that are still open; ours are closed beforehand.
 _close = monkey.get_original("os", "close")
 
-# A socket object is borrowed for a call or two, which do not wait: gevent's would come with watchers.
+# A socket object is used only for single calls, which do not wait; gevent's would have watchers.
 _socket: Any = monkey.get_original("socket", "SocketType")
 
 
@@ -37,10 +37,10 @@ class Transport(Protocol):
 
     @property
     def pending(self) -> bool:
-        """Whether ``send`` has taken bytes that the socket has not: call it again when writable."""
+        """Whether ``send`` has taken bytes that the socket has not: call it again when that is writable."""
 
     def fileno(self) -> int:
-        """Return the file descriptor to watch, -1 after ``close``."""
+        """Return the file descriptor to watch; -1 after ``close``."""
 
     def recv(self, size: int) -> bytes | None:
         """Read up to ``size`` bytes: ``b""`` at the peer's end, ``None`` if it would block."""
@@ -49,23 +49,23 @@ class Transport(Protocol):
         """Read into ``buffer``: the count, 0 at the peer's end, ``None`` if it would block."""
 
     def send(self, chunks: Sequence[Chunk]) -> int:
-        """Write what the socket takes now of ``chunks`` and return how many bytes that was."""
+        """Write as much of ``chunks`` as the socket takes now, and return how many bytes that was."""
 
     def environ(self) -> dict[str, Any]:
         """Return what the transport adds to the WSGI environ of the requests on it."""
 
     def shutdown_write(self) -> None:
-        """Tell the peer that nothing more comes (TCP FIN, after TLS's ``close_notify``)."""
+        """Tell the peer that nothing more will come (a TCP FIN, with TLS after a ``close_notify``)."""
 
     def close(self) -> None:
-        """Close the socket; what the kernel holds is still delivered. Idempotent."""
+        """Close the socket; bytes in the kernel are still delivered. Idempotent."""
 
     def abort(self) -> None:
-        """Close the socket with a reset; what the kernel holds is lost. Idempotent."""
+        """Close the socket with a reset; bytes in the kernel are lost. Idempotent."""
 
 
 class PlainTransport:
-    """A TCP or Unix-domain socket, owned by its file descriptor alone.
+    """A TCP or Unix-domain socket, represented only by its file descriptor.
 
     All methods raise ``OSError`` when the connection is lost.
     """
@@ -113,7 +113,7 @@ class PlainTransport:
         self._shutdown(socket.SHUT_WR)
 
     def shutdown_read(self) -> None:
-        """Be at the peer's end when what has arrived is read: the descriptor stays readable from now on."""
+        """Report the peer's end once what has arrived is read; from now on, the descriptor stays readable."""
         self._shutdown(socket.SHUT_RD)
 
     def abort(self) -> None:
@@ -128,7 +128,7 @@ class PlainTransport:
 
     def _borrow(self, call: Callable[[socket.socket], None]) -> None:
         """Call ``call`` with a socket object for the descriptor."""
-        # With the family given (here it does not matter which), Python need not ask the kernel for it.
+        # With a family given (it does not matter which), Python need not ask the kernel for it.
         borrowed = _socket(socket.AF_INET, socket.SOCK_STREAM, 0, self._fd)
         try:
             call(borrowed)

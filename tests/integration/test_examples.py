@@ -360,13 +360,13 @@ class TestAServerThatCannotStart:
             line = self.run(name, "--host", HOST, "--port", port)
         assert line == (
             f"server.py: [Errno {errno.EADDRINUSE}] Address already in use: ('127.0.0.1', {port}); end the"
-            " program that listens there, or choose another port (0 takes a free one)"
+            " program that listens there, or choose another port (0 picks a free one)"
         )
 
     @pytest.mark.parametrize("name", ["echo", "chat"])
     def test_its_host_is_unknown(self, name: str) -> None:
         line = self.run(name, "--host", "nowhere.invalid", "--port", "0")
-        assert line.endswith("; check the name of the host, or write '' for every address of this machine")
+        assert line.endswith("; check the host name, or write '' for every address of this machine")
         assert "'nowhere.invalid'" in line
 
     @pytest.mark.parametrize("name", ["echo", "chat"])

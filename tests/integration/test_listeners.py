@@ -217,12 +217,12 @@ class TestUnixSockets:
             WebSocketServer(listener, tell, **option)
 
     def test_a_directory_that_is_missing_is_told(self, path: str) -> None:
-        with pytest.raises(FileNotFoundError, match=r"'missing/app\.sock'; make the directory first"):
+        with pytest.raises(FileNotFoundError, match=r"'missing/app\.sock'; create the directory first"):
             WebSocketServer("unix:missing/app.sock", tell).start()
 
     def test_a_directory_of_others_is_told(self, path: str) -> None:
         os.chmod(".", 0o555)
-        with as_nobody(), pytest.raises(PermissionError, match="let the user whom the server runs as write"):
+        with as_nobody(), pytest.raises(PermissionError, match="let the server's user write"):
             WebSocketServer(f"unix:{path}", tell).start()
 
     def test_a_path_that_is_too_long_is_told(self) -> None:
@@ -395,7 +395,7 @@ class TestIP:
             WebSocketServer(("192.0.2.1", 0), tell).start()
 
     def test_an_unknown_host_is_told(self) -> None:
-        with pytest.raises(socket.gaierror, match=r"\('nowhere\.invalid', 0\); check the name of the host"):
+        with pytest.raises(socket.gaierror, match=r"\('nowhere\.invalid', 0\); check the host name"):
             WebSocketServer(("nowhere.invalid", 0), tell).start()
 
     def test_a_port_of_root_is_told_to_others(self) -> None:
@@ -404,7 +404,7 @@ class TestIP:
             pytest.skip("everybody may listen on port 80 here")
         with (
             as_nobody(),
-            pytest.raises(PermissionError, match="choose a port from 1024 on, give the"),
+            pytest.raises(PermissionError, match="choose a port of 1024 or more, give the"),
         ):
             WebSocketServer(("127.0.0.1", 80), tell).start()
 
@@ -495,10 +495,10 @@ class TestSystemd:
     @pytest.mark.parametrize(
         ("listener", "count", "names", "ours", "said"),
         [
-            ("systemd", 0, "", True, "systemd passed no socket on"),
-            ("systemd", 1, "web", False, "systemd passed no socket on"),
-            ("systemd", 2, "a:b", True, "systemd passed 2 sockets on"),
-            ("systemd:c", 2, "a:b", True, "systemd passed no socket 'c' on, only a, b"),
+            ("systemd", 0, "", True, "systemd passed no socket"),
+            ("systemd", 1, "web", False, "systemd passed no socket"),
+            ("systemd", 2, "a:b", True, "systemd passed 2 sockets: write 'systemd:name'"),
+            ("systemd:c", 2, "a:b", True, "systemd passed no socket 'c', only a, b"),
         ],
     )
     def test_without_one_the_server_says_what_is_missing(self, listener, count, names, ours, said) -> None:

@@ -44,8 +44,8 @@ def files(certificates: Certificates, tmp_path: Path) -> dict[str, str]:
     [
         ("missing", "key", "certfile '{missing}': No such file or directory; check the path"),
         ("cert", "missing", "keyfile '{missing}': No such file or directory; check the path"),
-        ("directory", "key", "certfile '{directory}': Is a directory; give the file in it"),
-        ("cert", "directory", "keyfile '{directory}': Is a directory; give the file in it"),
+        ("directory", "key", "certfile '{directory}': Is a directory; give a file, not a directory"),
+        ("cert", "directory", "keyfile '{directory}': Is a directory; give a file, not a directory"),
         ("key", "cert", "certfile '{key}' has a key, and keyfile '{cert}' a certificate: swap the two"),
         ("key", None, "certfile '{key}' has a key and no certificate: give the certificate's file, and this"),
         ("key", "key", "certfile '{key}' has a key and no certificate"),
@@ -58,7 +58,11 @@ def files(certificates: Certificates, tmp_path: Path) -> dict[str, str]:
             "key",
             "certfile '{der}' has no certificate in PEM form, but in DER form: convert it (openssl x",
         ),
-        ("cert", "other", "the key in keyfile '{other}' is not that of the certificate in certfile '{cert}'"),
+        (
+            "cert",
+            "other",
+            "the key in keyfile '{other}' does not belong to the certificate in certfile '{cert}'",
+        ),
         ("cert", "encrypted", "keyfile '{encrypted}' has an encrypted key: decrypt it (openssl pkey"),
         ("broken", "key", "certfile '{broken}' with keyfile '{key}': OpenSSL cannot use them"),
     ],
@@ -78,7 +82,7 @@ def test_a_file_that_may_not_be_read_is_told(files: dict[str, str]) -> None:
     if user == 0:
         os.seteuid(NOBODY)  # root may read everything
     try:
-        with pytest.raises(PermissionError, match="let the user whom the server runs as read it"):
+        with pytest.raises(PermissionError, match="let the server's user read it"):
             load_key_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), files["text"])
     finally:
         os.seteuid(user)
