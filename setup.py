@@ -19,7 +19,7 @@ WISH = os.environ.get("BUILD_EXTENSION", "")
 SANITIZE = os.environ.get("SANITIZE", "")
 BUILD_DIR = "build/cython"
 
-TWINS = ("loop.leaf", "net.tls_records", "protocol.endpoint", "websocket.intake")
+TWINS = ("http.field_lines", "loop.leaf", "net.tls_records", "protocol.endpoint", "websocket.intake")
 """Modules whose compiled forms are written in Cython, and do the same."""
 
 COMPILED = (

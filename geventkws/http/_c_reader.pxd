@@ -24,10 +24,6 @@ cdef class RequestReader:
     cpdef bytes body(self, Py_ssize_t limit=*)
 
 
-@cython.locals(
-    lines=list, request_line=list, method=str, target=str, protocol=str, headers=list, line=str,
-    index=Py_ssize_t, colon=Py_ssize_t,
-)
+@cython.locals(end=Py_ssize_t, request_line=list, method=str, target=str, protocol=str)
 cdef _RequestHead _parse(bytes data, Py_ssize_t max_fields, Py_ssize_t max_target)
 cdef _check(bytes data, str method)
-cdef str _value(str line, Py_ssize_t start)

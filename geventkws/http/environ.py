@@ -58,6 +58,8 @@ class EnvironBuilder:
             "REMOTE_ADDR": "",
             "wsgi.input": None,
         }
+        # Twice the room, which copies have too: those for browsers, whose fields are as many, need not grow.
+        self._base.update(self._base.copy())
         # The name of a field -> its key; bounded, since clients choose the names.
         self._keys = {"Content-Type": "CONTENT_TYPE", "Content-Length": "CONTENT_LENGTH"}
 

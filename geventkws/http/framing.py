@@ -30,7 +30,8 @@ def frame_request(
     """
     lines: dict[str, list[str]] = {}
     for name, value in headers:
-        if name[0] in "hHcCtTeEuU" and (lower := name.lower()) in _DECISIVE:
+        # No other name is as long as one of these: most need not be looked at.
+        if len(name) in (4, 6, 7, 10, 14, 17) and (lower := name.lower()) in _DECISIVE:
             lines.setdefault(lower, []).append(value)
     _check_host(lines.get("host", ()), version)
     if len(lines) == 1 and "host" in lines and version == "1.1":

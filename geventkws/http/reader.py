@@ -19,6 +19,7 @@ from httptools import (
 from geventkws.backend import use_compiled
 from geventkws.http.chunked import ChunkedDecoder
 from geventkws.http.errors import HTTPError, TLSGreetingError
+from geventkws.http.field_lines import cut_fields
 from geventkws.http.framing import frame_request
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.http.target import ALLOWED, normalise
@@ -191,10 +192,8 @@ class RequestReader:
 
 
 def _parse(data: bytes, max_fields: int, max_target: int) -> RequestHead:
-    lines = data.decode("latin-1").split("\r\n")
-    if len(lines) - 3 > max_fields:
-        raise HTTPError(431, f"The request head has more than {max_fields} fields")
-    request_line = lines[0].split(" ")
+    end = data.find(b"\r\n")
+    request_line = data[:end].decode("latin-1").split(" ")
     # llhttp would skip a bare CR or LF before the method.
     if len(request_line) != 3 or request_line[0][:1] in "\r\n":
         raise HTTPError(400, "The request line is not 'method target version'")
@@ -205,27 +204,12 @@ def _parse(data: bytes, max_fields: int, max_target: int) -> RequestHead:
     _check(data, method)
     if method in ("CONNECT", "TRACE"):
         raise HTTPError(405, f"The method {method} is not supported", [("Allow", ALLOWED)])
-    headers = []
-    for index in range(1, len(lines) - 2):
-        line = lines[index]
-        colon = line.find(":")  # there is one: llhttp has seen it
-        headers.append((line[:colon], _value(line, colon + 1)))
-    if b"_" in data:
-        # "_" and "-" are one character in the environ, where such a name would pass for another.
-        headers = [(name, value) for name, value in headers if "_" not in name]
+    fields = cut_fields(data, end + 2, max_fields)
+    if fields is None:
+        raise HTTPError(431, f"The request head has more than {max_fields} fields")
     if target[:1] != "/" or "#" in target:
-        target, headers = normalise(method, target, headers)
-    return frame_request(method, target, version, tuple(headers))
-
-
-def _value(line: str, start: int) -> str:
-    """Return what begins at ``start``, without the whitespace around it (RFC 9110, 5.6.3)."""
-    end = len(line)
-    while start < end and line[start] in " \t":
-        start += 1
-    while start < end and line[end - 1] in " \t":
-        end -= 1
-    return line[start:end]
+        target, fields = normalise(method, target, fields)
+    return frame_request(method, target, version, fields)
 
 
 def _refuse_protocol(protocol: str) -> str:

@@ -8,7 +8,7 @@ from geventkws.http.framing import valid_host
 ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 """The ``Allow`` of answers by the server itself."""
 
-Fields = list[tuple[str, str]]
+Fields = tuple[tuple[str, str], ...]
 
 
 def normalise(method: str, target: str, headers: Fields) -> tuple[str, Fields]:
@@ -30,4 +30,4 @@ def normalise(method: str, target: str, headers: Fields) -> tuple[str, Fields]:
     if sum(name.lower() == "host" for name, _ in headers) > 1:
         raise HTTPError(400, "The request has more than one Host header")
     others = [(name, value) for name, value in headers if name.lower() != "host"]
-    return path if path.startswith("/") else "/" + path, [("Host", authority), *others]
+    return path if path.startswith("/") else "/" + path, (("Host", authority), *others)
