@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from geventkws.once import first_time
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.protocol.extensions import PerMessageDeflate
-
-if TYPE_CHECKING:
-    from geventkws.request import Request
-    from geventkws.websocket.connection import WebSocketConnection
+from geventkws.request import Request
+from geventkws.websocket.connection import WebSocketConnection
 
 logger = logging.getLogger("geventkws.server")
 

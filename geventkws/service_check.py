@@ -1,4 +1,4 @@
-"""Checks a service when it is registered, and the results of its callbacks when they return.
+"""What a service must be, checked when it is registered.
 
 A mistake is reported where it is made, with the class, the name and what to write instead. Only what cannot
 work is refused: further methods and attributes are the service's own business, unless their names look
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partialmethod
-from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
+from geventkws.lazy import PLAIN_FUNCTION, lazy_kind
 from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.protocol.headers import is_token
 from geventkws.protocol.origin import ANY_ORIGIN, parse_origin
@@ -34,11 +34,6 @@ ATTRIBUTES = tuple(inspect.get_annotations(WebSocketService))
 NEAR = 0.92
 """From this similarity (difflib) on, a name counts as misspelt: ``receive`` for ``received``, but not
 ``connection`` for ``connecting``."""
-
-_PLAIN_FUNCTION = "make it a plain function, without async, await and yield; it may block instead"
-
-Lazy = (Awaitable, GeneratorType, AsyncGeneratorType)
-"""Results of a callback whose code has not run yet: nobody would ever await them or iterate over them."""
 
 
 def check_service(service: object) -> WebSocketService:
@@ -63,21 +58,6 @@ def check_service(service: object) -> WebSocketService:
     return service
 
 
-def check_result(service: object, name: str, result: object) -> None:
-    """Raise ``TypeError`` if the callback ``name`` of ``service`` returned something that has not run yet.
-
-    Any other result is ignored; a lambda, for example, always has one.
-    """
-    if isinstance(result, Lazy):
-        if isinstance(result, (Coroutine, GeneratorType)):
-            result.close()  # otherwise Python warns that it was never awaited
-        made_by = getattr(result, "__qualname__", type(result).__qualname__)
-        raise TypeError(
-            f"{type(service).__name__}.{name} returned a {type(result).__name__} ({made_by}),"
-            f" which has not run: {_PLAIN_FUNCTION}"
-        )
-
-
 # Callbacks
 
 
@@ -88,27 +68,15 @@ def _check_callback(service: WebSocketService, name: str) -> None:
     where = f"{type(service).__name__}.{name}"
     if not callable(callback):
         raise TypeError(f"{where} must be a method, not {callback!r}")
-    kind = _lazy_kind(callback)
+    kind = lazy_kind(callback)
     if kind is not None:
-        raise TypeError(f"{where} is {kind}, whose body would never run: {_PLAIN_FUNCTION}")
+        raise TypeError(f"{where} is {kind}, whose body would never run: {PLAIN_FUNCTION}")
     arguments = CALLBACKS[name]
     if not _can_take(callback, len(arguments)):
         raise TypeError(
             f"{where} cannot take its arguments, ({', '.join(arguments)}):"
             f" write def {name}({', '.join(('self', *arguments))})"
         )
-
-
-def _lazy_kind(callback: Callable[..., object]) -> str | None:
-    """Return what kind of function this is, if calling it does not run its body; otherwise None."""
-    for function in (callback, inspect.getattr_static(type(callback), "__call__", None)):
-        if inspect.iscoroutinefunction(function):
-            return "an async function"
-        if inspect.isasyncgenfunction(function):
-            return "an async generator"
-        if inspect.isgeneratorfunction(function):
-            return "a generator (it has a yield)"
-    return None
 
 
 def _can_take(callback: Callable[..., object], count: int) -> bool:

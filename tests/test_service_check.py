@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.service import WebSocketService
-from geventkws.service_check import ATTRIBUTES, CALLBACKS, check_result, check_service
+from geventkws.service_check import ATTRIBUTES, CALLBACKS, check_service
 
 
 class Echo(WebSocketService):
@@ -377,35 +376,3 @@ class Received:
 )
 def test_other_names_are_the_services_own_business(attributes):
     check_service(with_attributes(**attributes))
-
-
-# At run time
-
-
-async def coroutine():
-    pass
-
-
-def generator():
-    yield
-
-
-async def async_generator():
-    yield
-
-
-@pytest.mark.parametrize("make", [coroutine, generator, async_generator])
-def test_what_a_callback_should_have_run_is_told_and_closed(make):
-    with (
-        warnings.catch_warnings(record=True) as warned,
-        pytest.raises(
-            TypeError, match=rf"^Echo\.received returned a {make.__name__}.*: make it a plain function"
-        ),
-    ):
-        check_result(Echo(), "received", make())
-    assert not warned
-
-
-@pytest.mark.parametrize("result", [None, True, "text", [1]])
-def test_another_result_says_nothing(result):
-    check_result(Echo(), "received", result)

@@ -12,6 +12,7 @@ from geventkws.escape import escape
 from geventkws.http.context import Upgradable
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.head import RequestHead
+from geventkws.lazy import check_result
 from geventkws.loop.loop import Loop
 from geventkws.once import first_time
 from geventkws.protocol.deflate import deflate_for
@@ -21,15 +22,15 @@ from geventkws.protocol.origin import MAX_CACHED
 from geventkws.registry import ServiceRegistry
 from geventkws.request import Request, split_target
 from geventkws.server.acceptance import ACCEPTOR, Acceptor
-from geventkws.service import WebSocketService
-from geventkws.service_check import check_result
-from geventkws.websocket.connection import NO_PARAMETERS, Host, WebSocketConnection
+from geventkws.service import WebSocketService, pull_style_run
+from geventkws.websocket.connection import NO_PARAMETERS, WebSocketConnection
 from geventkws.websocket.conversation import COMPRESSED_READ
+from geventkws.websocket.lifecycle import Host
 
 logger = logging.getLogger("geventkws.server")
 
 
-class UpgradeHost(Host, Protocol):
+class UpgradeHost(Host[WebSocketConnection], Protocol):
     """What an upgrade needs of the server."""
 
     application: Callable[..., Any] | None
@@ -91,6 +92,7 @@ def accept(
         host=host,
         service=service,
         request=request,
+        pulls=pull_style_run(service) is not None,
         path_params=path_params or NO_PARAMETERS,
         subprotocol=acceptance.subprotocol,
         deflate=deflate_for(acceptance.compression),

@@ -10,7 +10,7 @@ import websocket
 from websocket import ABNF
 
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
-from geventkws.websocket.connection import ConnectionClosed
+from geventkws.websocket.lifecycle import ConnectionClosed
 
 PATIENCE = 5.0
 """The most seconds that a client waits for anything, by default."""

@@ -23,6 +23,7 @@ cdef class Conversation:
     cdef public bint active
     cdef readonly _Channel _channel
     cdef readonly _Endpoint _endpoint
+    cdef public object _lifecycle
     cdef public object _receiver
     cdef public object _pinged_at
     cdef public bytes _pong

@@ -5,18 +5,19 @@
     readable -> transport.recv_into -> FrameParser.feed -> inbox -> service.received
              -> send -> encode_frame -> transport.send
 
-What is rare (control frames, the first and the last callback, endings, waiting, other threads) is done by
-``WebSocketConnection``, its subclass. Everything here runs in the hub or in a greenlet of the
-hub's thread, and nothing here waits.
+What is rare (control frames, the first and the last callback, endings, waiting, other threads) is left to
+``Lifecycle``, and what services call besides ``send`` stands in ``WebSocketConnection``, the subclass.
+Everything here runs in the hub or in a greenlet of the hub's thread, and nothing here waits.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from gevent.hub import Waiter
 
 from geventkws.backend import use_compiled
+from geventkws.lazy import check_result
 from geventkws.loop import leaf
 from geventkws.loop.channel import Channel
 from geventkws.loop.loop import CROWDED_READ
@@ -53,6 +54,37 @@ def read_size(channel: Channel, compressed: bool) -> int:
     return size + MAX_CIPHERTEXT if channel.transport.secure else size
 
 
+class Delegate(Protocol):
+    """What a conversation leaves to its ``_lifecycle``, since it is rare."""
+
+    def handle(self, event: Event) -> None:
+        """Take what the peer sent that is no message. In the hub."""
+
+    def end_of_stream(self) -> None:
+        """Take the end of what the peer sends; it may still read. In the hub."""
+
+    def lost(self) -> None:
+        """Give up the connection, which is gone."""
+
+    def output_left(self) -> None:
+        """Go on after some or all of the output has left; only called where ``_watches_output``."""
+
+    def step(self) -> None:
+        """Do the next thing a worker has to do besides ``received``, or clear ``_has_news``."""
+
+    def failed(self, error: BaseException) -> None:
+        """End the connection for an exception in a callback, which is the service's mistake: 1011."""
+
+    def inbox_has_room(self) -> None:
+        """Read on, since a full inbox has room again."""
+
+    def send_later(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
+        """Send a message from another thread, or when there is room again."""
+
+    def broadcast_later(self, message: Broadcast) -> bool:
+        """Send a broadcast message from another thread, or end a connection that is over its limit."""
+
+
 class Conversation:
     """A channel's owner that speaks WebSocket: an endpoint, an inbox and a service."""
 
@@ -65,6 +97,7 @@ class Conversation:
         "_inbox",
         "_inbox_size",
         "_inbox_start",
+        "_lifecycle",
         "_max_inbox_messages",
         "_max_inbox_size",
         "_max_send_buffer",
@@ -84,6 +117,7 @@ class Conversation:
         self.service = service
         self.active = True
         """Whether messages may still be sent: neither side has closed, and the socket is there."""
+        self._lifecycle: Delegate
         self._channel = channel
         self._endpoint = endpoint
         self._max_inbox_messages = options.max_inbox_messages
@@ -104,48 +138,6 @@ class Conversation:
         self._started_at = self._heard_at = leaf.monotonic()
         self._pinged_at: float | None = None
         self._stuck_since = 0.0
-
-    # What is left to ``WebSocketConnection``
-
-    def _handle(self, event: Event) -> None:
-        """Take what the peer sent that is no message. In the hub."""
-        raise NotImplementedError
-
-    def _end_of_stream(self) -> None:
-        """Take the end of what the peer sends; it may still read. In the hub."""
-        raise NotImplementedError
-
-    def _lost(self) -> None:
-        """Give up the connection, which is gone."""
-        raise NotImplementedError
-
-    def _output_left(self) -> None:
-        """Go on after some or all of the output has left; only called where ``_watches_output``."""
-        raise NotImplementedError
-
-    def _step(self) -> None:
-        """Do the next thing a worker has to do besides ``received``, or clear ``_has_news``."""
-        raise NotImplementedError
-
-    def _failed(self, error: BaseException) -> None:
-        """End the connection for an exception of the service."""
-        raise NotImplementedError
-
-    def _check_result(self, name: str, result: object) -> None:
-        """Raise if a callback of the service has returned what would have to be awaited."""
-        raise NotImplementedError
-
-    def _inbox_has_room(self) -> None:
-        """Read on, since a full inbox has room again."""
-        raise NotImplementedError
-
-    def _send_later(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
-        """Send from another thread, or when there is room again."""
-        raise NotImplementedError
-
-    def _send_broadcast_later(self, message: Broadcast) -> bool:
-        """Send a broadcast message from another thread, or end a connection that is over its limit."""
-        raise NotImplementedError
 
     # Receiving (in the hub)
 
@@ -173,7 +165,7 @@ class Conversation:
             if not in_place:
                 count = channel.receive(read_size(channel, endpoint.deflate is not None))
         except OSError:
-            self._lost()
+            self._lifecycle.lost()
             return 0
         if count > 0:
             self._heard_at = channel.loop.now
@@ -183,7 +175,7 @@ class Conversation:
             elif events:
                 self._take(events)
         elif not count:
-            self._end_of_stream()
+            self._lifecycle.end_of_stream()
         if channel.is_pending():
             channel.cork()
         return max(count, 0)
@@ -214,10 +206,10 @@ class Conversation:
                 return
 
     def _take(self, events: list[Event]) -> None:
-        """Put messages into the inbox, hand the rest to ``_handle``, and go to work."""
+        """Put messages into the inbox, let the rest be handled, and go to work."""
         for event in events:
             if type(event) is not str and type(event) is not bytes:
-                self._handle(event)
+                self._lifecycle.handle(event)
             elif self.active:
                 if self._inbox is None:
                     self._inbox = []
@@ -272,14 +264,14 @@ class Conversation:
             loop.lend(self)
 
     def _work(self) -> None:
-        """Tell the service what there is to tell, until the turn is over. Raises nothing: see ``_failed``."""
+        """Tell the service what there is to tell, until the turn is over. Raises nothing."""
         loop = self._channel.loop
         while True:
             try:
                 if self._inbox and self._greeted:
                     result = self.service.received(self._take_first(), self)
                     if result is not None:
-                        self._check_result("received", result)
+                        check_result(self.service, "received", result)
                     if self._inbox and loop.turn_is_over():
                         if not is_away():
                             self._channel.queue()
@@ -287,11 +279,11 @@ class Conversation:
                         # A worker that has blocked stays with its connection.
                         loop.wait_for_turn()
                 elif self._has_news:
-                    self._step()
+                    self._lifecycle.step()
                 else:
                     break
             except BaseException as error:
-                self._failed(error)
+                self._lifecycle.failed(error)
         self._working = False
 
     def _blocked(self, worker: object) -> None:
@@ -316,7 +308,7 @@ class Conversation:
             del inbox[: start + 1]
             self._inbox_start = 0
         if self._channel.paused_at is not None and not self._inbox_is_full():
-            self._inbox_has_room()
+            self._lifecycle.inbox_has_room()
         return message
 
     # Sending
@@ -336,7 +328,7 @@ class Conversation:
         endpoint, channel = self._endpoint, self._channel
         if endpoint.output_size >= self._max_send_buffer or channel.loop.is_foreign_thread():
             opcode, payload = encode_message(message, as_binary)
-            return self._send_later(opcode, payload, compress)
+            return self._lifecycle.send_later(opcode, payload, compress)
         if as_binary is None and self.active and endpoint.deflate is None:
             if type(message) is str:
                 endpoint.send_text(message)
@@ -352,7 +344,7 @@ class Conversation:
     def _send_broadcast(self, message: Broadcast) -> bool:
         """Send a message that goes to many connections, without ever waiting (see ``broadcast``)."""
         if self._endpoint.output_size >= self._max_send_buffer or self._channel.loop.is_foreign_thread():
-            return self._send_broadcast_later(message)
+            return self._lifecycle.broadcast_later(message)
         if not self.active:
             return False
         self._endpoint.send_encoded(message.frame_for(self._endpoint.deflate))
@@ -396,7 +388,7 @@ class Conversation:
             if self._pinged_at is not None:
                 self._pinged_at = leaf.monotonic()  # the ping was behind what has only now left
         if self._watches_output:
-            self._output_left()
+            self._lifecycle.output_left()
 
 
 use_compiled(__name__, globals())

@@ -134,7 +134,7 @@ class Commands(WebSocketService):
         elif command == "drop":
             connection.drop(*arguments)
         elif command == "vanish":
-            connection._lost()  # as ``WebSocketServer.stop`` does with who is left at its end
+            connection._abandon()  # as ``WebSocketServer.stop`` does with who is left at its end
         elif command == "count":
             for number in range(arguments[0]):
                 connection.send(str(number))

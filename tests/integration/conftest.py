@@ -17,6 +17,7 @@ from geventkws.loop.loop import Loop
 from geventkws.net.transport import PlainTransport
 from geventkws.options import ServerOptions
 from geventkws.protocol.deflate import Deflate
+from geventkws.service import pull_style_run
 from tests.raw import PATIENCE, RawClient
 
 Call = tuple[Any, ...]
@@ -119,7 +120,10 @@ def connection_on(
     )
     request: Any = SimpleNamespace(path="/")
     channel = Channel(Loop.current(), PlainTransport(ours.detach()))
-    connection = WebSocketConnection(channel, host=host, service=service, request=request, deflate=deflate)
+    pulls = pull_style_run(service) is not None
+    connection = WebSocketConnection(
+        channel, host=host, service=service, request=request, pulls=pulls, deflate=deflate
+    )
     channel.start_reading()
     channel.queue()
     gevent.sleep(0.01)

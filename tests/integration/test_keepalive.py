@@ -438,10 +438,10 @@ class TestAFloodWinsNoTime:
         connection.close()
         flood()
         connection._check(monotonic() + 5.1)
-        assert connection._state == State.CLOSING, "the answer may wait for its turn"
+        assert connection._lifecycle.state == State.CLOSING, "the answer may wait for its turn"
         connection._check(monotonic() + 5 + PATIENCE_WITH_RESTS)
-        assert connection._state == State.CLOSED
-        assert connection._outcome == 1006
+        assert connection._lifecycle.state == State.CLOSED
+        assert connection._lifecycle.outcome == 1006
 
     def test_an_answer_behind_it_counts_when_it_has_its_turn(self, flooding: Flooding) -> None:
         connection, _, flood = flooding
@@ -449,9 +449,9 @@ class TestAFloodWinsNoTime:
         flood(close_frame(1000))
         connection._check(monotonic() + 5.1)
         with gevent.Timeout(5):
-            while connection._outcome is None:
+            while connection._lifecycle.outcome is None:
                 gevent.sleep(0.005)
-        assert connection._outcome == 1000
+        assert connection._lifecycle.outcome == 1000
 
     def test_when_it_takes_nothing_of_what_waits_for_it(self, flooding: Flooding) -> None:
         connection, _, flood = flooding

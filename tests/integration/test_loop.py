@@ -19,6 +19,7 @@ from gevent.local import local
 from greenlet import greenlet
 
 from geventkws import WebSocketConnection, WebSocketService
+from geventkws.websocket.lifecycle import Lifecycle
 from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import CLOSE, TEXT, Frame, close_frame, masked, upgrade_request
 
@@ -177,7 +178,7 @@ class TestNothingEscapesAWatcher:
         bystander.send(masked(TEXT, "still here"))
         assert bystander.frame() == Frame(TEXT, b"still here")
 
-    @pytest.mark.parametrize("hook", ["_handle", "_output_left"])
+    @pytest.mark.parametrize("hook", ["handle", "output_left"])
     def test_a_mistake_of_ours_costs_its_own_connection_only(
         self, serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, hook: str
     ) -> None:
@@ -186,14 +187,14 @@ class TestNothingEscapesAWatcher:
         client, bystander = site.connect(), site.connect()
         service.expect("connected")
         service.expect("connected")
-        original = getattr(WebSocketConnection, hook)
+        original = getattr(Lifecycle, hook)
 
-        def fail_once(connection: WebSocketConnection, *args: Any) -> Any:
-            if connection is service.connections[0]:
+        def fail_once(lifecycle: Lifecycle[WebSocketConnection], *args: Any) -> Any:
+            if lifecycle is service.connections[0]._lifecycle:
                 raise AssertionError("broken")
-            return original(connection, *args)
+            return original(lifecycle, *args)
 
-        monkeypatch.setattr(WebSocketConnection, hook, fail_once)
+        monkeypatch.setattr(Lifecycle, hook, fail_once)
         service.connections[0]._watches_output = True
         client.send(masked(TEXT, "x") + masked(0x9, "y"))
         client.read_to_end()

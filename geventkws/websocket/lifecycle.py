@@ -1,0 +1,395 @@
+"""The life of a WebSocket connection: what its service is told, and how it ends.
+
+A worker on loan from the loop tells the service: ``connected``; then ``received`` (or one ``run``) until the
+inbox is empty; then the peer's last event is answered; then ``disconnected``.
+
+How a connection ends is decided by the table in ``protocol.closing``; here it is carried out. What
+``disconnected`` is told is known before the last bytes have left. A connection is over when the service has
+been told and the descriptor is gone.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from enum import IntEnum
+from time import monotonic
+from typing import Generic, Protocol, TypeVar
+
+from gevent.hub import Waiter
+
+from geventkws.lazy import check_result
+from geventkws.net.tls_records import MAX_CIPHERTEXT
+from geventkws.options import ServerOptions
+from geventkws.protocol import closing
+from geventkws.protocol.close import Close
+from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
+from geventkws.protocol.endpoint import Broadcast
+from geventkws.protocol.errors import ProtocolError
+from geventkws.protocol.messages import Event, Ping
+from geventkws.websocket import keepalive
+from geventkws.websocket.conversation import Conversation
+from geventkws.websocket.senders import Senders
+
+LAST_LOOK = 4 * MAX_CIPHERTEXT
+"""Bytes to look for unread input with: room for a whole TLS record behind a part of another."""
+
+PEER_EVENTS = (closing.PEER_CLOSE, closing.PEER_ERROR, closing.PEER_END)
+"""The events behind which the hub goes to work for the connection in any case."""
+
+
+class ConnectionClosed(Exception):
+    """``receive`` has nothing more to return: the connection has ended.
+
+    ``reason`` is the ``WebSocketCloseReasonCode`` and ``description`` the peer's text.
+    """
+
+    def __init__(self, reason: Code, description: str = "") -> None:
+        super().__init__(f"the connection has ended: {int(reason)} ({reason.name})")
+        self.reason = reason
+        self.description = description
+
+
+class Told(IntEnum):
+    """What the service has been told."""
+
+    NOTHING = 0
+    CONNECTED = 1
+    DISCONNECTED = 2
+    EVERYTHING = 3
+
+
+AnyConversation = TypeVar("AnyConversation", bound=Conversation)
+HostedConversation = TypeVar("HostedConversation", bound=Conversation, contravariant=True)
+
+
+class Host(Protocol[HostedConversation]):
+    """What a connection needs of the server it belongs to."""
+
+    options: ServerOptions
+
+    def websocket_closed(self, connection: HostedConversation, reason: Code) -> None:
+        """Forget a connection that is over."""
+
+
+class Lifecycle(Generic[AnyConversation]):
+    """The life of one connection."""
+
+    __slots__ = (
+        "_close_code",
+        "_connection",
+        "_deadline",
+        "_final",
+        "_host",
+        "_scheduled",
+        "_senders",
+        "_told",
+        "close_description",
+        "outcome",
+        "pulls",
+        "state",
+    )
+
+    def __init__(self, connection: AnyConversation, host: Host[AnyConversation], pulls: bool) -> None:
+        self.state = closing.OPEN
+        """Where the connection stands: a ``closing.State``."""
+        self.outcome: Code | None = None
+        """What ``disconnected`` is told, once that is known."""
+        self.pulls = pulls
+        """Whether the service takes the messages itself, by ``run``."""
+        self.close_description = ""
+        """The text of the peer's close frame."""
+        self._connection = connection
+        self._host = host
+        self._told = Told.NOTHING
+        self._final: Close | ProtocolError | None = None
+        self._close_code = Code.NORMAL
+        self._deadline: float | None = None
+        self._scheduled = False
+        self._senders: Senders | None = None
+
+    # What the peer sent (in the hub)
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, Ping):
+            self._connection._answer_ping(event.payload)
+        elif isinstance(event, Close):
+            self._take_last(event, closing.PEER_CLOSE)
+        elif isinstance(event, ProtocolError):
+            self._take_last(event, closing.PEER_ERROR)
+
+    def _take_last(self, last: Close | ProtocolError, event: int) -> None:
+        """Keep the peer's last event until the messages before are handled; it may answer our own close."""
+        if self._final is None:
+            self._final = last
+            if self.state == closing.CLOSING and isinstance(last, Close):
+                self.close_description = last.reason
+            self.advance(event)
+
+    def end_of_stream(self) -> None:
+        self.advance(closing.PEER_END)
+        self._connection._go_to_work()
+
+    def lost(self) -> None:
+        self.advance(closing.LOST)
+
+    def crashed(self, error: BaseException) -> None:
+        """End the connection because of an error, of the socket or in our own code. Never raises."""
+        connection, loop = self._connection, self._connection._channel.loop
+        if isinstance(error, OSError) and connection._rest is not None and connection.active:
+            # The peer takes nothing more, but what it sent is for the service. Reading finds the end.
+            connection._endpoint.sent(connection._endpoint.output_size)
+            connection._channel.has_room()
+            return
+        loop.guard(self.lost)
+        loop.explain(error)
+        # Not at once: this may be one of many connections that fail in a row, in a flush that is under way.
+        loop.guard(loop.flush_soon)
+
+    # Time limits, and the end of the server (in the hub)
+
+    def check(self, now: float) -> None:
+        """Enforce the time limits; ``now`` is of ``time.monotonic``."""
+        connection = self._connection
+        if self._deadline is not None and now >= self._deadline + keepalive.patience(connection):
+            self._end_waiting()
+        else:
+            send_timeout = self._host.options.send_timeout
+            keepalive.check(connection, now, send_timeout, pings=self.state == closing.OPEN)
+
+    def _end_waiting(self) -> None:
+        """End a closing handshake that takes too long, unless what was sent is still on its way."""
+        connection, state = self._connection, self.state
+        if state in closing.HELD:
+            # The service is still busy with earlier messages; the peer need not wait for it any longer.
+            self._deadline = None
+            self.advance(closing.TIME)
+            return
+        connection._channel.flush()
+        keepalive.catch_up(connection)
+        if self.state != state:
+            return
+        end_of_patience = connection._stuck_since + self._host.options.close_timeout
+        sending = state in (closing.CLOSING, closing.FINISHING, closing.ANSWERING)
+        if sending and connection._channel.awaits_room and end_of_patience > monotonic():
+            self._deadline = end_of_patience
+        else:
+            self.advance(closing.TIME)
+
+    def forsake(self) -> None:
+        """Forget the connection: in a child process it is the parent's."""
+        connection = self._connection
+        self.state = closing.CLOSED
+        connection.active = False
+        self._told = Told.EVERYTHING
+        self._senders = None  # a thread of the parent's may have the lock of its gate
+        connection._rest = None
+        connection._channel.release()
+        connection._discard_inbox()
+        connection._has_news = False
+
+    def is_busy(self) -> bool:
+        """Return whether the service has not been told everything yet."""
+        return self._told != Told.EVERYTHING
+
+    # How it ends (in any greenlet of the hub's thread)
+
+    def advance(self, event: int, code: Code | None = None, description: str = "") -> None:
+        """Do what the table of the closing handshake says about ``event``; ``code`` is our own, if any."""
+        connection, before = self._connection, self.state
+        state, outcome, actions = closing.TRANSITIONS[before][event]
+        if state == before and not actions:
+            return
+        self.state = state
+        connection.active = state in closing.ACTIVE
+        if code is not None:
+            self._close_code = code
+        if outcome and self.outcome is None:
+            self.outcome = self._code_of(outcome)
+        connection._has_news = self._is_news_due()
+        if actions & closing.DISARM:
+            self._deadline = None
+        elif actions & closing.ARM:
+            self._deadline = monotonic() + self._host.options.close_timeout
+        if actions & closing.PAUSE:
+            connection._channel.pause()
+        if actions & closing.DISCARD:
+            connection._discard_inbox()
+        if actions & closing.SEND_CLOSE:
+            self._send_close(outcome, description)
+        self._carry_out(state, actions)
+        self._make_room()
+        if event not in PEER_EVENTS:
+            self._schedule()
+
+    def _code_of(self, outcome: int) -> Code:
+        """Return what ``disconnected`` is told."""
+        if outcome == closing.OURS:
+            return self._close_code
+        if outcome == closing.ABNORMAL or self._final is None:
+            return Code.CLOSED_ABNORMALLY
+        if isinstance(self._final, Close):
+            self.close_description = self._final.reason
+        return self._final.code
+
+    def _send_close(self, outcome: int, description: str) -> None:
+        endpoint = self._connection._endpoint
+        if outcome == closing.RULE and isinstance(self._final, ProtocolError):
+            endpoint.close(self._final.code, self._final.message)
+        elif outcome == closing.PEERS and self._final is not None:
+            endpoint.close(self._final.code)
+        else:
+            endpoint.close(self._close_code, description)
+        self._connection._channel.cork()
+
+    def _carry_out(self, state: int, actions: int) -> None:
+        """Do to the socket what the table says."""
+        connection = self._connection
+        if actions & closing.RESUME:
+            connection._resume_reading()
+        if state in (closing.FINISHING, closing.ANSWERING):
+            connection._watches_output = True
+            connection._channel.cork()
+        if actions & closing.SHUT_DOWN:
+            try:
+                connection._channel.transport.shutdown_write()
+            except OSError:
+                self.advance(closing.LOST)
+        if actions & closing.RELEASE:
+            connection._rest = None
+            connection._channel.release()
+            self._check_whether_over()
+
+    def _is_news_due(self) -> bool:
+        """Return whether a worker has something to do besides ``received``."""
+        if self._told == Told.NOTHING or self.state in closing.HELD:
+            return True
+        return self.outcome is not None and self._told == Told.CONNECTED
+
+    def _schedule(self) -> None:
+        """Let a worker, or whoever waits in ``receive``, do what there is to do. In any greenlet."""
+        connection = self._connection
+        due = connection._has_news and not connection._working
+        if not self._scheduled and (connection._receiver is not None or due):
+            self._scheduled = True
+            connection._channel.loop.hub.loop.run_callback(self._run_when_scheduled)
+
+    def _run_when_scheduled(self) -> None:
+        self._scheduled = False
+        loop = self._connection._channel.loop
+        loop.guard(self._connection._go_to_work)
+        loop.flush()
+
+    def output_left(self) -> None:
+        connection = self._connection
+        size = connection._endpoint.output_size
+        if size < connection._max_send_buffer:
+            self._make_room()
+        if not size and not connection._channel.is_pending():
+            if self.state == closing.FINISHING:
+                self.advance(closing.SENT)
+            elif self.state == closing.ANSWERING:
+                self.advance(closing.SENT if self._input_is_read() else closing.SENT_UNREAD)
+
+    def _input_is_read(self) -> bool:
+        """Return whether the peer has sent nothing that was not read; what there is, is discarded.
+
+        A socket that is closed with input unread is reset, which can destroy our close frame on its way.
+        """
+        self._connection._rest = None
+        try:
+            # Not into the loop's buffer: this may be a callback of another connection, whose input is there.
+            transport = self._connection._channel.transport
+            return not transport.recv_into(memoryview(bytearray(LAST_LOOK if transport.secure else 1)))
+        except OSError:
+            return True
+
+    def _check_whether_over(self) -> None:
+        """Take leave of the host when the service has been told and the descriptor is gone."""
+        if self._told == Told.EVERYTHING and self.state == closing.CLOSED:
+            assert self.outcome is not None
+            self._host.websocket_closed(self._connection, self.outcome)
+
+    # What the service is told (in a worker)
+
+    def step(self) -> None:
+        if self._told == Told.NOTHING:
+            self._tell_connected()
+        elif self.state in closing.HELD:
+            self.advance(closing.HANDLED)
+        elif self.outcome is not None and self._told == Told.CONNECTED:
+            self._told = Told.DISCONNECTED
+            try:
+                self._call("disconnected", self.outcome)
+            finally:
+                self._told = Told.EVERYTHING
+                self._connection._channel.loop.guard(self._check_whether_over)
+        self._connection._has_news = self._is_news_due()
+
+    def _tell_connected(self) -> None:
+        self._told = Told.CONNECTED
+        self._connection._greeted = True
+        self._call("connected")
+        if self.pulls:
+            with suppress(ConnectionClosed):
+                self._call("run")
+            self._connection._discard_inbox()
+            self.advance(closing.CLOSE, Code.NORMAL)
+
+    def _call(self, name: str, *args: object) -> None:
+        service = self._connection.service
+        check_result(service, name, getattr(service, name)(self._connection, *args))
+
+    def failed(self, error: BaseException) -> None:
+        connection, loop = self._connection, self._connection._channel.loop
+        connection._discard_inbox()
+        self.advance(closing.FAILED, Code.SERVER_ERROR)
+        connection._has_news = self._is_news_due()
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            loop.report(error)
+        # Last, and guarded: a handler may block, and a kill or a timeout may find the worker there.
+        loop.guard(connection.service._log_failure, connection, error)
+
+    def inbox_has_room(self) -> None:
+        if self.state == closing.OPEN:
+            self._connection._resume_reading()
+
+    def wait_for_message(self) -> None:
+        """Wait until there is something new: a message, or the end, which is raised."""
+        connection = self._connection
+        if self.state in closing.HELD:
+            self.advance(closing.HANDLED)
+        if self.state != closing.OPEN or self._told == Told.DISCONNECTED:
+            reason = self._close_code if self.outcome is None else self.outcome
+            raise ConnectionClosed(reason, self.close_description)
+        if connection._receiver is not None:
+            raise RuntimeError("another greenlet is waiting in receive() for this connection")
+        receiver: Waiter[None] = Waiter(connection._channel.loop.hub)
+        connection._receiver = receiver
+        try:
+            receiver.get()
+        finally:
+            if connection._receiver is receiver:
+                connection._receiver = None
+
+    # Who waits until something may be sent
+
+    def send_later(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
+        return self.senders.send(opcode, payload, compress)
+
+    def broadcast_later(self, message: Broadcast) -> bool:
+        return self.senders.broadcast(message)
+
+    @property
+    def senders(self) -> Senders:
+        """Those who cannot send at once. In any thread."""
+        with self._connection._channel.loop.lock:
+            if self._senders is None:
+                self._senders = Senders(self._connection, self._drop)
+            return self._senders
+
+    def _drop(self, code: Code, description: str) -> None:
+        self.advance(closing.DROP, code, description)
+
+    def _make_room(self) -> None:
+        if self._senders is not None:
+            self._senders.make_room()
