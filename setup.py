@@ -27,6 +27,7 @@ COMPILED = (
     *(f"http.{name}" for name in ("fields", "framing", "head", "reader", "response", "stream")),
     "loop.channel",
     "loop.loop",
+    "loop.roles",
     "websocket.conversation",
 )
 """Modules that are compiled from their Python source."""

@@ -5,6 +5,7 @@ from geventkws.http._c_exchange cimport Exchange as _Exchange
 from geventkws.http._c_head cimport RequestHead as _RequestHead
 from geventkws.http._c_reader cimport RequestReader as _RequestReader
 from geventkws.http._c_stream cimport Stream as _Stream
+from geventkws.loop cimport _c_roles as roles
 from geventkws.loop._c_channel cimport Channel as _Channel
 from geventkws.loop._c_loop cimport Loop as _Loop
 
@@ -12,7 +13,7 @@ cdef int _HEAD, _WORK, _CLOSING, _OVER
 cdef int NEXT, CLOSE, ABORT, LINGER, GIVEN
 
 
-cdef class HTTPConnection:
+cdef class HTTPConnection(roles.Owner):
     cdef readonly _Channel channel
     cdef readonly _Stream stream
     cdef _HTTPContext _context
@@ -27,7 +28,7 @@ cdef class HTTPConnection:
 
     cpdef bint _readable(self) except -1
     cdef bint _has_read_enough(self) except -1
-    @cython.locals(loop=_Loop, head=_RequestHead)
+    @cython.locals(loop=_Loop, head=_RequestHead, owner=roles.Owner)
     cdef _go_on(self)
     @cython.locals(reader=_RequestReader, head=_RequestHead)
     cdef _RequestHead _next_head(self)

@@ -18,9 +18,11 @@ cpdef tuple cut_fields(bytes head, Py_ssize_t start, Py_ssize_t max_fields):
         if count > max_fields:
             return None
         newline = <const char*>memchr(line, c"\n", end - line)
-        colon = NULL if newline is NULL else <const char*>memchr(line, c":", newline - line)
+        colon = newline
+        if newline is not NULL:
+            colon = <const char*>memchr(line, c":", newline - line)
         if colon is NULL:
-            raise ValueError("the head has a line without a colon, or without an end")
+            raise ValueError("the head has a line without a colon")
         if memchr(line, c"_", colon - line) is NULL:
             name = PyUnicode_DecodeLatin1(line, colon - line, NULL)
             colon += 1

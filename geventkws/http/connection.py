@@ -21,6 +21,7 @@ from geventkws.http.head import RequestHead
 from geventkws.http.log import logger
 from geventkws.http.reader import RequestReader
 from geventkws.http.stream import MAX_OUTPUT, NEVER, OPEN_END, Stream
+from geventkws.loop import roles
 from geventkws.loop.channel import Channel
 from geventkws.loop.farewell import Farewell
 from geventkws.net.address import Address, spelled
@@ -44,7 +45,7 @@ _CLOSING = 2  # for the output to leave, after which it is closed
 _OVER = 3  # for nothing: it is closed, or the channel has another owner
 
 
-class HTTPConnection:
+class HTTPConnection(roles.Owner):
     """The owner of a client's channel that speaks HTTP."""
 
     __slots__ = (
@@ -206,7 +207,8 @@ class HTTPConnection:
             else:
                 self._context.start(self)
             if self.stream.is_given:
-                self.channel.owner._proceed()
+                owner = self.channel.owner
+                owner._proceed()
                 break
             if not (self._reader.has_more() or self.stream.ended):
                 break

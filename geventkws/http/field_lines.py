@@ -20,8 +20,10 @@ def cut_fields(head: bytes, start: int, max_fields: int) -> tuple[tuple[str, str
     lines = head[start:].decode("latin-1").split("\r\n")[:-2]
     if len(lines) > max_fields:
         return TOO_MANY
-    fields = (line.split(":", 1) for line in lines)
-    return tuple((name, value.strip(OWS)) for name, value in fields if "_" not in name)
+    if not all(":" in line for line in lines):
+        raise ValueError("the head has a line without a colon")
+    fields = (line.partition(":") for line in lines)
+    return tuple((name, value.strip(OWS)) for name, _, value in fields if "_" not in name)
 
 
 use_compiled(__name__, globals())

@@ -1,5 +1,6 @@
 cimport cython
 
+from geventkws.loop cimport _c_roles as roles
 from geventkws.loop cimport _c_leaf as leaf
 from geventkws.loop._c_loop cimport Loop as _Loop
 
@@ -8,10 +9,10 @@ cdef Py_ssize_t CROWDED_READ
 
 
 @cython.final
-cdef class Channel:
+cdef class Channel(roles.Corked):
     cdef readonly _Loop loop
     cdef readonly object transport
-    cdef public object owner
+    cdef public roles.Owner owner
     cdef readonly object paused_at
     cdef readonly object _reader
     cdef readonly object _writer
@@ -27,15 +28,16 @@ cdef class Channel:
     cdef _start_reader(self)
     cpdef pause(self)
     cpdef resume(self)
+    @cython.locals(owner=roles.Owner)
     cdef _receive_before_error(self, bint received)
     cdef _restart_reader(self)
     cpdef Py_ssize_t receive(self, Py_ssize_t size) except -2
     @cython.locals(size=Py_ssize_t)
     cpdef bytes recv(self)
     cpdef queue(self, bint fresh=*)
+    @cython.locals(owner=roles.Owner)
     cpdef proceed(self)
     cpdef cork(self)
-    cpdef flush(self)
     cpdef Py_ssize_t send(self, list chunks) except -1
     cpdef bint is_pending(self) except -1
     cpdef await_room(self)

@@ -1,5 +1,6 @@
 cimport cython
 
+from geventkws.loop cimport _c_roles as roles
 from geventkws.loop cimport _c_leaf as leaf
 
 cdef double SLICE
@@ -49,5 +50,5 @@ cdef class Loop:
     cpdef resume(self, waiter)
     cpdef cork(self, corked)
     cpdef flush_soon(self)
-    @cython.locals(corked=list)
+    @cython.locals(corked=list, each=roles.Corked)
     cpdef flush(self)

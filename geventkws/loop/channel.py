@@ -9,15 +9,15 @@ r"""A channel moves the bytes of one connection; its owner gives them meaning.
             PlainTransport | TLSTransport                   the descriptor
 
 A connection is these two objects for its whole life: an upgrade changes the owner, and neither the descriptor
-nor its watchers. All that the channel asks of its owner is in ``Owner``.
+nor its watchers. All that the channel asks of its owner is in ``roles.Owner``.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from geventkws.backend import use_compiled
-from geventkws.loop import leaf
+from geventkws.loop import leaf, roles
 from geventkws.loop.loop import CROWDED_READ, Loop
 from geventkws.net.transport import Chunk, Transport
 
@@ -28,45 +28,7 @@ BYTES_READ = 64 * 1024
 """Bytes that ``recv`` returns at most."""
 
 
-class Owner(Protocol):
-    """What a channel asks of the object that it moves bytes for. All of it is called in the hub.
-
-    The names begin with an underscore because a ``WebSocketConnection`` is an owner, and its other names are
-    for services.
-    """
-
-    def _readable(self) -> bool:
-        """Receive what there is, until the turn is over; return whether there was anything."""
-
-    def _proceed(self) -> None:
-        """Go on with what was left when the last turn was over."""
-
-    def _flush(self) -> None:
-        """Offer to the socket what waits to be sent."""
-
-    def _crashed(self, error: BaseException) -> None:
-        """Drop the connection because of an error, of the socket or in our own code. Never raises."""
-
-    def _check(self, now: float) -> None:
-        """Enforce the time limits; ``now`` is of ``time.monotonic``."""
-
-    def _hurry(self) -> None:
-        """End as soon as that can be done in good order: the server stops."""
-
-    def _abandon(self) -> None:
-        """End now: the server has waited long enough."""
-
-    def _forsake(self) -> None:
-        """Forget the connection and release the channel: in a child process both are the parent's."""
-
-    def _is_busy(self) -> bool:
-        """Return whether an application or a service is not done with the connection yet.
-
-        An owner that ever is has ``_describe() -> str``, by which the log names it.
-        """
-
-
-class Channel:
+class Channel(roles.Corked):
     """A transport, its watchers and an owner. The read watcher's callback is the channel itself."""
 
     __slots__ = (
@@ -87,7 +49,7 @@ class Channel:
     def __init__(self, loop: Loop, transport: Transport) -> None:
         self.loop = loop
         self.transport = transport
-        self.owner: Any = None
+        self.owner: roles.Owner
         """The ``Owner``, to be set before ``start_reading``."""
         self.paused_at: float | None = None
         """Since when nothing is read, by ``time.monotonic``; ``None`` while it is."""
@@ -110,16 +72,9 @@ class Channel:
     # Reading
 
     def start_reading(self) -> None:
-        """Let the owner receive what has arrived, then watch the descriptor until ``release``.
-
-        A client seldom connects without saying something at once. Where that is answered, and the connection
-        closed, nothing was watched: that saves a quarter of the time of a connection for each request.
-        """
-        self()
-        if self.is_open:
-            self._reader = self.loop.hub.loop.io(self._fd, READ)
-            if self.paused_at is None:
-                self._start_reader()
+        """Watch the descriptor, from now until ``release``."""
+        self._reader = self.loop.hub.loop.io(self._fd, READ)
+        self._start_reader()
 
     def _start_reader(self) -> None:
         if self.loop.stops_at_errors:
@@ -129,17 +84,15 @@ class Channel:
 
     def pause(self) -> None:
         """Leave what arrives in the kernel, which will slow the peer down."""
-        if self.is_reading:
+        if self.paused_at is None and self._reader is not None:
             self.paused_at = leaf.monotonic()
-            if self._reader is not None:
-                self._reader.stop()
+            self._reader.stop()
 
     def resume(self) -> None:
         """Read again after ``pause``."""
-        if self.paused_at is not None and self.is_open:
+        if self.paused_at is not None and self._reader is not None:
             self.paused_at = None
-            if self._reader is not None:
-                self._start_reader()
+            self._start_reader()
 
     def __call__(self, events: int = READ) -> None:
         """Let the owner receive what has arrived: the read watcher's callback. Nothing is raised out of it.
@@ -154,8 +107,9 @@ class Channel:
             self.queue(fresh=True)
             return
         corking, loop.corking = loop.corking, True
+        owner = self.owner  # compiled, a call keeps nothing alive, and there may be another owner soon
         try:
-            received = self.owner._readable()
+            received = owner._readable()
             if events < 0:
                 self._receive_before_error(received)
             loop.flush()
@@ -169,18 +123,19 @@ class Channel:
     def _receive_before_error(self, received: bool) -> None:
         """Go on receiving until the error itself arrives. If there is none, watch again."""
         while received and self.is_reading and not self.is_queued:
-            received = self.owner._readable()
+            owner = self.owner
+            received = owner._readable()
         self._restart_reader()
 
     def _restart_reader(self) -> None:
-        if self.is_reading and self._reader is not None:
+        if self.is_reading:
             self._reader.stop()
             self._start_reader()
 
     @property
     def is_reading(self) -> bool:
         """Whether the owner is told of what arrives."""
-        return self.is_open and self.paused_at is None
+        return self._reader is not None and self.paused_at is None
 
     def receive(self, size: int) -> int:
         """Receive up to ``size`` bytes into the loop's buffer; return how many, as ``Buffer.receive`` does.
@@ -215,10 +170,12 @@ class Channel:
         self.is_queued = False
         loop = self.loop
         corking, loop.corking = loop.corking, True
+        owner = self.owner
         try:
-            self.owner._proceed()
+            owner._proceed()
             if self._is_readable and self.is_reading and not self.is_queued:
-                self.owner._readable()
+                owner = self.owner
+                owner._readable()
             self._is_readable = False
             loop.flush()
         except BaseException as error:
@@ -238,8 +195,9 @@ class Channel:
         """Let the owner offer its output to the socket. Never raises."""
         self._corked = False
         if self.is_open:
+            owner = self.owner
             try:
-                self.owner._flush()
+                owner._flush()
             except BaseException as error:
                 self.owner._crashed(error)
 

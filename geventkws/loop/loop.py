@@ -22,7 +22,7 @@ from gevent import Greenlet, get_hub, getcurrent, monkey
 from gevent.hub import Hub, Waiter
 
 from geventkws.backend import use_compiled
-from geventkws.loop import leaf
+from geventkws.loop import leaf, roles
 from geventkws.loop.workers import DONE, LOAN, RETIRE, Borrower, Idler, Worker
 
 logger = logging.getLogger("geventkws.server")
@@ -52,13 +52,6 @@ Giving back what each long message took, and mapping it anew for the next, costs
 """
 
 
-class Corked(Protocol):
-    """Something that has bytes to send."""
-
-    def flush(self) -> None:
-        """Offer to the socket what waits to be sent. Never raises."""
-
-
 class Queued(Protocol):
     """Something that waits for its turn."""
 
@@ -81,7 +74,7 @@ class Loop:
         """When the running turn began."""
         # One is enough: a worker comes back only if it never blocked.
         self._idle: Worker | None = None
-        self._corked: list[Corked] = []
+        self._corked: list[roles.Corked] = []
         self._flush_is_due = False
         self._references = 0
         # Those with news go first: whoever asks for little does not wait for those who ask for much.
@@ -226,7 +219,7 @@ class Loop:
 
     # Corking
 
-    def cork(self, corked: Corked) -> None:
+    def cork(self, corked: roles.Corked) -> None:
         """Flush ``corked`` when the running batch ends or blocks, or else in the hub's next turn."""
         self._corked.append(corked)
         if not self.corking:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from geventkws.loop.channel import Channel
+from geventkws.loop.roles import Owner
 
 
-class TransientOwner:
+class TransientOwner(Owner):
     """What such owners have in common: nothing is lost when the connection ends."""
 
     __slots__ = ("_channel", "_on_over")

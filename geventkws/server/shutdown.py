@@ -108,7 +108,7 @@ class Shutdown:
         """Return the channel of the connection whose callback or application is the caller, if any is."""
         me, borrower = getcurrent(), borrower_at_work()
         for channel in self._connections.peers:
-            owner = channel.owner
+            owner: object = channel.owner
             if owner is borrower or getattr(owner, "greenlet", None) is me:
                 return channel
         return None

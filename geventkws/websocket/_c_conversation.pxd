@@ -1,5 +1,6 @@
 cimport cython
 
+from geventkws.loop cimport _c_roles as roles
 from geventkws.loop cimport _c_leaf as leaf
 from geventkws.loop._c_channel cimport Channel as _Channel
 from geventkws.loop._c_loop cimport Loop as _Loop
@@ -18,7 +19,7 @@ cdef Py_ssize_t UNWANTED
 cdef Py_ssize_t read_size(_Channel channel, bint compressed) except -1
 
 
-cdef class Conversation:
+cdef class Conversation(roles.Owner):
     cdef public object service
     cdef public bint active
     cdef readonly _Channel _channel
@@ -47,7 +48,6 @@ cdef class Conversation:
     cdef bint _wants_more(self) except -1
     @cython.locals(count=Py_ssize_t, in_place=bint, events=list)
     cdef Py_ssize_t _receive(self) except -1
-    cpdef _proceed(self)
     @cython.locals(is_shared=bint)
     cdef _take_in(self, leaf.Buffer buffer)
     cdef _take(self, list events)

@@ -18,7 +18,7 @@ from gevent.hub import Waiter
 
 from geventkws.backend import use_compiled
 from geventkws.lazy import check_result
-from geventkws.loop import leaf
+from geventkws.loop import leaf, roles
 from geventkws.loop.channel import Channel
 from geventkws.loop.loop import CROWDED_READ
 from geventkws.loop.workers import is_away
@@ -85,7 +85,7 @@ class Delegate(Protocol):
         """Send a broadcast message from another thread, or end a connection that is over its limit."""
 
 
-class Conversation:
+class Conversation(roles.Owner):
     """A channel's owner that speaks WebSocket: an endpoint, an inbox and a service."""
 
     __slots__ = (

@@ -12,7 +12,8 @@ from geventkws.http.head import RequestHead
 from geventkws.http.reader import RequestReader
 from geventkws.http.stream import Stream
 from geventkws.loop.channel import Channel
-from geventkws.loop.loop import Corked, Loop
+from geventkws.loop.loop import Loop
+from geventkws.loop.roles import Corked, Owner
 from geventkws.net.transport import Chunk
 
 
@@ -74,7 +75,7 @@ def patient_loop() -> PatientLoop:
     return PatientLoop(gevent.get_hub())
 
 
-class _Owner:
+class _Owner(Owner):
     """An owner whose output leaves at once; when the peer is gone, nobody is told."""
 
     def __init__(self, stream: Stream) -> None:

@@ -12,6 +12,7 @@ import pytest
 from gevent.event import AsyncResult
 from gevent.queue import Queue
 
+from geventkws.loop import roles
 from geventkws.loop.channel import BYTES_READ, Channel
 from geventkws.loop.loop import CROWD, CROWDED_READ, SLICE, Loop
 from geventkws.net.transport import PlainTransport
@@ -21,7 +22,7 @@ PATIENCE = 5.0
 Call = tuple[Any, ...]
 
 
-class Owner:
+class Owner(roles.Owner):
     """Puts what the channel asks into ``calls``, having done what the test gave it to do."""
 
     def __init__(self, channel: Channel, **acts: Callable[[], object]) -> None:

@@ -14,6 +14,7 @@ from gevent.event import AsyncResult
 from geventkws.loop.channel import Channel
 from geventkws.loop.farewell import LAST_MOMENT, Farewell
 from geventkws.loop.loop import Loop
+from geventkws.loop.roles import Owner
 from geventkws.net.transport import PlainTransport
 from tests.raw import PATIENCE, RawClient
 
@@ -133,7 +134,7 @@ class TestTheDrain:
         line.expect_the_end()
 
     def test_what_was_paused_is_read_again(self, line: Line) -> None:
-        line.channel.owner = None
+        line.channel.owner = Owner()
         line.channel.start_reading()
         line.channel.pause()
         Farewell(line.channel, LONG, line.end)

@@ -22,6 +22,7 @@ from greenlet import GreenletExit, greenlet
 from geventkws.loop import leaf
 from geventkws.loop.channel import Channel
 from geventkws.loop.loop import CROWD, SLICE, TURN, Loop
+from geventkws.loop.roles import Corked
 
 Result = TypeVar("Result")
 
@@ -62,7 +63,7 @@ class Job:
             self.result.set_exception(error)
 
 
-class Output:
+class Output(Corked):
     """A corked connection that counts its flushes."""
 
     def __init__(self) -> None:
