@@ -29,7 +29,7 @@ cpdef tuple cut_fields(bytes head, Py_ssize_t start, Py_ssize_t max_fields):
             last = newline - 1  # behind the value: the CR
             while colon < last and (colon[0] == c" " or colon[0] == c"\t"):
                 colon += 1
-            while colon < last and (last[-1] == c" " or last[-1] == c"\t"):
+            while colon < last and ((last - 1)[0] == c" " or (last - 1)[0] == c"\t"):
                 last -= 1
             fields.append((name, PyUnicode_DecodeLatin1(colon, last - colon, NULL)))
         line = newline + 1

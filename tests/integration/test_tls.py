@@ -174,7 +174,7 @@ class TestTheServersContext:
         assert client.frame() == Frame(TEXT, b"hello")
 
     def test_what_cannot_serve_is_refused_before_anybody_connects(self, certificates: Certificates) -> None:
-        with pytest.raises(ValueError, match="client's"):
+        with pytest.raises(ValueError, match="for clients"):
             WebSocketServer((HOST, 0), ssl_context=certificates.client())
         with pytest.raises(TypeError, match=r"ssl\.SSLContext"):
             WebSocketServer((HOST, 0), ssl_context="server.pem")  # type: ignore[arg-type]  # the mistake
