@@ -12,6 +12,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from geventkws.net._c_tls_records cimport TLSRecords
 
+from geventkws.net.transport import JOIN_MAX as _JOIN_MAX
 from geventkws.net.transport import PlainTransport as _PlainTransport
 
 cdef extern from "Python.h":
@@ -35,11 +36,13 @@ cdef extern from "<sys/uio.h>" nogil:
 cdef object PlainTransport = _PlainTransport
 
 cdef enum:
-    SEND_BUFFER_SIZE = 64 * 1024
-    JOIN_MAX = 4 * 1024
+    SMALL_CHUNK = 4 * 1024  # bytes up to which copying a chunk costs less than a vector of its own
     MAX_VECTORS = 64
 
-cdef uint8_t send_buffer[SEND_BUFFER_SIZE]  # small frames of one connection are joined here; used under the GIL
+cdef Py_ssize_t JOIN_MAX = _JOIN_MAX
+cdef bytearray send_memory = bytearray(JOIN_MAX)
+# Small chunks of one connection are joined here. Used under the GIL.
+cdef uint8_t* send_buffer = <uint8_t*>PyByteArray_AS_STRING(send_memory)
 
 
 cpdef double monotonic() noexcept:
@@ -122,13 +125,13 @@ cdef int gather(list chunks, iovec* vectors) except -1:
     for chunk in chunks:
         PyObject_GetBuffer(chunk, &view, PyBUF_SIMPLE)
         size = view.len
-        if not joins or size > JOIN_MAX or joined + size > SEND_BUFFER_SIZE:
+        if not joins or size > SMALL_CHUNK or joined + size > JOIN_MAX:
             if used == MAX_VECTORS:
                 PyBuffer_Release(&view)
                 break
             vectors[used].iov_base, vectors[used].iov_len = view.buf, 0
             used += 1
-            joins = size <= JOIN_MAX and joined + size <= SEND_BUFFER_SIZE
+            joins = size <= SMALL_CHUNK and joined + size <= JOIN_MAX
             if joins:
                 vectors[used - 1].iov_base = send_buffer + joined
         if joins:

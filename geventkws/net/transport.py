@@ -16,7 +16,7 @@ from gevent import monkey
 
 IOV_MAX = os.sysconf("SC_IOV_MAX")
 JOIN_MAX = 64 * 1024
-"""Chunks that together have up to this many bytes are joined; more are sent by ``writev``, without a copy."""
+"""Bytes that are joined into one write; chunks of more in all leave by ``writev``, uncopied."""
 
 Chunk = bytes | memoryview
 

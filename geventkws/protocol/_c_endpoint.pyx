@@ -53,7 +53,7 @@ cdef Py_ssize_t GROWTH = 4  # bytes of memory for each that has arrived
 cdef Py_ssize_t WORTH_RECEIVING_IN_PLACE = 16 * 1024
 cdef Py_ssize_t MAX_COPY = 16 * 1024  # bytes copied at once where the frames, not the bytes, are limited
 cdef int MAX_RARE_FRAMES = 16  # for the readable parser at once; then what is frequent is quick again
-cdef Py_ssize_t JOIN_MAX = 4 * 1024  # bytes of a payload that are copied behind its head
+cdef Py_ssize_t JOINED_PAYLOAD = _frames.JOINED_PAYLOAD
 cdef uint64_t HIGH_BITS = 0x8080808080808080
 cdef object NOT_UTF8 = _utf8.NOT_UTF8
 
@@ -482,7 +482,7 @@ cdef class Endpoint(FrameParser):
         if self.deflate is not None:
             opcode, payload = self.deflate.encode(opcode, payload, compress)
         size = PyBytes_GET_SIZE(payload)
-        if size > JOIN_MAX:
+        if size > JOINED_PAYLOAD:
             self.put(head[:write_head(head, opcode, size)])
             self.put(payload)
         else:

@@ -11,11 +11,8 @@ from geventkws.backend import use_compiled
 from geventkws.protocol import opcodes
 from geventkws.protocol.close import close_payload
 from geventkws.protocol.deflate import Compression, Deflate
-from geventkws.protocol.frames import UNLIMITED, FrameParser, encode_frame, encode_head
+from geventkws.protocol.frames import JOINED_PAYLOAD, UNLIMITED, FrameParser, encode_frame, encode_head
 from geventkws.protocol.messages import Event
-
-JOIN_MAX = 16 * 1024
-"""Payloads up to this many bytes are joined with their heads; longer ones are not copied."""
 
 MAX_LOOSE_CHUNKS = 256
 """So many chunks that wait are joined: each by itself takes more memory than a short message has bytes."""
@@ -128,7 +125,7 @@ class Endpoint:
         self.messages_sent += 1
         if self.deflate is not None:
             opcode, payload = self.deflate.encode(opcode, payload, compress)
-        if len(payload) > JOIN_MAX:
+        if len(payload) > JOINED_PAYLOAD:
             self._put(encode_head(opcode, len(payload)))
             self._put(payload)
         else:

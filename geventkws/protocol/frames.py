@@ -28,6 +28,9 @@ MASK = 0x80
 LENGTH = 0x7F
 LENGTH_16 = 126
 LENGTH_64 = 127
+
+JOINED_PAYLOAD = 4 * 1024
+"""Bytes of a payload up to which it is copied behind its head: that costs less than a chunk of its own."""
 MAX_HEAD_SIZE = 14
 """Two bytes, eight of extended length and four of masking key."""
 

@@ -12,6 +12,7 @@ from geventkws.protocol import opcodes
 from geventkws.protocol.close import Close
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.protocol.errors import violation
+from geventkws.protocol.frames import JOINED_PAYLOAD
 from geventkws.protocol.messages import Ping
 from tests.protocol import peer
 from tests.protocol.peer import ServerFrame, server_frames
@@ -59,9 +60,10 @@ def test_the_unmasked_hello_of_the_rfc(endpoint):
     assert wire(endpoint) == b"\x81\x05Hello"
 
 
-def test_a_short_message_waits_as_one_chunk(endpoint):
-    endpoint.send(opcodes.TEXT, b"Hello")
-    assert len(endpoint.output) == 1
+@pytest.mark.parametrize(("size", "chunks"), [(0, 1), (JOINED_PAYLOAD, 1), (JOINED_PAYLOAD + 1, 2)])
+def test_a_payload_is_joined_with_its_head_up_to_a_limit(endpoint, size, chunks):
+    endpoint.send(opcodes.BINARY, bytes(size))
+    assert len(endpoint.output) == chunks
 
 
 def test_a_large_payload_is_not_copied(endpoint):
