@@ -11,8 +11,8 @@ from geventkws.server.server import WebSocketServer
 from geventkws.service import WebSocketService
 from geventkws.version import __version__
 from geventkws.websocket.broadcast import broadcast
+from geventkws.websocket.closed import ConnectionClosed
 from geventkws.websocket.connection import WebSocketConnection
-from geventkws.websocket.lifecycle import ConnectionClosed
 
 __all__ = [
     "BACKEND",

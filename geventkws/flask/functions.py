@@ -22,8 +22,8 @@ from geventkws.protocol.handshake import HandshakeError
 from geventkws.server.acceptance import Acceptor, UpgradeAnswer
 from geventkws.service import WebSocketService
 from geventkws.service_check import check_service
+from geventkws.websocket.closed import ConnectionClosed
 from geventkws.websocket.connection import WebSocketConnection
-from geventkws.websocket.lifecycle import ConnectionClosed
 
 
 def function_view(function: Callable[..., Any], attributes: Mapping[str, Any]) -> View:

@@ -10,7 +10,7 @@ import websocket
 from websocket import ABNF
 
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
-from geventkws.websocket.lifecycle import ConnectionClosed
+from geventkws.websocket.closed import ConnectionClosed, until_closed
 
 PATIENCE = 5.0
 """The most seconds that a client waits for anything, by default."""
@@ -113,11 +113,7 @@ class Client:
 
     def __iter__(self) -> Iterator[str | bytes]:
         """Yield the messages as ``receive`` returns them, until the connection ends."""
-        while True:
-            try:
-                yield self.receive()
-            except ConnectionClosed:
-                return
+        return until_closed(self.receive)
 
     def close(self, reason: int = WebSocketCloseReasonCode.NORMAL, description: str = "") -> None:
         """Close with this code, and wait for the server's close frame. Idempotent."""

@@ -32,8 +32,9 @@ from geventkws.protocol.deflate import Deflate
 from geventkws.protocol.endpoint import Endpoint
 from geventkws.request import Request
 from geventkws.websocket.arguments import check_timeout, close_code, ping_payload
+from geventkws.websocket.closed import until_closed
 from geventkws.websocket.conversation import Conversation
-from geventkws.websocket.lifecycle import ConnectionClosed, Host, Lifecycle
+from geventkws.websocket.lifecycle import Host, Lifecycle
 
 NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
@@ -215,11 +216,7 @@ class WebSocketConnection(Conversation):
 
     def __iter__(self) -> Iterator[str | bytes]:
         """Yield the messages as ``receive`` returns them, until the connection ends."""
-        while True:
-            try:
-                yield self.receive()
-            except ConnectionClosed:
-                return
+        return until_closed(self.receive)
 
     # What the channel asks, besides what ``Conversation`` does (in the hub)
 

@@ -27,6 +27,7 @@ from geventkws.protocol.endpoint import Broadcast
 from geventkws.protocol.errors import ProtocolError
 from geventkws.protocol.messages import Event, Ping
 from geventkws.websocket import keepalive
+from geventkws.websocket.closed import ConnectionClosed
 from geventkws.websocket.conversation import Conversation
 from geventkws.websocket.senders import Senders
 
@@ -35,18 +36,6 @@ LAST_LOOK = 4 * MAX_CIPHERTEXT
 
 PEER_EVENTS = (closing.PEER_CLOSE, closing.PEER_ERROR, closing.PEER_END)
 """The events behind which the hub goes to work for the connection in any case."""
-
-
-class ConnectionClosed(Exception):
-    """``receive`` has nothing more to return: the connection has ended.
-
-    ``reason`` is the ``WebSocketCloseReasonCode`` and ``description`` the peer's text.
-    """
-
-    def __init__(self, reason: Code, description: str = "") -> None:
-        super().__init__(f"the connection has ended: {int(reason)} ({reason.name})")
-        self.reason = reason
-        self.description = description
 
 
 class Told(IntEnum):
