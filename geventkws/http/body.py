@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 MAX_DISCARDED = 256 * 1024
-"""Bytes of a body nobody read that are read away to keep the connection."""
+"""Bytes of an unread body that are discarded at most so that the connection can be kept."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -43,7 +43,7 @@ class RequestBody(io.RawIOBase):
         self.error: RequestBodyError | None = None
 
     def buffered(self) -> io.BufferedReader:
-        """Return the stream with ``read``, ``readline``, ``readlines`` and iteration on top."""
+        """Return the body as a buffered file, with ``read``, ``readline``, ``readlines`` and iteration."""
         return io.BufferedReader(self, 64 * 1024)
 
     def readable(self) -> bool:
@@ -57,7 +57,7 @@ class RequestBody(io.RawIOBase):
         return len(piece)
 
     def may_be_discarded(self) -> bool:
-        """Whether reading away what is left may be worth it to keep the connection.
+        """Return whether it may be worth discarding what is left in order to keep the connection.
 
         A client that still waits for ``100 Continue`` may send the body or not (RFC 9110, 10.1.1),
         so what follows could be either.
@@ -66,7 +66,7 @@ class RequestBody(io.RawIOBase):
         return left == 0 or (self.error is None and not self._continue_due and left <= MAX_DISCARDED)
 
     def discard(self) -> bool:
-        """Read away what the application left; ``False`` if the connection has to close instead."""
+        """Discard what the application has not read; ``False`` if the connection has to close instead."""
         if not self.may_be_discarded():
             return False
         discarded = 0
@@ -81,7 +81,7 @@ class RequestBody(io.RawIOBase):
         return False
 
     def check_answer(self, status: int) -> None:
-        """Raise the error of a read again where an answer with this ``status`` hides it.
+        """Raise the error of a failed read again if an answer with this ``status`` would hide it.
 
         Frameworks that do not know what to make of an error from ``wsgi.input`` answer 500 or 400.
         """
@@ -114,7 +114,7 @@ class RequestBody(io.RawIOBase):
         if self._continue_due:
             self._continue_due = False
             self._stream.sendall((CONTINUE,))
-            return  # the client may not have waited for it, and what it sent be read already
+            return  # the client may not have waited, and its body may have been read already
         data = self._stream.recv()
         if not data:
             raise HTTPError(400, "The request body ends early")
@@ -126,7 +126,7 @@ class RequestBody(io.RawIOBase):
 
 
 def check_size(head: RequestHead, max_size: int | None) -> None:
-    """Refuse, before a byte of it is read, a body whose ``Content-Length`` is over the limit (413)."""
+    """Refuse a body whose ``Content-Length`` is over the limit (413), before any of it is read."""
     if max_size is not None and head.body_length != CHUNKED and head.body_length > max_size:
         raise HTTPError(413, f"The request body is larger than {max_size} bytes")
 

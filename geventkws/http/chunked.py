@@ -19,7 +19,7 @@ _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
 
 class ChunkedDecoder:
-    """Takes a chunked body apart, however it is cut; extensions and trailer fields are dropped."""
+    """Decodes a chunked body, however the reads cut it. Extensions and trailer fields are dropped."""
 
     __slots__ = ("_left", "_overhead", "_state")
 

@@ -118,7 +118,7 @@ class HTTPConnection(roles.Owner):
         return bool(data)
 
     def _has_read_enough(self) -> bool:
-        """Return whether the rest can wait: more than the largest head is there, so no head waits for it."""
+        """Return whether the rest can wait: more is there than the largest head, so no head waits for it."""
         if self._head is not None and self._head.upgrade:
             return True  # what is behind it is not for HTTP
         buffered = self._reader.buffered()

@@ -14,7 +14,7 @@ from geventkws.version import __version__
 
 MAX_KNOWN_NAMES = 1024
 MAX_KNOWN_NAME = 64
-"""Characters of a name that is worth remembering: clients choose the names, and might fill the memory."""
+"""Characters of a name that is remembered: clients choose the names, and long ones could fill the memory."""
 
 
 class Head(Protocol):
@@ -49,7 +49,7 @@ class EnvironBuilder:
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,
-            # Each request has its own; here already, so that a copy has room for them.
+            # Each request has its own values; the keys are here so that a copy has room for them.
             "REQUEST_METHOD": "",
             "REQUEST_URI": "",
             "PATH_INFO": "",
@@ -72,7 +72,8 @@ class EnvironBuilder:
     ) -> dict[str, Any]:
         """Return a fresh environ for a request.
 
-        ``body`` is its ``wsgi.input``, empty if not given; ``proxied`` what a trusted proxy says of it.
+        ``body`` becomes ``wsgi.input``, which is empty without it; ``proxied`` is what a trusted proxy says
+        of the request.
         """
         environ = self._base.copy()
         if proxied is not None:
@@ -102,7 +103,7 @@ class EnvironBuilder:
         return environ
 
     def _join_lines(self, environ: dict[str, Any], headers: tuple[tuple[str, str], ...]) -> None:
-        """Put the values of fields that have several lines together."""
+        """Join the values of fields that have several lines."""
         values: dict[str, list[str]] = {}
         for name, value in headers:
             values.setdefault(self._key(name), []).append(value)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class HTTPError(Exception):
-    """A request the server itself answers with ``status``, after which the connection closes.
+    """A request that the server itself answers with ``status``; then the connection closes.
 
     ``message`` is the answer's body, one sentence for a person; ``headers`` are further fields.
     """

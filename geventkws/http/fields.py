@@ -13,7 +13,7 @@ from geventkws.protocol.headers import is_token
 # Applications use few statuses and names over and over; the bounds are for those that make them up.
 MAX_KNOWN = 1024
 MAX_KNOWN_LENGTH = 64
-"""Characters of a status or name that is worth remembering."""
+"""Characters of a status or name that is remembered."""
 _STATUS = re.compile(r"([2-9][0-9][0-9]) [\t -~\x80-\xff]*")
 
 _PLAIN, _CONTENT_LENGTH, _CONNECTION, _HOP_BY_HOP, _DATE, _SERVER = range(6)
@@ -33,7 +33,7 @@ _known_names: dict[str, int] = {}
 _known_statuses: dict[str, tuple[int, bytes]] = {}
 _warnings_given: set[str] = set()
 MAX_WARNING = 256
-"""Characters by which a warning is known again."""
+"""Characters of a warning by which it is recognized when it is due again."""
 
 
 class Fields:
@@ -120,7 +120,7 @@ def _meaning(name: str) -> int:
 
 
 def warn_once(message: str) -> None:
-    """Log a warning about the application the first time it deserves it."""
+    """Log a warning about the application, the first time only."""
     key = message[:MAX_WARNING]
     if key not in _warnings_given and len(_warnings_given) < MAX_KNOWN:
         _warnings_given.add(key)

@@ -1,4 +1,4 @@
-"""Files as responses: ``wsgi.file_wrapper``, and what of a file the kernel can send by itself."""
+"""Files as responses: ``wsgi.file_wrapper``, and what the kernel can send of a file by itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_SENT = 1024 * 1024
 """Bytes that the kernel is told to send at once; other connections get their turn in between."""
 
 UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
-"""Why ``os.sendfile`` refuses a file that can be read all the same, as some file systems' are."""
+"""Errors of ``os.sendfile`` for a file that can be read all the same: some file systems are like that."""
 
 
 class FileWrapper:
@@ -43,7 +43,7 @@ class FilePart(NamedTuple):
 
 
 def rest_of(filelike: object) -> FilePart | None:
-    """Return what reading ``filelike`` to its end would give, where that is what is on disk; else ``None``.
+    """Return the part of a file that reading ``filelike`` to its end gives; ``None`` for what is not on disk.
 
     Only Python's own binary files are known to read what is on disk: a ``GzipFile`` has a descriptor too.
     """

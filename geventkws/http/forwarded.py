@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 
 
 class TrustedProxies:
-    """Whose word is taken: addresses (``"10.0.0.7"``), networks (``"2001:db8::/32"``) and ``"unix"``."""
+    """The proxies whose word is taken: addresses (``"10.0.0.7"``), networks (``"fd00::/8"``), ``"unix"``."""
 
     def __init__(self, entries: Iterable[str] = ()) -> None:
         """Take the entries; raises ``ValueError`` for one that is no address and no network."""
@@ -50,7 +50,7 @@ class TrustedProxies:
         """Return whether a connection's peer is a trusted proxy."""
         if isinstance(peer, str):
             return self._unix
-        # Of a peer's own address, which the kernel tells, the scope is just not of interest.
+        # The peer's own address comes from the kernel, and its scope does not matter here.
         return bool(self._networks) and self._has(peer[0].partition("%")[0])
 
     def _has(self, host: str) -> bool:
@@ -63,7 +63,7 @@ class TrustedProxies:
     def resolve(self, head: RequestHead, peer: Address) -> Forwarded:
         """Return what a trusted ``peer`` and the trusted proxies behind it say about a request.
 
-        Raises ``HTTPError`` (400) where they do not say one thing.
+        Raises ``HTTPError`` (400) where they contradict each other, or what they say is malformed.
         """
         lines: dict[str, list[str]] = {}
         for name, value in head.headers:
@@ -134,7 +134,7 @@ class Forwarded(NamedTuple):
 
     @property
     def environ(self) -> dict[str, str]:
-        """What the request's environ has in place of what this server would say."""
+        """What replaces this server's own values in the environ of the request."""
         said = {"wsgi.url_scheme": self.scheme, "SERVER_PORT": self.port}
         return {key: value for key, value in said.items() if value is not None}
 
@@ -142,8 +142,8 @@ class Forwarded(NamedTuple):
 def parse_forwarded(text: str) -> list[dict[str, str]]:
     """Return the elements of ``Forwarded``, names in lower case (RFC 7239, 4).
 
-    Raises ``HTTPError`` (400) for malformed ones: what a client sent comes first, and where it does not
-    end, it would swallow what the proxy added.
+    Raises ``HTTPError`` (400) for a malformed field: what the client sent comes first, and without a
+    proper end it would swallow what the proxy added.
     """
     elements: list[dict[str, str]] = []
     element: dict[str, str] = {}
@@ -157,7 +157,7 @@ def parse_forwarded(text: str) -> list[dict[str, str]]:
             if name.lower() in element:
                 raise HTTPError(400, f"An element of the Forwarded header has {name.lower()} twice")
             element[name.lower()] = token if string is None else _QUOTED_PAIR.sub(r"\1", string)
-        # A pair may be empty, and an element of such pairs is one: a proxy's that tells nothing.
+        # Pairs may be empty. An element of empty pairs counts: it is that of a proxy that says nothing.
         has_pairs = has_pairs or name is not None or separator == ";"
         if separator != ";":
             elements += [element] if has_pairs else []
@@ -211,7 +211,7 @@ def _agreed(one: _T | None, other: _T | None) -> _T | None:
     """Return what both kinds of fields say: a proxy sets one kind, and the other may be the client's."""
     if one is None or other is None:
         return one if other is None else other
-    # Of an address, only one of them may say the port.
+    # Only one of the two may give the port of an address.
     if one != other and not (isinstance(one, tuple) and isinstance(other, tuple) and one[0] == other[0]):
         raise HTTPError(400, "The Forwarded and the X-Forwarded header fields contradict each other")
     return one

@@ -1,7 +1,7 @@
 """Where a message ends, and whether another may follow: decided here and nowhere else.
 
-The lengths of requests and responses are the surface of request smuggling, so everything that is
-not plainly one length is refused (RFC 9112, 6 and 9).
+Request smuggling is about the lengths of requests and responses, so everything that is not plainly one
+length is refused (RFC 9112, 6 and 9).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _expects_continue(values: Iterable[str], version: str) -> bool:
     return True
 
 
-# How the end of a response's body is told to the client (RFC 9112, 6.3), in numbers: each response asks.
+# How the client learns where a response's body ends (RFC 9112, 6.3); plain numbers, since each response asks.
 NO_BODY = 0
 """There is no body, whatever the header fields say: HEAD, 204, 304."""
 BY_LENGTH = 1
@@ -109,7 +109,7 @@ BY_LENGTH = 1
 BY_CHUNKS = 2
 """By a last chunk."""
 BY_CLOSE = 3
-"""By the end of the connection: all that HTTP/1.0 has for a length not known before."""
+"""By the end of the connection: HTTP/1.0 has nothing else for a length that is not known before."""
 
 
 def frame_response(method: str, version: str, status: int, length: int | None) -> int:

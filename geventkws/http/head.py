@@ -5,7 +5,7 @@ from __future__ import annotations
 from geventkws.backend import use_compiled
 
 CHUNKED = -1
-"""The ``body_length`` of a body whose length only its last chunk tells."""
+"""The ``body_length`` of a chunked body: its length is known when the last chunk is there."""
 
 
 class RequestHead:

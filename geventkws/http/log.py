@@ -1,4 +1,4 @@
-"""The loggers: of whatever goes wrong with a request, and of the requests answered."""
+"""The loggers: one for whatever goes wrong with a request, one for the requests that were answered."""
 
 import logging
 

@@ -17,7 +17,7 @@ _V1_LEAST = len(b"PROXY UNKNOWN\r\n")
 _V1_MOST = 107
 _V2_HEAD = 16
 _V2_MOST = 4096
-"""Bytes of a version 2 header: more than its addresses and extensions need, less than its length may say."""
+"""Bytes of a version 2 header at most: more than addresses and extensions need, less than it may claim."""
 
 _LOCAL, _PROXY = 0x20, 0x21
 _TCP4, _TCP6 = 0x11, 0x21
@@ -35,9 +35,9 @@ class ProxiedAddress(NamedTuple):
 
 
 def missing(data: bytes) -> int:
-    """Return how many bytes may be read of the header that starts with ``data``: 0 when it is whole.
+    """Return how many more bytes of the header that starts with ``data`` may be read: 0 when it is whole.
 
-    Raises ``ProxyProtocolError`` as soon as it can be none.
+    Raises ``ProxyProtocolError`` as soon as ``data`` cannot be the start of one.
     """
     if SIGNATURE.startswith(data[: len(SIGNATURE)]):
         if len(data) < _V2_HEAD:
@@ -59,9 +59,9 @@ def missing(data: bytes) -> int:
 
 
 def parse(data: bytes) -> ProxiedAddress | None:
-    """Return the client's address of a whole header; ``None`` where the proxy does not tell one.
+    """Return the client's address from a whole header; ``None`` if the proxy gives none.
 
-    Raises ``ProxyProtocolError`` for a malformed one.
+    Raises ``ProxyProtocolError`` for a malformed header.
     """
     try:
         return _parse_v2(data) if data.startswith(SIGNATURE) else _parse_v1(data)

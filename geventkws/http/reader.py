@@ -31,7 +31,7 @@ _CLIENT_HELLO = b"\x16\x03"
 """How a TLS client begins: a handshake record of version 3.x (RFC 8446, 5.1)."""
 
 _BESIDE_TARGET = 64
-"""Bytes that a request line has beside its target, at most: no method known is that long."""
+"""Bytes that a request line has besides its target, at most: no known method is that long."""
 
 # Registered with IANA, and not known to every llhttp. (PRI, which is registered too, is no request's.)
 _FURTHER_METHODS = frozenset(
@@ -91,7 +91,7 @@ class RequestReader:
         self._position = 0
 
     def has_more(self) -> bool:
-        """Return whether bytes have arrived that no head or body returned so far accounts for."""
+        """Return whether bytes have arrived that belong to no head or body returned so far."""
         return self._position < len(self._buffer)
 
     def buffered(self) -> int:
@@ -132,7 +132,7 @@ class RequestReader:
         return head
 
     def _skip_blank_lines(self) -> int:
-        # RFC 9112, 2.2: clients that send an empty line after a body; they count for the head's size.
+        # Some clients send an empty line after a body (RFC 9112, 2.2); it counts towards the head's size.
         start = self._position
         while self._buffer.startswith(b"\r\n", start):
             start += 2
@@ -170,7 +170,7 @@ class RequestReader:
 
     @property
     def body_left(self) -> int:
-        """Bytes of the current body that were not returned yet; ``CHUNKED`` if nobody knows."""
+        """Bytes of the current body that were not returned yet; ``CHUNKED`` if that is unknown."""
         if self._chunks is not None:
             return 0 if self._chunks.done else CHUNKED
         return self._left

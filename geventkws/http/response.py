@@ -65,7 +65,7 @@ class Response:
         may_persist: Callable[[], bool] | None = None,
         server: bytes = _DEFAULT_SERVER,
     ) -> None:
-        """Answer ``request``; ``may_persist`` is asked when the head is written, ``server`` a line of it."""
+        """Answer ``request``. ``may_persist`` is called when the head is written; ``server`` is its line."""
         self._request = request
         self._stream = stream
         self._timeout = timeout
@@ -78,14 +78,14 @@ class Response:
         self.bytes_sent = 0
         """Bytes of the body, without the chunked coding."""
         self.incomplete = False
-        """Whether the application sent less than it announced: the client must see a cut."""
+        """Whether the application sent less than it announced: the client must see that it was cut off."""
         self.complete = False
         """Whether all of it was sent: whatever the application does now, there is nothing to cut off."""
         self.is_over = False
         """Whether the application may send nothing more: what it writes would go into the next response."""
         self.peer_gone = False
         self.refusal: HandshakeError | None = None
-        """The answer to an upgrade request that was refused, in the place of what the application returns."""
+        """The answer to a refused upgrade request, instead of what the application returns."""
 
     @property
     def ends_with_connection(self) -> bool:
@@ -208,7 +208,7 @@ class Response:
         self.is_over = True
         head = b""
         if not self.head_sent:
-            # Now the length is known. But nobody knows what a GET would have got where HEAD got nothing.
+            # Now the length is known, unless HEAD got nothing: GET might have got something.
             if self._length is None and self.status not in (204, 304):
                 self._length = len(last) if last or self._request.method != "HEAD" else None
             head = self._start()
@@ -247,9 +247,9 @@ class Response:
         return b"".join((self._status_line, fields.common(self._server), fields.encoded, extra, b"\r\n"))
 
     def _write(self, head: bytes, data: bytes, is_last: bool = False) -> None:
-        """Send ``head`` and, behind it, a part of the body as its framing wants it.
+        """Send ``head`` and, behind it, a part of the body in the form that its framing requires.
 
-        The last part leaves with all else that is sent in this turn; nobody waits for the others.
+        The last part, if it is short, leaves with all else that is sent in this turn.
         """
         framing = self._framing
         if framing == NO_BODY:

@@ -1,4 +1,4 @@
-"""A chunked body as applications can use it: read whole before they are called, and given a length.
+"""A chunked body in the form that applications can use: read whole before they are called, with its length.
 
 WSGI has no way to say that a body ends where reading ends, and most applications take one without a
 ``CONTENT_LENGTH`` for empty (PEP 3333, "environ Variables").
@@ -34,7 +34,7 @@ def body_limit(head: RequestHead, options: ServerOptions) -> int | None:
 def decoded(environ: dict[str, Any], body: RequestBody, options: ServerOptions) -> Iterator[None]:
     """Let the environ of a chunked request say how its body is to be read, while the application runs.
 
-    Raises ``RequestBodyError`` for a body that does not arrive as it should, before anybody has seen it.
+    Raises ``RequestBodyError`` for a body that does not arrive as it should, before the application runs.
     """
     environ.pop("HTTP_TRANSFER_ENCODING", None)  # of which nothing is left
     if not options.spool_chunked:

@@ -15,14 +15,14 @@ from geventkws.loop.channel import Channel
 from geventkws.net.transport import Chunk
 
 MAX_OUTPUT = 64 * 1024
-"""Bytes of complete responses that are gathered before the socket is offered them."""
+"""Bytes of complete responses that are gathered before they are offered to the socket."""
 
 NEVER = math.inf
-"""The deadline of what may take for ever."""
+"""The deadline of what may take forever."""
 
 
 NOTHING = 0
-"""Of ``Stream.awaited``: nothing, it is at work."""
+"""``Stream.awaited``: nothing, the greenlet is at work."""
 
 CHUNK = 1
 """The next part of a response."""
@@ -78,7 +78,7 @@ class Stream:
         self.receiver: Any = None
         """The waiter of the greenlet that waits for bytes."""
         self.sender: Any = None
-        """The waiter of the greenlet that waits for room, which may be another."""
+        """The waiter of the greenlet that waits for room, which may be a different one."""
 
     def set_deadline(self, seconds: float | None) -> None:
         """Let waits end ``seconds`` from now with a ``TimeoutError``; ``None`` for never."""

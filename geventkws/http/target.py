@@ -12,7 +12,7 @@ Fields = tuple[tuple[str, str], ...]
 
 
 def normalise(method: str, target: str, headers: Fields) -> tuple[str, Fields]:
-    """Bring a target that is not plainly in origin form to it, or refuse it (``HTTPError`` 400).
+    """Bring a target that is not plainly in origin form into it, or refuse it (``HTTPError`` 400).
 
     The authority of an absolute-form target replaces ``Host`` (RFC 9112, 3.2.2).
     """

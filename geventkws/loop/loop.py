@@ -36,7 +36,7 @@ CROWDED_READ = 16 * 1024
 """Bytes that one connection receives at once while ``CROWD`` others wait: what it does not get to is kept."""
 
 CROWD = 16
-"""Connections that wait for another turn, from which number on each receives less at once."""
+"""How many connections wait for another turn when each begins to receive less at once."""
 
 TURN = 0.000_2
 """Seconds after which a connection lets others have their turn. It looks at the clock after every call of the
@@ -46,7 +46,7 @@ SLICE = 0.005
 """Seconds that the turns of all connections may take together between two polls of the event loop."""
 
 KEPT_MEMORY = 16 * 1024 * 1024
-"""Bytes of free memory that glibc shall keep for the messages to come.
+"""Bytes of free memory that glibc is to keep for the messages to come.
 
 Giving back what each long message took, and mapping it anew for the next, costs a fifth of its time.
 """
@@ -318,7 +318,7 @@ class Loop:
             self.report(error)
 
     def explain(self, error: BaseException) -> None:
-        """Say why a connection is dropped; of what a peer does (``OSError``) nothing need be said."""
+        """Log why a connection is dropped; what a peer does (``OSError``) is not worth a line."""
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             self.report(error)
         elif not isinstance(error, OSError):

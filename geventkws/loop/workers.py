@@ -67,7 +67,7 @@ def is_away() -> bool:
 def borrower_at_work() -> Borrower | None:
     """Return whom the calling greenlet works for; ``None`` if it is no worker.
 
-    Found by the frame of the worker's loop, since this is asked too seldom to note it down for every loan.
+    Found by the frame of the worker's loop: this is asked too rarely to note it down for every loan.
     """
     frame: FrameType | None = sys._getframe()
     while frame is not None:

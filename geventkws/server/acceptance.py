@@ -35,12 +35,12 @@ def accept(
     ``path_params``. The handshake is complete when this returns. An application that does not want the
     connection returns an ordinary answer instead of calling this, such as a redirect to its login.
 
-    Where the handshake is not as it should be, its ``Origin`` is not allowed or ``service.connecting``
-    refuses, the server answers so. Whether it was accepted or refused, what the application returns is not
-    sent; so one that cannot return what this returns may return anything.
+    If something is wrong with the handshake, its ``Origin`` is not allowed or ``service.connecting`` refuses,
+    the server answers accordingly. Either way, what the application returns is not sent, so an application
+    that cannot return this result may return anything.
 
-    Raises ``HandshakeError`` (426) for a request that asks for no WebSocket, which the server answers
-    so if it is not caught. Raises ``RuntimeError`` where the server is another one, a second time, and after
+    Raises ``HandshakeError`` (426) for a request that does not ask for a WebSocket; it becomes the answer
+    unless it is caught. Raises ``RuntimeError`` under another server, when called a second time and after
     ``start_response``; ``TypeError`` or ``ValueError`` for a service that cannot serve.
     """
     acceptor = acceptor_of(environ)
@@ -50,7 +50,7 @@ def accept(
 class UpgradeAnswer:
     """The answer to an upgrade request, which the server has given or will give by itself.
 
-    It is an empty iterable and a WSGI application, either of which may be an application's response.
+    It is an empty iterable and a WSGI application as well, so frameworks can return it as either.
     """
 
     def __init__(self, refusal: HandshakeError | None = None) -> None:
@@ -95,19 +95,19 @@ class Acceptor:
     def __call__(self, service: WebSocketService) -> None:
         """Complete the handshake for ``service``; what the application returns is then not sent.
 
-        Raises as ``accept`` does, and ``HandshakeError`` if the request must be refused (the server answers
-        it so where the application lets it pass).
+        Raises as ``accept`` does, and ``HandshakeError`` if the request must be refused; it becomes the
+        answer unless it is caught.
         """
         check_service(service)
         self._begin()
         self._accept(service, NO_PARAMETERS)
 
     def check(self, service: WebSocketService) -> None:
-        """Raise ``HandshakeError`` if the handshake or its ``Origin`` is nothing for ``service``."""
+        """Raise ``HandshakeError`` if ``service`` cannot take this handshake, or not from its ``Origin``."""
         self._check(service)
 
     def answer(self, service: WebSocketService, path_params: Mapping[str, Any] | None) -> UpgradeAnswer:
-        """Do what ``accept`` does, for a service that was checked."""
+        """Do what ``accept`` does, for a service that has been checked."""
         self._begin()
         try:
             self._accept(service, MappingProxyType(dict(path_params)) if path_params else NO_PARAMETERS)
@@ -116,7 +116,7 @@ class Acceptor:
         return UpgradeAnswer()
 
     def refuse(self, refusal: HandshakeError) -> UpgradeAnswer:
-        """Let the server answer so, whatever the application returns."""
+        """Let ``refusal`` be the answer, whatever the application returns."""
         self._used = True
         if self._http.response is not None:
             self._http.response.refusal = refusal
@@ -132,7 +132,7 @@ class Acceptor:
 
 
 def acceptor_of(environ: dict[str, Any]) -> Acceptor:
-    """Return what accepts the upgrade request of ``environ``; raise as ``accept`` does for another."""
+    """Return what accepts the upgrade request of ``environ``; raise as ``accept`` does if it is none."""
     acceptor = environ.get(ACCEPTOR)
     if isinstance(acceptor, Acceptor):
         return acceptor

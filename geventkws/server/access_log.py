@@ -30,7 +30,7 @@ FIELDS = {
         "user_agent",
     ),
 }
-"""What the arguments of a record are, by its message: for formatters of another format."""
+"""The names of a record's arguments, by its message, for formatters that write another format."""
 
 
 def log_request(entry: AccessEntry) -> None:

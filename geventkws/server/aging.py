@@ -11,23 +11,23 @@ from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.websocket.connection import WebSocketConnection
 
 LEAST_SHARE = 0.9
-"""What part of the age a connection has at least: those that came together shall not come again together."""
+"""The share of the age that each connection gets at least: who came together should not return together."""
 
 
 class Aging:
-    """When the connections of a server are too old; only where there is such a limit."""
+    """Knows when the connections of a server are too old; exists only where that is limited."""
 
     def __init__(self, max_age: float) -> None:
-        """Let connections be ``max_age`` seconds old, or up to a tenth less."""
+        """Let connections grow ``max_age`` seconds old, or up to a tenth less."""
         self._max_age = max_age
         self._ends: dict[Channel, float] = {}
 
     def begin(self, channel: Channel) -> None:
-        """Count from now on."""
+        """Let the age of a connection begin."""
         self._ends[channel] = monotonic() + self._max_age * uniform(LEAST_SHARE, 1)
 
     def forget(self, channel: Channel) -> None:
-        """Count no more: the connection is over. Idempotent."""
+        """Forget a connection that is over. Idempotent."""
         self._ends.pop(channel, None)
 
     def check(self, channel: Channel, now: float) -> None:

@@ -25,7 +25,7 @@ class Connections:
     """
 
     def __init__(self, loop: Loop, max_age: float | None = None) -> None:
-        """Ask connections to go that are ``max_age`` seconds old; ``None`` is no limit."""
+        """Ask connections to go when they are ``max_age`` seconds old; ``None`` is no limit."""
         # A dictionary takes half the memory of a set. The values are what ``Admission`` has counted.
         self.peers: dict[Channel, Address | None] = {}
         self._loop = loop
@@ -40,7 +40,7 @@ class Connections:
             self._aging.begin(channel)
 
     def remove(self, channel: Channel) -> Address | None:
-        """Let a connection go that is over; return what was counted. Idempotent."""
+        """Take out a connection that is over; return what it was counted by. Idempotent."""
         if self._aging is not None:
             self._aging.forget(channel)
         return self.peers.pop(channel, None)
@@ -52,7 +52,7 @@ class Connections:
         return [owner for owner in owners if isinstance(owner, WebSocketConnection)]
 
     def watch(self, limit: float | None) -> None:
-        """Enforce a time limit of ``limit`` seconds in time; ``None`` is no limit."""
+        """Look often enough for a time limit of ``limit`` seconds; ``None`` is no limit."""
         if limit and limit / STEPS_PER_LIMIT < self._interval:
             self._interval = limit / STEPS_PER_LIMIT
             if self._timer is not None:

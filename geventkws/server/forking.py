@@ -48,7 +48,7 @@ _deaf: int | None = None
 
 
 def forsake_after_fork(server: Forsaker) -> None:
-    """Let child processes have no part in ``server``, which is being started."""
+    """Keep child processes out of ``server``, which is being started."""
     global _deaf
     if _deaf is None:
         # Made now: after a fork it may be too late for one. And kept as long as the process lives.

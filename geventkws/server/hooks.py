@@ -37,7 +37,7 @@ class Hooks:
             logger.warning("on_stop has not returned after %.3g s: stopping without it", seconds)
 
     def forsake(self) -> None:
-        """Call nothing any more: this is a child process, and the end is its parent's."""
+        """Call nothing any more: this is a child process, and stopping is its parent's business."""
         self._due = None
 
 

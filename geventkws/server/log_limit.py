@@ -13,7 +13,7 @@ class LogLimit:
     """Allows each thing to be said once in a period."""
 
     def __init__(self, period: float) -> None:
-        """A ``period`` is of so many seconds."""
+        """``period`` is in seconds."""
         self._period = period
         self._said_at: dict[Hashable, float] = {}
 

@@ -27,7 +27,7 @@ _LAST_WORD = 1.0
 """Seconds that such a connection has to take its answer."""
 
 _IPV6_NETWORK = 64
-"""Bits of an address that one client's network has in common: a client has as many addresses as it likes."""
+"""Bits of an address by which a client is counted: within its network it has any number of addresses."""
 
 
 class Reception:
@@ -45,7 +45,7 @@ class Reception:
         """``on_gone`` is called after each connection that is over."""
         self.options = options
         self.ssl_context = ssl_context
-        """With which the next handshake begins; ``None`` for plain connections."""
+        """The context of the handshakes to come; ``None`` for plain connections."""
         self.proxies = TrustedProxies(options.trusted_proxies)
         self.warn_once = http.warn_once
         self._connections = connections
@@ -85,7 +85,7 @@ class Reception:
         return self._turned_away >= MAX_TURNED_AWAY
 
     def turn_away(self, channel: Channel, peer: Address) -> None:
-        """Tell a client that there are too many; where too many are told already, close without a word."""
+        """Tell a client that there are too many, or close without a word if too many are being told."""
         if self.is_overrun:
             channel.release()
             self.forget(channel)
@@ -105,7 +105,7 @@ class Reception:
         self.forget(channel)
 
     def forget(self, channel: Channel) -> None:
-        """Take a connection that is over out of the table and the count."""
+        """Take a connection that is over out of the table and out of the count."""
         peer = self._connections.remove(channel)
         if peer is not None:
             self._admission.leave(peer)
@@ -113,12 +113,12 @@ class Reception:
 
 
 class Admission:
-    """The count of a server's connections and its limits, ``None`` for none."""
+    """Counts a server's connections and limits their number."""
 
     def __init__(
         self, max_connections: int | None, max_per_address: int | None, proxies: TrustedProxies
     ) -> None:
-        """Count no client of ``proxies`` by its address, since it is not the client's."""
+        """``None`` is no limit. ``proxies`` are not counted by address, which is not the client's."""
         self._max_connections = max_connections
         self._max_per_address = max_per_address
         self._proxies = proxies
@@ -139,7 +139,7 @@ class Admission:
         return True
 
     def leave(self, peer: Address) -> None:
-        """Count out a connection that ``admit`` has counted."""
+        """Stop counting a connection that ``admit`` has counted."""
         self.connections -= 1
         client = self._client(peer)
         if client is not None:

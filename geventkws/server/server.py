@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("geventkws.server")
 
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""Errors of ``accept`` that are over when something else is given back (accept(2))."""
+"""Errors of ``accept`` that pass when something else has been given back (accept(2))."""
 
 ACCEPT_PAUSE = 0.1
 """Seconds after which the server then tries again."""
@@ -151,9 +151,9 @@ class WebSocketServer(StreamServer):
     def reload_certificates(self) -> None:
         """Read the files of ``certfile``, ``keyfile`` and ``certificates`` again, for connections to come.
 
-        Raises ``OSError`` (``ssl.SSLError`` is one) for a file that is not as it should be, and goes on
-        with the certificates it has; ``RuntimeError`` where there are no files. Of an ``ssl_context`` of
-        your own, call ``load_cert_chain``.
+        Raises ``OSError`` (``ssl.SSLError`` is one) for a file that cannot be used, and goes on with the
+        certificates it has; ``RuntimeError`` where there are no files. If the server has an ``ssl_context``
+        of yours, call its ``load_cert_chain``.
         """
         if self._certificates is None:
             raise RuntimeError("the server was made without certfile: there is nothing to read again")
@@ -280,7 +280,7 @@ class WebSocketServer(StreamServer):
             if self._watchdog is not None:
                 self._watchdog.stop()
 
-    # In a child process, where all is the parent's
+    # In a child process, where everything is the parent's
 
     def _descriptors(self) -> Iterator[int]:
         if hasattr(self, "socket"):
@@ -331,7 +331,7 @@ class WebSocketServer(StreamServer):
         self.handle(transport, address)
 
     def handle(self, transport: Any, address: Address) -> None:
-        """Begin with a connection, which needs no greenlet until it asks something. In the hub."""
+        """Begin with a connection, which needs no greenlet until it asks for something. In the hub."""
         if self.stopping:
             transport.close()
             return
@@ -382,7 +382,7 @@ class WebSocketServer(StreamServer):
     # WebSockets
 
     def websocket_opened(self, connection: WebSocketConnection) -> None:
-        """Mind the time limits of a new connection (called by ``upgrade``)."""
+        """Watch the time limits of a new connection (called by ``upgrade``)."""
         self._connections.watch(connection.service.connection_timeout)
         if self.stopping:
             connection.close(WebSocketCloseReasonCode.GOING_AWAY)
@@ -396,7 +396,7 @@ class WebSocketServer(StreamServer):
 
 
 class _Call:
-    """A call that may wait, for a worker."""
+    """A call that may wait, which a worker makes."""
 
     def __init__(self, function: Callable[..., object], *args: Any) -> None:
         self._function = function

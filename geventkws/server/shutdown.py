@@ -18,16 +18,16 @@ from geventkws.server.connections import Connections
 logger = logging.getLogger("geventkws.server")
 
 LAST_MOMENT = 1.0
-"""Seconds that the callbacks of connections have that were dropped."""
+"""Seconds that the callbacks of dropped connections have to end."""
 
 FAREWELL_LIMIT = 1.0
 """Seconds that the peers then have to take the last bytes and to close."""
 
 LONGEST_LOOK = 0.05
-"""Seconds after which is looked again whether everybody has been told."""
+"""Seconds after which it is checked again whether everybody has been told."""
 
 FIRST_REPORT = 1.0
-"""Seconds of waiting after which the log says for whom."""
+"""Seconds of waiting before the log says for whom."""
 
 NEXT_REPORT = 5.0
 """Seconds after which it says so again."""
@@ -47,7 +47,7 @@ class Shutdown:
         self._reported_at = 0.0
         self._is_left_to_caller = False
         self._is_over = False
-        # Who was named in a warning: of several calls, only the first gives it.
+        # Those named in a warning: of several calls, only the first gives it.
         self._dropped: set[Channel] = set()
         self._given_up: set[Channel] = set()
 
@@ -73,7 +73,7 @@ class Shutdown:
             self._is_left_to_caller = True
 
     def connection_gone(self) -> None:
-        """Look again who is left: a connection is out of the table. In any greenlet."""
+        """Check who is left now that a connection is out of the table. In any greenlet."""
         self._changed.set()
         if self._is_left_to_caller and not self._connections.peers:
             Greenlet.spawn(self._finish)  # the hub cannot wait for a log
@@ -117,7 +117,7 @@ class Shutdown:
         return (channel for channel in self._connections.peers if channel is not own)
 
     def _busy(self, others: Callable[[], Iterator[Channel]]) -> bool:
-        # Asked after every connection that goes: the first that is busy is answer enough.
+        # This is asked whenever a connection goes, so the first busy one is answer enough.
         return any(channel.owner._is_busy() for channel in others())
 
     def _wait_until(
@@ -137,7 +137,7 @@ class Shutdown:
             if awaited is not None:
                 self._report(awaited, left)
             self._changed.clear()
-            # Not only a connection that goes is a change: so is a service that has been told.
+            # A service that has been told is a change, too, and nothing reports it.
             self._changed.wait(min(max(left, 0.001), LONGEST_LOOK))  # libuv knows no shorter times
         return True
 
@@ -159,7 +159,7 @@ class Shutdown:
                 channel.release()
 
     def _warn(self, text: str, others: Callable[[], Iterator[Channel]], known: set[Channel]) -> None:
-        """Name those of ``others`` in the log that are busy and not ``known`` yet, and become so."""
+        """Name in the log those of ``others`` that are busy and not ``known`` yet, and add them there."""
         busy = [channel for channel in others() if channel.owner._is_busy() and channel not in known]
         if busy:
             known.update(busy)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT end the servers of ``serve_forever`` gracefully, a second of them the process at once.
+"""SIGTERM and SIGINT end the servers of ``serve_forever`` gracefully, a second one ends the process at once.
 
 Only where the program leaves the signals to us: a handler of its own is not touched, whether it is one of the
 standard library or of gevent.
@@ -30,9 +30,9 @@ _previous: dict[signal.Signals, Any] = {}
 
 @contextmanager
 def stopping_on_signals(stop: Callable[[], object]) -> Iterator[None]:
-    """Call ``stop`` in a greenlet at the first signal. Does nothing but in the main thread.
+    """Call ``stop`` in a greenlet at the first signal. Does nothing outside of the main thread.
 
-    Of several servers, the first signal stops all.
+    With several servers, the first signal stops all of them.
     """
     if not get_hub().main_hub:
         yield
@@ -51,7 +51,7 @@ def stopping_on_signals(stop: Callable[[], object]) -> Iterator[None]:
 
 
 def restore() -> None:
-    """Give the signals back to whoever had them, unless the program has taken them meanwhile."""
+    """Give the signals back to whoever had them, unless the program has taken them in the meantime."""
     for number, previous in _previous.items():
         if signal.getsignal(number) in (_first, _second, signal.SIG_DFL):
             signal.signal(number, previous)
@@ -90,12 +90,12 @@ def _first(number: int, frame: FrameType | None) -> None:
     """Stop the servers, beside whatever runs now."""
     for each in _previous:
         if signal.getsignal(each) is _first:
-            # What the kernel does, it also does to a program that is stuck. But it spares process 1.
+            # What the kernel does by default ends a stuck program, too. But it spares process 1.
             signal.signal(each, _second if os.getpid() == 1 else signal.SIG_DFL)
     for stop in _stops:
         gevent.spawn(stop)
 
 
 def _second(number: int, frame: FrameType | None) -> None:
-    """End at once, with the status that a shell gives to who was ended by the signal."""
+    """End at once, with the status that shells give a program that was ended by the signal."""
     os._exit(128 + number)

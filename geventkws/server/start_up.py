@@ -198,14 +198,14 @@ _BLOCKING = {
     "select": ["select"],
     "subprocess": ["Popen"],
 }
-"""What waits, of the modules that gevent patches."""
+"""What blocks, of the modules that gevent patches."""
 
 _KNOWING = {"gevent", "geventkws", "greenlet", "_pytest", "gunicorn"}
-"""Packages that have the unpatched names with good reason: they wait outside of callbacks."""
+"""Packages that use the unpatched functions for good reason: they block outside of callbacks."""
 
 
 def _patching_mistake() -> str | None:
-    """Return what to say of a standard library that gevent has not patched, or not in time."""
+    """Return what to say where gevent has not patched the standard library, or not in time."""
     if not monkey.is_module_patched("socket"):
         return (
             "The standard library's sockets are not patched for gevent: whatever blocks in a callback or in"
@@ -222,7 +222,7 @@ def _patching_mistake() -> str | None:
 
 
 def _unpatched_names() -> Iterator[str]:
-    """Yield the names of modules that have what waits from the standard library as it was."""
+    """Yield where modules have blocking functions of the standard library from before it was patched."""
     originals = {
         id(monkey.get_original(module, name)): f"{module}.{name}"
         for module, names in _BLOCKING.items()

@@ -39,7 +39,7 @@ class UpgradeHost(Host[WebSocketConnection], Protocol):
     stopping: bool
 
     def websocket_opened(self, connection: WebSocketConnection) -> None:
-        """Mind the time limits of a new connection."""
+        """Watch the time limits of a new connection."""
 
 
 def upgrade(host: UpgradeHost, http: Upgradable, head: RequestHead, read_ahead: bytes) -> bool:
@@ -115,7 +115,7 @@ def _negotiate(host: UpgradeHost, head: RequestHead, service: WebSocketService) 
 
 
 def _tell_foreign_origin(service: WebSocketService, error: ForeignOriginError) -> None:
-    """Tell the log what was refused: the site's own page may be among it, behind a proxy, for example."""
+    """Log what was refused: it may be the site's own page, behind a proxy, for example."""
     origin = error.origin[:MAX_CACHED]
     if first_time(service, ("origin", origin)):
         logger.warning(
@@ -132,7 +132,7 @@ def _tell_foreign_origin(service: WebSocketService, error: ForeignOriginError) -
 
 
 def _ask(service: WebSocketService, request: Request) -> None:
-    """Let the service refuse. Nobody is let in by its mistake: whatever it raises or returns is a 500."""
+    """Let the service refuse. Its mistakes let nobody in: whatever else it raises or returns is a 500."""
     connecting: Callable[[Request], object] = service.connecting
     try:
         answer = connecting(request)

@@ -1,7 +1,7 @@
 """A callback or an application that blocks the hub is named in the log, with its stack, while it still does.
 
 Whatever does not wait by gevent (an unpatched library, a long computation) holds up every connection. Only
-another thread can see that: the hub notes the time every now and then, and the thread looks how old the note
+another thread can see that: the hub notes the time every now and then, and the thread checks how old the note
 is. gevent has a monitor of its own, which traces each switch between greenlets: a tenth of an echo's time.
 """
 
@@ -28,14 +28,14 @@ start_new_thread: Callable[..., int] = monkey.get_original("_thread", "start_new
 LOOKS_PER_LIMIT = 4
 
 LEAST_USE = 0.03
-"""For what part of the time in which not even the thread ran the process must have computed to be blamed."""
+"""If not even the thread ran, the program is blamed only if it computed for this share of the time."""
 
 _culprits = LogLimit(60)
 """Those named within the last minute, by all servers: several may share a hub."""
 
 
 _locals: Any = monkey.get_original("_thread", "_local")()
-"""What each native thread has for itself."""
+"""The native threads' own storage."""
 
 
 class _SignOfLife:
@@ -46,7 +46,7 @@ class Watchdog:
     """Watches one hub from a native thread."""
 
     def __init__(self, loop: Loop, limit: float) -> None:
-        """Tell of what blocks the hub of ``loop`` for ``limit`` seconds, or up to half of them more."""
+        """Report what blocks the hub of ``loop`` for ``limit`` seconds, or up to half as long again."""
         self._loop = loop
         self._limit = limit
         self._interval = limit / LOOKS_PER_LIMIT
@@ -61,7 +61,7 @@ class Watchdog:
         self._timer = self._loop.hub.loop.timer(self._interval, self._interval, ref=False)
         self._timer.start(self._note)
         self._stopped.acquire()
-        # It goes with its thread, whose number may then be another's.
+        # It goes with its thread, whose number may then be given to another.
         _locals.sign_of_life = getattr(_locals, "sign_of_life", None) or _SignOfLife()
         self._sign_of_life = ref(_locals.sign_of_life)
         start_new_thread(self._watch, ())

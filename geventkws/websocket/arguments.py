@@ -1,4 +1,4 @@
-"""What the methods of a connection may be given; else an error says what to give instead."""
+"""What the methods of a connection may be given: anything else is an error that says what to give."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ def broadcast(
     The arguments and the errors are those of ``WebSocketConnection.send``. The message is encoded once, and
     compressed once for all connections that negotiated the same. Never blocks: a connection for which
     ``max_send_buffer`` bytes wait already is ended with 1013, so that one slow reader neither delays
-    the others nor makes the server keep everything for it. What native threads have sent or broadcast and
-    the hub has not come to yet counts, too.
+    the others nor makes the server keep everything for it. What native threads have sent or broadcast
+    counts even before the hub has come to it.
     """
     encoded = Broadcast(message, as_binary, compress)
     taken = 0

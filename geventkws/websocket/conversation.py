@@ -34,7 +34,7 @@ MAX_FRAMES = 64
 """Frames that are parsed before the clock is looked at."""
 
 MAX_TAKEN = 256
-"""Places of messages that were taken out of the inbox before they are given up."""
+"""Messages that are taken out of the inbox before their places in its list are given up."""
 
 COMPRESSED_READ = 4 * 1024
 """Bytes read at once where messages are compressed: they inflate to 4 MiB at most, in one turn.
@@ -128,7 +128,7 @@ class Conversation(roles.Owner):
         self._inbox_start = 0
         self._inbox_size = 0
         self._rest: leaf.Buffer | None = None
-        """Of what was received, what is still to be parsed."""
+        """What has been received and is still to be parsed."""
         self._greeted = False
         self._has_news = True
         self._working = False
@@ -192,7 +192,7 @@ class Conversation(roles.Owner):
         self._take_in(rest)
 
     def _take_in(self, buffer: leaf.Buffer) -> None:
-        """Take what was received, until the turn is over or the inbox full: the rest is kept for later."""
+        """Take what was received, until the turn is over or the inbox is full: the rest is kept for later."""
         channel = self._channel
         while True:
             self._take(intake.parse(self._endpoint, buffer, MAX_FRAMES))

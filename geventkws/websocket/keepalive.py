@@ -12,7 +12,7 @@ from geventkws.loop.loop import RECEIVE_BUFFER_SIZE
 from geventkws.websocket.conversation import Conversation
 
 PATIENCE_WITH_RESTS = 1.0
-"""Seconds more that a peer has for its answer while something of what it has sent waits for its turn."""
+"""Further seconds that a peer has for its answer while something that it has sent waits for its turn."""
 
 
 def check(conversation: Conversation, now: float, send_timeout: float | None, pings: bool) -> None:
