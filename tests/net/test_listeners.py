@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
-import resource
 import signal
 import socket
 import stat
@@ -16,16 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import gevent
 import pytest
 
-from geventkws import ServiceRegistry, WebSocket, WebSocketServer
+from geventkws import ServiceRegistry, WebSocketServer
 from geventkws.net.listeners import UnixAddress, shown, unix_path
-from geventkws.server import server
-from geventkws.server.log_limit import LogLimit
-from geventkws.server.start_up import check_listener
-from tests.certificates import Certificates
-from tests.integration.conftest import Recorder, Serve
+from tests.integration.conftest import Recorder
 from tests.programs import ROOT
 from tests.raw import PATIENCE, RawClient
 
@@ -234,137 +227,6 @@ class TestUnixSockets:
             unix_path("unix:")
 
 
-async def asgi(scope, receive, send):
-    pass
-
-
-class ASGI:
-    async def __call__(self, scope, receive, send):
-        pass
-
-
-class TestWhatCannotBeListenedOn:
-    @pytest.mark.parametrize(
-        ("listener", "error", "said"),
-        [
-            (("", "0"), TypeError, "the port must be an int: write ('', 0)"),
-            (("", "http"), TypeError, "the port must be an int, not 'http'"),
-            (("", None), TypeError, "the port must be an int, not None"),
-            (("", True), TypeError, "the port must be an int, not True"),
-            (("", 80.0), TypeError, "the port must be an int, not 80.0"),
-            (("", 65536), ValueError, "the port must be from 0 (a free one) to 65535"),
-            (("", -1), ValueError, "the port must be from 0"),
-            ((8080, ""), TypeError, "the host must be a str, '' for every address: write ('', 8080)"),
-            ((None, 8080), TypeError, "the host must be a str, '' for every address"),
-            ((b"", 8080), TypeError, "the host must be a str"),
-            (("a..b", 8080), ValueError, "'a..b' is no name of a host"),
-            (("",), ValueError, "listener must be (host, port), not ('',)"),
-            (["", 8080], TypeError, "not ['', 8080]: write ('', 8080)"),
-            (
-                None,
-                TypeError,
-                "listener must be (host, port), 'host:port', 'unix:/path', 'systemd' or a socket",
-            ),
-            (80.5, TypeError, "listener must be (host, port)"),
-            (True, TypeError, "listener must be (host, port)"),
-            (70000, ValueError, "listener 70000: the port must be from 0"),
-            ("localhost", ValueError, "listener 'localhost' has no port: write 'localhost:8080'"),
-            ("localhost:", ValueError, "listener 'localhost:' has no port: write 'localhost:8080'"),
-            ("localhost:http", ValueError, "has no port"),
-            ("localhost:70000", ValueError, "the port must be from 0"),
-            ("::1:8080", ValueError, "write an IPv6 address in brackets, '[::1]:8080'"),
-            ("ws://localhost:8080", ValueError, "is a URL: write 'host:port'; TLS is by certfile"),
-            ("/run/app.sock", ValueError, "for a Unix socket write 'unix:/run/app.sock'"),
-            (Path("/run/app.sock"), TypeError, "must not be a path: write 'unix:/run/app.sock'"),
-        ],
-    )
-    def test_it_is_told_with_what_to_write(self, listener: Any, error: type[Exception], said: str) -> None:
-        with pytest.raises(error, match=re.escape(said)):
-            WebSocketServer(listener, tell)
-
-    @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-    def test_so_is_a_socket_that_does_not_listen(self, kind: socket.SocketKind) -> None:
-        with socket.socket(type=kind) as sock, pytest.raises(ValueError, match=r"must (listen|be a stream)"):
-            WebSocketServer(sock, tell)
-
-    def test_so_is_a_closed_socket(self) -> None:
-        sock = socket.create_server(("127.0.0.1", 0))
-        sock.close()
-        with pytest.raises(ValueError, match="listener must be open"):
-            WebSocketServer(sock, tell)
-
-    def test_so_is_a_socket_of_tls(self, certificates: Certificates) -> None:
-        with (
-            certificates.server().wrap_socket(socket.create_server(("127.0.0.1", 0)), True) as sock,
-            pytest.raises(TypeError, match=r"must be a plain socket, .*: TLS is by certfile or ssl_context"),
-        ):
-            WebSocketServer(sock, tell)
-
-    @pytest.mark.parametrize(
-        "listener",
-        [
-            8080,
-            "8080",
-            "*:8080",
-            ":8080",
-            "localhost:0",
-            "[::1]:0",
-            ("::1", 0, 0, 0),
-            "systemd:web",
-            "unix:/x",
-        ],
-    )
-    def test_what_can_be_is_taken(self, listener: Any) -> None:
-        check_listener(listener)
-
-
-class TestWhatIsServed:
-    @pytest.mark.parametrize(
-        ("services", "said"),
-        [
-            ([Recorder()], "make one by ServiceRegistry(), and put each service there by its register("),
-            (Recorder(), "services must be a ServiceRegistry, not <"),
-            ({"chat": Recorder()}, "services must be a ServiceRegistry, not {'chat': "),
-            (WebSocket, "leave it out, or write WebSocket.services"),
-            (ServiceRegistry, "services must be a ServiceRegistry, not <class"),
-            (0, "services must be a ServiceRegistry, not 0"),
-        ],
-    )
-    def test_services_are_a_registry(self, services: Any, said: str) -> None:
-        with pytest.raises(TypeError, match=re.escape(said)):
-            WebSocketServer(("127.0.0.1", 0), tell, services)
-
-    @pytest.mark.parametrize(
-        ("application", "said"),
-        [
-            (Recorder(), "services are registered, by WebSocket.register(service, on_path)"),
-            (Recorder, "services are registered, by WebSocket.register(service, on_path)"),
-            (ServiceRegistry(), "services are registered"),
-            ("app", "must be a WSGI application or None, not 'app'"),
-            (asgi, "not one of ASGI"),
-            (ASGI(), "not one of ASGI"),
-        ],
-    )
-    def test_the_application_is_one_of_wsgi(self, application: Any, said: str) -> None:
-        with pytest.raises(TypeError, match=re.escape(said)):
-            WebSocketServer(("127.0.0.1", 0), application)
-
-    @pytest.mark.parametrize(
-        ("name", "value", "error", "said"),
-        [
-            ("spawn", None, TypeError, "a callable, a pool or a number of greenlets, not None"),
-            ("spawn", "thread", TypeError, "a callable, a pool or a number of greenlets, not 'thread'"),
-            ("spawn", 0, ValueError, "spawn must be at least 1"),
-            ("backlog", "100", TypeError, "a number of connections or None, not '100'"),
-        ],
-    )
-    def test_so_are_the_arguments_of_gevent(
-        self, name: str, value: Any, error: type[Exception], said: str
-    ) -> None:
-        with pytest.raises(error, match=said):
-            WebSocketServer(("127.0.0.1", 0), **{name: value})
-
-
 class TestIP:
     @pytest.fixture
     def port(self) -> Iterator[int]:
@@ -505,39 +367,3 @@ class TestSystemd:
         process = activate(listener, count, names, ours, [])
         assert said in process.communicate(timeout=PATIENCE)[1].decode()
         assert process.returncode == 1
-
-
-@contextmanager
-def no_descriptors() -> Iterator[None]:
-    """Let the process open nothing more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@pytest.mark.logs_errors
-def test_without_descriptors_connections_wait_and_the_log_says_so_once_a_minute(
-    serve: Serve,
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(server, "ACCEPT_PAUSE", 0.01)
-    monkeypatch.setattr(server, "_exhaustion", LogLimit(60))
-    site = serve(application=tell)
-    clients = [site.connect(None, sock=socket.socket()) for _ in range(3)]
-    with no_descriptors():
-        for client in clients:
-            client.sock.settimeout(PATIENCE)
-            client.sock.connect(("127.0.0.1", site.port))
-        gevent.sleep(0.1)
-        assert site.server.http_connections == 0
-    for client in clients:
-        client.send(GET)
-        assert client.read_to_end().startswith(b"HTTP/1.1 200 ")
-    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert "[Errno 24]" in record.getMessage()
-    assert "Traceback" not in capfd.readouterr().err

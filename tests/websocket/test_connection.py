@@ -57,7 +57,7 @@ def texts() -> dict[str, list[str | None]]:
 
 def test_every_method_has_the_same_text_on_the_readable_backend() -> None:
     program = (
-        "import json, geventkws, tests.integration.test_connection_api as api\n"
+        "import json, geventkws, tests.websocket.test_connection as api\n"
         "print(json.dumps([geventkws.BACKEND, api.texts()]))"
     )
     root = Path(__file__).parents[2]

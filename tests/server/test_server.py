@@ -1,0 +1,59 @@
+"""What the server does with its listener."""
+
+from __future__ import annotations
+
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gevent
+import pytest
+
+from geventkws.server import server
+from geventkws.server.log_limit import LogLimit
+from tests.integration.conftest import Serve
+from tests.raw import PATIENCE
+
+GET = b"GET / HTTP/1.1\r\nHost: own\r\nConnection: close\r\n\r\n"
+
+
+def tell(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello"]
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Let the process open nothing more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.logs_errors
+def test_without_descriptors_connections_wait_and_the_log_says_so_once_a_minute(
+    serve: Serve,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "ACCEPT_PAUSE", 0.01)
+    monkeypatch.setattr(server, "_exhaustion", LogLimit(60))
+    site = serve(application=tell)
+    clients = [site.connect(None, sock=socket.socket()) for _ in range(3)]
+    with no_descriptors():
+        for client in clients:
+            client.sock.settimeout(PATIENCE)
+            client.sock.connect(("127.0.0.1", site.port))
+        gevent.sleep(0.1)
+        assert site.server.http_connections == 0
+    for client in clients:
+        client.send(GET)
+        assert client.read_to_end().startswith(b"HTTP/1.1 200 ")
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "[Errno 24]" in record.getMessage()
+    assert "Traceback" not in capfd.readouterr().err
