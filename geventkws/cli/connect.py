@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.client import responses
 from threading import Event, Thread
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import click
 
@@ -60,18 +61,20 @@ def connect(target: Target, wait: float | None) -> int:
     After the last line of a pipe, wait for answers for ``wait`` seconds (``None``: until the server closes);
     at a terminal, close the connection.
     """
-    conversation = _open(target)
-    if sys.stdin.isatty():
-        _say("Connected. Each line is a message, Ctrl-D ends.", fg="cyan")
-        wait = 0
-    with suppress(KeyboardInterrupt):
-        conversation.send_lines()
-        conversation.over.wait(wait)
-    return conversation.end()
+    with _open(target) as conversation:
+        if sys.stdin.isatty():
+            _say("Connected. Each line is a message, Ctrl-D ends.", fg="cyan")
+            wait = 0
+        with suppress(KeyboardInterrupt):
+            conversation.send_lines()
+            conversation.over.wait(wait)
+        status = conversation.end()
+    conversation.say_how_it_ended()
+    return status
 
 
 class Conversation:
-    """A connection: this thread sends, another one prints what arrives."""
+    """A connection: this thread sends, another one prints what arrives. A context manager, which releases it."""
 
     def __init__(self, socket: Any, errors: type[Exception]) -> None:
         self.over = Event()
@@ -93,19 +96,28 @@ class Conversation:
                 return
 
     def end(self) -> int:
-        """Close the connection if it is still open; say how it ended, and return the exit status."""
+        """Close, if that has not been done, and return an exit status."""
         if self.over.is_set():
-            status = 0 if self._code in GOOD_ENDS else CLOSED_OTHERWISE
-        else:
-            with suppress(OSError, self._errors):
-                self._socket.send_close()
-            self.over.wait(CLOSE_TIMEOUT)
-            status = 0 if self.over.is_set() else CLOSED_OTHERWISE
-        self._socket.shutdown()
-        self._receiver.join(CLOSE_TIMEOUT)
+            return 0 if self._code in GOOD_ENDS else CLOSED_OTHERWISE
+        with suppress(OSError, self._errors):
+            self._socket.send_close()
+        self.over.wait(CLOSE_TIMEOUT)
+        return 0 if self.over.is_set() else CLOSED_OTHERWISE
+
+    def say_how_it_ended(self) -> None:
+        """Tell the close code, once all that came has been printed."""
         description = f", {escape(self._description)}" if self._description else ""
         _say(f"Closed: {self._code}{_name(self._code)}{description}", fg="cyan")
-        return status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.shutdown()
+        self._receiver.join(CLOSE_TIMEOUT)
+        os.close(self._awake)
 
     def _receive(self) -> None:
         try:

@@ -94,6 +94,15 @@ class Loop:
         # M_MMAP_THRESHOLD). This one is never written to, so it takes no memory.
         bytes(KEPT_MEMORY // 2)
 
+    def close(self) -> None:
+        """Let go of the watchers. Idempotent; nothing may be queued or called any more."""
+        self._poll.close()
+        self._wakeup.close()
+
+    def __del__(self) -> None:
+        # It ends with its hub, such as that of a thread that has ended.
+        self.close()
+
     @classmethod
     def current(cls) -> Loop:
         """Return the loop of the calling thread's hub."""

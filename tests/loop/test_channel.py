@@ -70,10 +70,10 @@ def burn_a_slice() -> None:
 class Line:
     """A channel and the peer's socket."""
 
-    def __init__(self, loop: Loop | None = None) -> None:
+    def __init__(self, loop: Loop) -> None:
         ours, self.peer = socket.socketpair()
         self.peer.settimeout(PATIENCE)
-        self.loop = loop or Loop(gevent.get_hub())
+        self.loop = loop
         self.channel = Channel(self.loop, PlainTransport(ours.detach()))
 
     def owner(self, **acts: Callable[[], object]) -> Owner:
@@ -107,8 +107,8 @@ class Line:
 
 
 @pytest.fixture
-def line() -> Iterator[Line]:
-    line = Line()
+def line(loop: Loop) -> Iterator[Line]:
+    line = Line(loop)
     yield line
     line.close()
 

@@ -25,12 +25,12 @@ LONG = 60.0
 class Line:
     """Two ends of a TCP connection, one of which takes its leave."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Loop) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.client = RawClient(listener.getsockname()[1], receive_buffer=16 * 1024)
             ours, _ = listener.accept()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
-        self.channel = Channel(Loop(gevent.get_hub()), PlainTransport(ours.detach()))
+        self.channel = Channel(loop, PlainTransport(ours.detach()))
         self.ends: list[Channel] = []
         self.over: AsyncResult[float] = AsyncResult()
 
@@ -52,8 +52,8 @@ class Line:
 
 
 @pytest.fixture
-def line() -> Iterator[Line]:
-    line = Line()
+def line(loop: Loop) -> Iterator[Line]:
+    line = Line(loop)
     yield line
     line.channel.release()
     line.client.close()

@@ -95,11 +95,6 @@ def burn(seconds: float) -> None:
         pass
 
 
-@pytest.fixture
-def loop() -> Loop:
-    return Loop(gevent.get_hub())
-
-
 def lend(loop: Loop, function: Callable[[], object] = lambda: None) -> Job:
     job = Job(function)
     in_hub(loop.lend, job)
@@ -591,14 +586,10 @@ class TestCallsFromThreads:
             loop.queue(guest)
             assert guest.served.wait(5)
             ended = gevent.get_hub().join(timeout=5)
-            loop._wakeup.close()  # the pool gives both tests the same thread, and so the same loop
-            loop._poll.close()
             return bool(ended)
 
         assert gevent.get_hub().threadpool.apply(run) is True
 
-    # The watcher ended with its loop, which gevent does not see when it looks for those left open.
-    @pytest.mark.filterwarnings("ignore:.*watcher.__del__:pytest.PytestUnraisableExceptionWarning")
     def test_after_the_hub_is_gone_nothing_is_taken(self) -> None:
         def run() -> Loop:
             loop = Loop.current()
