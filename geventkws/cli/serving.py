@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from gevent import monkey
-from gevent.socket import socket
 
 from geventkws import WebSocket, WebSocketServer, WebSocketService
 from geventkws.cli import logs
@@ -21,6 +20,7 @@ from geventkws.cli.health import Health
 from geventkws.cli.reference import Reference
 from geventkws.cli.site import Site, listening
 from geventkws.http.context import Application, no_application
+from geventkws.net.listeners import native_socket
 from geventkws.server.hooks import Hook
 
 Certificate = tuple[str, str | None]
@@ -57,7 +57,7 @@ def serve(
     monkey.patch_all()
     sys.path.insert(0, os.path.abspath(plan.app_dir))
     logs.configure(plan.log_level, plan.log_config, plan.access_log)
-    site = _site(plan, [socket(fileno=descriptor) for descriptor in descriptors] or plan.binds)
+    site = _site(plan, [native_socket(fileno=descriptor) for descriptor in descriptors] or plan.binds)
     if on_ready is not None:
         on_ready(site)
     site.run()

@@ -13,9 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gevent.socket import socket as gevent_socket
+from gevent import monkey
 
 from geventkws.escape import escape
+
+# gevent's servers take a socket of gevent's apart, and nobody closes the watchers that it had.
+native_socket: Any = monkey.get_original("socket", "socket")
 
 UNIX_PREFIX = "unix:"
 
@@ -104,7 +107,7 @@ class UnixAddress:
         """
         if _is_abandoned(self.path):
             os.unlink(self.path)
-        listener = gevent_socket(socket.AF_UNIX)
+        listener = native_socket(socket.AF_UNIX)
         file = None
         try:
             listener.bind(self.path)
@@ -112,7 +115,6 @@ class UnixAddress:
             # Before ``listen`` nobody can connect, so nobody connects who may not.
             self._set_permissions()
             listener.listen(backlog)
-            listener.setblocking(False)
         except OSError as error:
             listener.close()
             if file is not None:
@@ -161,11 +163,11 @@ def bind_tcp(address: Any, backlog: int, family: int) -> Any:
     """
     is_dual = address[0] in ("", "::")
     try:
-        listener = gevent_socket(family)
+        listener = native_socket(family)
     except OSError:
         if not is_dual:
             raise
-        listener = gevent_socket(socket.AF_INET)  # there is no IPv6 here
+        listener = native_socket(socket.AF_INET)  # there is no IPv6 here
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if is_dual and listener.family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
@@ -176,7 +178,6 @@ def _listening(listener: Any, address: Any, backlog: int) -> Any:
     try:
         listener.bind(address)
         listener.listen(backlog)
-        listener.setblocking(False)
     except OSError as error:
         listener.close()
         raise _explained(error, address) from error
@@ -229,9 +230,7 @@ def inherited(listener: str) -> Any:
             f"systemd passed {count} sockets: write 'systemd:name', with one of {', '.join(names)}"
         )
     os.set_inheritable(descriptor, False)
-    passed = gevent_socket(fileno=descriptor)
-    passed.setblocking(False)
-    return passed
+    return native_socket(fileno=descriptor)
 
 
 def shown(address: Any) -> tuple[str, int] | str:

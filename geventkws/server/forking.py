@@ -19,12 +19,9 @@ from types import FrameType
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from gevent import monkey
-
 from geventkws.loop.loop import Loop
+from geventkws.net.listeners import native_socket
 from geventkws.server import signals
-
-_socket: Any = monkey.get_original("socket", "socket")
 
 EXECUTORS = frozenset({("subprocess", "_execute_child"), ("gevent.subprocess", "_execute_child")})
 """Functions that fork in order to execute another program, which gets none of our descriptors."""
@@ -52,7 +49,7 @@ def forsake_after_fork(server: Forsaker) -> None:
     global _deaf
     if _deaf is None:
         # Made now: after a fork it may be too late for one. And kept as long as the process lives.
-        with _socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
+        with native_socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
             deaf.setblocking(False)
             _deaf = deaf.detach()
         os.register_at_fork(after_in_child=_forsake_all)

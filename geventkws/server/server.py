@@ -186,6 +186,7 @@ class WebSocketServer(StreamServer):
     def init_socket(self) -> None:
         bound = not hasattr(self, "socket")
         super().init_socket()
+        self.socket.setblocking(False)  # another process that listens at it may be the first to accept
         if bound and self.family == socket.AF_UNIX:
             self._socket_file = SocketFile(str(self.address))
         if self.socket.family != socket.AF_UNIX:

@@ -14,6 +14,7 @@ from gevent.event import AsyncResult
 from gevent.server import StreamServer
 
 from geventkws.http.context import Application
+from geventkws.net.listeners import native_socket
 from geventkws.net.transport import PlainTransport
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.registry import ServiceRegistry
@@ -34,7 +35,7 @@ class PortlessServer(WebSocketServer):
 
     def __init__(self, application: Application | None, services: ServiceRegistry, **options: Any) -> None:
         # Instead of a listener, a socket on which nothing ever happens.
-        listener, self._silence = gevent_socket.socketpair()
+        listener, self._silence = (native_socket(fileno=end.detach()) for end in gevent_socket.socketpair())
         try:
             super().__init__(listener, application, services, **options)
         except BaseException:

@@ -194,6 +194,9 @@ def waiting_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     logger.addHandler(handler)
     yield
     logger.removeHandler(handler)
+    with gevent.Timeout(PATIENCE):
+        handler.acquire()  # behind all who still wait for it
+        handler.release()
 
 
 @pytest.mark.usefixtures("waiting_log")

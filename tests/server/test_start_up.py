@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from geventkws import BACKEND, ServiceRegistry, WebSocket, WebSocketServer
+from geventkws.net.listeners import native_socket
 from geventkws.server.start_up import check_listener
 from tests.certificates import Certificates
 from tests.integration.conftest import Recorder, Serve
@@ -108,6 +109,19 @@ class TestWhatCannotBeListenedOn:
     )
     def test_what_can_be_is_taken(self, listener: Any) -> None:
         check_listener(listener)
+
+    def test_a_socket_that_blocks_does_not_block_the_hub(self) -> None:
+        """Somebody waits when the hub is told so; another process that listens may be the first to accept."""
+        with native_socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            server = WebSocketServer(listener, tell)
+            server.start()
+            try:
+                assert not server.socket.getblocking()
+                assert server.do_read() is None
+            finally:
+                server.stop()
 
 
 class TestWhatIsServed:
