@@ -7,9 +7,10 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import gc
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -56,6 +57,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid} has an address in its name: give its parameters ids")
+
+
+def pytest_collection_finish() -> None:
+    """Have what pytest and the imports have made, and keep for ever, never looked at again for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left_open() -> Iterator[None]:
+    """Find what nobody has closed while it is known whose tests left it.
+
+    Sockets, files and, with ``GEVENT_DEBUG``, watchers of gevent on libuv give a warning when they are
+    collected, and warnings are errors: here of the last test of the file.
+    """
+    yield
+    gc.collect()
 
 
 @pytest.fixture(params=BACKENDS, scope="session")
