@@ -19,6 +19,7 @@ from gevent.monkey import get_original
 
 from tests.backends import BACKENDS, Backend
 from tests.helpers import FEED_MODES, Feed
+from tests.programs import ROOT
 
 if TYPE_CHECKING:
     from tests.certificates import Certificates
@@ -94,6 +95,21 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     from tests.certificates import Certificates
 
     return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def measured() -> Iterator[None]:
+    """Let coverage measure the programs of the tests, too, where it measures this process.
+
+    For the tests of code that runs nowhere else: it takes half a second for each program.
+    """
+    from coverage import Coverage
+
+    with pytest.MonkeyPatch.context() as patch:
+        if Coverage.current() is not None:
+            patch.setenv("COVERAGE_PROCESS_START", str(ROOT / "tests" / "programs.coveragerc"))
+            patch.setenv("COVERAGE_FILE", str(ROOT / ".coverage"))
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,6 +15,8 @@ from tests.certificates import Certificates
 from tests.cli.conftest import Running, Serve
 from tests.programs import PATIENCE
 
+pytestmark = pytest.mark.usefixtures("measured")
+
 ARGUMENTS = ("app:app", "--service", "/chat=chat:Shout", "--reload")
 
 

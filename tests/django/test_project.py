@@ -20,7 +20,10 @@ from tests.programs import PATIENCE, ROOT, Program
 
 MANAGE = str(ROOT / "tests" / "django" / "manage.py")
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted by /proc")
+pytestmark = [
+    pytest.mark.usefixtures("measured"),
+    pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted by /proc"),
+]
 
 
 class Project:

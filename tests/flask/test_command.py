@@ -11,6 +11,8 @@ import websocket
 
 from tests.programs import PATIENCE, Program
 
+pytestmark = pytest.mark.usefixtures("measured")
+
 SITE = """
 import socket
 from flask import Flask
