@@ -15,7 +15,7 @@ cdef class FrameParser:
     cdef bytes payload
     cdef Py_ssize_t length
     cdef Py_ssize_t have
-    # Small things side by side: an idle connection keeps them all.
+    # Small fields side by side: an idle connection keeps them all.
     cdef int max_fragments
     cdef uint8_t key[4]
     cdef uint8_t head[14]

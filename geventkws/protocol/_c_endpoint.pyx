@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The compiled twin of the protocol's hot path: masking, UTF-8, frames and the endpoint.
 
-It takes what is frequent: text and binary messages in one masked frame of minimal length, and control
-frames that have arrived whole. For every other frame (fragments, compressed ones, whatever breaks a rule) the
-readable ``FrameParser`` is asked, so that each rule of RFC 6455 is written down once, in Python.
+It handles the frequent cases: text and binary messages in one masked frame with the shortest length form, and
+control frames that have arrived whole. All other frames (fragments, compressed ones, any that break a rule) go to
+the readable ``FrameParser``, so that each rule of RFC 6455 is written down once, in Python.
 """
 
 cimport cython
@@ -49,7 +49,7 @@ cdef enum Head:
     RARE
 
 cdef Py_ssize_t FIRST_CAPACITY = 256 * 1024  # of a payload that arrives in pieces; grows with what arrives
-cdef Py_ssize_t GROWTH = 4  # bytes of memory for each that has arrived
+cdef Py_ssize_t GROWTH = 4  # bytes of memory for each byte that has arrived
 cdef Py_ssize_t WORTH_RECEIVING_IN_PLACE = 16 * 1024
 cdef Py_ssize_t MAX_COPY = 16 * 1024  # bytes copied at once where the frames, not the bytes, are limited
 cdef int MAX_RARE_FRAMES = 16  # for the readable parser at once; then what is frequent is quick again
@@ -62,7 +62,7 @@ cdef object NOT_UTF8 = _utf8.NOT_UTF8
 
 cdef void unmask(uint8_t* to, const uint8_t* data, Py_ssize_t size, const uint8_t* key,
                  Py_ssize_t offset) noexcept nogil:
-    """XOR ``data`` with the key, of which ``offset`` bytes have been used, to ``to``, which may be ``data``."""
+    """Write ``data`` XORed with the key to ``to``, which may be ``data``; ``offset`` bytes of the key were used."""
     cdef uint8_t turned[8]
     cdef uint64_t wide
     cdef uint64_t words[8]
@@ -72,7 +72,7 @@ cdef void unmask(uint8_t* to, const uint8_t* data, Py_ssize_t size, const uint8_
         turned[i] = key[(offset + i) & 3]
     memcpy(&wide, turned, 8)
     i = 0
-    while i + 64 <= size:  # a block is read before it is written, which lets the compiler use wide registers
+    while i + 64 <= size:  # reading a whole block before writing it lets the compiler use wide registers
         memcpy(words, data + i, 64)
         for each in range(8):
             words[each] ^= wide
@@ -89,7 +89,7 @@ cdef void unmask(uint8_t* to, const uint8_t* data, Py_ssize_t size, const uint8_
 
 
 def apply_mask(data, bytes masking_key, Py_ssize_t offset=0):
-    """Return ``data`` XORed with ``masking_key`` (4 bytes), repeated from payload byte ``offset`` on."""
+    """Return ``data``, from payload byte ``offset`` on, XORed with the repeated ``masking_key`` (4 bytes)."""
     cdef bytes source = bytes(data)
     if len(masking_key) != 4:
         raise ValueError("a masking key has 4 bytes")
@@ -100,7 +100,7 @@ def apply_mask(data, bytes masking_key, Py_ssize_t offset=0):
 
 
 cdef bytes unmasked(const uint8_t* data, Py_ssize_t size, const uint8_t* key, Py_ssize_t offset):
-    """Return ``data`` XORed with the key, of which ``offset`` bytes have been used."""
+    """Return ``data`` XORed with the repeated key, of which ``offset`` bytes were used."""
     cdef bytes result = PyBytes_FromStringAndSize(NULL, size)
     unmask(<uint8_t*>PyBytes_AS_STRING(result), data, size, key, offset)
     return result
@@ -109,7 +109,7 @@ cdef bytes unmasked(const uint8_t* data, Py_ssize_t size, const uint8_t* key, Py
 # UTF-8 (RFC 3629, 4)
 
 cdef bint is_utf8(Utf8State* state, const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Check the next piece of a text; false as soon as a byte cannot belong to it."""
+    """Check the next piece of a text; return false as soon as a byte cannot belong to it."""
     cdef Py_ssize_t i = 0
     cdef uint64_t word
     cdef uint8_t byte
@@ -154,7 +154,7 @@ cdef bint is_utf8(Utf8State* state, const uint8_t* data, Py_ssize_t size) noexce
 
 
 cdef class Utf8Validator:
-    """Checks text that arrives in pieces; an invalid byte raises as soon as it is fed."""
+    """Checks text that arrives in pieces, and raises as soon as an invalid byte is fed."""
 
     cdef Utf8State _state
 
@@ -167,7 +167,7 @@ cdef class Utf8Validator:
 # Frames (RFC 6455, 5.2)
 
 cdef bytes frame_of(int opcode, const char* payload, Py_ssize_t size):
-    """Return a server's frame, head and payload."""
+    """Return a server's frame: head and payload."""
     cdef Py_ssize_t head_size = 2 if size < LENGTH_16 else 4 if size < 65536 else 10
     cdef bytes frame = PyBytes_FromStringAndSize(NULL, head_size + size)
     cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(frame)
@@ -192,7 +192,7 @@ cdef Py_ssize_t write_head(uint8_t* out, int opcode, Py_ssize_t size) noexcept:
 
 
 def encode_frame(int opcode, bytes payload not None, *, bint fin=True):
-    """Return a server's frame, head and payload."""
+    """Return a server's frame: head and payload."""
     if not fin:
         return _frames.encode_frame(opcode, payload, fin=False)
     return frame_of(opcode, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
@@ -200,7 +200,7 @@ def encode_frame(int opcode, bytes payload not None, *, bint fin=True):
 
 cdef Head read_head(const uint8_t* data, Py_ssize_t size, Py_ssize_t limit,
                     Py_ssize_t* length, Py_ssize_t* head_size) noexcept nogil:
-    """Judge the head at ``data``: is it that of a frequent frame, whose lengths are then set?"""
+    """Return whether the head at ``data`` is that of a frequent frame; if so, set ``length`` and ``head_size``."""
     cdef uint64_t wide = 0
     cdef int i
     if size < 2:
@@ -234,7 +234,7 @@ cdef Head read_head(const uint8_t* data, Py_ssize_t size, Py_ssize_t limit,
 
 @cython.no_gc  # its objects are never part of a cycle
 cdef class FrameParser:
-    """Turns a client's bytes, in whatever pieces they arrive, into events; as ``frames.FrameParser`` does."""
+    """Turns a client's bytes, in whatever pieces they arrive, into events, as ``frames.FrameParser`` does."""
 
     def __cinit__(self, max_message_size, max_fragments, deflate=None):
         self.deflate = deflate
@@ -242,7 +242,7 @@ cdef class FrameParser:
         self.max_fragments = min(max_fragments, INT_MAX)
 
     def feed(self, data, int max_frames=INT_MAX):
-        """Return the events that ``data`` completes, in the order of the wire; ``taken`` says how far it got."""
+        """Return the events that ``data`` completes, in the order of the wire; ``taken`` bytes were taken."""
         cdef list events = []
         cdef Py_ssize_t size = len(data), taken = 0
         cdef Py_ssize_t piece = size if max_frames == INT_MAX else MAX_COPY
@@ -258,9 +258,9 @@ cdef class FrameParser:
         return events
 
     cdef Py_ssize_t feed_in_place(self, uint8_t* data, Py_ssize_t size, list events, int max_frames) except -1:
-        """Append to ``events`` what the bytes complete, as ``feed``; return how many bytes were taken.
+        """Append to ``events`` what the bytes complete, as ``feed`` does; return how many bytes were taken.
 
-        Text is unmasked where it is, among the bytes taken.
+        Text is unmasked in place.
         """
         return self._feed(data, size, events, &max_frames)
 
@@ -276,7 +276,7 @@ cdef class FrameParser:
         return size if self.done else position
 
     cdef Py_ssize_t _take_head(self, uint8_t* data, Py_ssize_t size, list events, int* left) except -1:
-        """Take a head, and the whole frame if it is there; return how many bytes that was."""
+        """Take a head, or the whole frame if it has arrived; return how many bytes that was."""
         cdef Py_ssize_t length = 0, head_size = 0, kept = self.head_size, added
         cdef uint8_t* head = data
         cdef Py_ssize_t known = size
@@ -294,7 +294,7 @@ cdef class FrameParser:
         self.head_size = 0
         if kind == RARE:
             self.rare = _frames.FrameParser(self.max_message_size, self.max_fragments, self.deflate)
-            if kept:  # less than a head: no frame ends there
+            if kept:  # less than a head, so no frame ends there
                 self._feed_rare(self.head, kept, events, left)
             return 0
         memcpy(self.key, head + head_size - 4, 4)
@@ -336,7 +336,7 @@ cdef class FrameParser:
         return 0
 
     cdef uint8_t* wanted(self, Py_ssize_t* room) except? NULL:
-        """Return where the rest of a long payload may be received, or NULL if it is not worth it."""
+        """Return where to receive the rest of a long payload directly, or NULL if that is not worth it."""
         cdef Py_ssize_t capacity, more
         cdef bytes larger
         if self.payload is None or self.length - self.have < WORTH_RECEIVING_IN_PLACE:
@@ -351,11 +351,11 @@ cdef class FrameParser:
         return <uint8_t*>PyBytes_AS_STRING(self.payload) + self.have
 
     cdef int took(self, Py_ssize_t size, list events) except -1:
-        """Count ``size`` bytes that were received where ``wanted`` said."""
+        """Take ``size`` bytes that were received where ``wanted`` said."""
         return self._took(<const uint8_t*>PyBytes_AS_STRING(self.payload) + self.have, size, events)
 
     cdef int _took(self, const uint8_t* masked, Py_ssize_t size, list events) except -1:
-        """Unmask ``size`` bytes into their place in the payload, which has room; they may be there already."""
+        """Unmask ``size`` bytes into their place in the payload, which has room; they may already be there."""
         cdef uint8_t* data = <uint8_t*>PyBytes_AS_STRING(self.payload) + self.have
         cdef bytes payload
         unmask(data, masked, size, self.key, self.have)
@@ -386,14 +386,14 @@ cdef class FrameParser:
         return taken
 
     cdef Py_ssize_t _feed_rare(self, uint8_t* data, Py_ssize_t size, list events, int* left) except -1:
-        """Let the readable parser take some frames, and be gone if it is at rest between two messages."""
+        """Let the readable parser take some frames, and drop it once it is between two messages."""
         cdef list more
         cdef Py_ssize_t taken
         view = PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ)
         try:
             more = self.rare.feed(view, min(left[0], MAX_RARE_FRAMES))
         finally:
-            view.release()  # a traceback may hold it longer than the bytes are there
+            view.release()  # a traceback may keep it longer than the bytes exist
         taken = self.rare.taken
         left[0] -= self.rare.frames_taken
         if more:
@@ -408,7 +408,7 @@ cdef class FrameParser:
 @cython.final
 @cython.no_gc
 cdef class Endpoint(FrameParser):
-    """One side of a connection without its socket; the twin of ``geventkws.protocol.endpoint.Endpoint``."""
+    """The server's side of a connection, without its socket: the twin of ``protocol.endpoint.Endpoint``."""
 
     @property
     def output(self):
@@ -416,26 +416,26 @@ cdef class Endpoint(FrameParser):
         return [] if self.chunks is None else self.chunks
 
     def receive(self, data, int max_frames=INT_MAX):
-        """Return the events that the peer's ``data`` completes, see ``FrameParser.feed``."""
+        """Return the events that the peer's ``data`` completes; see ``FrameParser.feed``."""
         cdef list events = self.feed(data, max_frames)
         self.count(self.taken, events, 0)
         return events
 
     cdef Py_ssize_t receive_in_place(self, uint8_t* data, Py_ssize_t size, list events,
                                      int max_frames) except -1:
-        """Append to ``events`` what the bytes complete, and return the bytes taken; see ``feed_in_place``."""
+        """Append to ``events`` what the bytes complete; return how many were taken. See ``feed_in_place``."""
         cdef Py_ssize_t first = len(events), taken = self.feed_in_place(data, size, events, max_frames)
         self.count(taken, events, first)
         return taken
 
     cdef int received_wanted(self, Py_ssize_t size, list events) except -1:
-        """Count ``size`` bytes received where ``wanted`` said, in which at most one frame ends."""
+        """Take ``size`` bytes received where ``wanted`` said, in which at most one frame ends."""
         cdef Py_ssize_t first = len(events)
         self.took(size, events)
         return self.count(size, events, first)
 
     cdef int count(self, Py_ssize_t size, list events, Py_ssize_t first) except -1:
-        """Count bytes received, and the messages among ``events`` from the ``first`` on."""
+        """Count received bytes, and the messages among ``events`` from index ``first`` on."""
         cdef Py_ssize_t i
         self.bytes_received += size
         for i in range(first, len(events)):
@@ -456,7 +456,7 @@ cdef class Endpoint(FrameParser):
         return 0
 
     cdef int join_loose(self) except -1:
-        """Make one of the chunks that were put last."""
+        """Join the chunks that were added last."""
         cdef Py_ssize_t first = max(0, len(self.chunks) - MAX_LOOSE_CHUNKS)
         self.chunks[first:] = [b"".join(self.chunks[first:])]
         self.loose = 0
@@ -489,13 +489,13 @@ cdef class Endpoint(FrameParser):
             self.put(frame_of(opcode, PyBytes_AS_STRING(payload), size))
 
     cpdef send_encoded(self, bytes frame):
-        """Send a message that is encoded already (one frame for many connections)."""
+        """Send an already encoded message (one frame for many connections)."""
         if not self.close_sent:
             self.messages_sent += 1
             self.put(frame)
 
     def ping(self, bytes payload not None=b""):
-        """Send a ping; ``payload`` is at most 125 bytes, else ``ValueError`` (5.5)."""
+        """Send a ping; raises ``ValueError`` for a ``payload`` of more than 125 bytes (5.5)."""
         if len(payload) > 125:
             raise ValueError(f"a ping's payload must be at most 125 bytes, not {len(payload)}")
         if not self.close_sent:
@@ -507,14 +507,14 @@ cdef class Endpoint(FrameParser):
             self.put(frame_of(0xA, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload)))
 
     def close(self, code, str reason not None=""):
-        """Send the one close frame of this side, as a start, an answer or a failure."""
+        """Send this side's only close frame: to start the closing handshake, to answer, or to fail."""
         cdef bytes payload = close_payload(code, reason)
         if not self.close_sent:
             self.put(frame_of(0x8, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload)))
             self.close_sent = True
 
     cpdef sent(self, Py_ssize_t count):
-        """Take the first ``count`` bytes out of ``output``: the transport has them."""
+        """Remove the first ``count`` bytes from ``output``: the transport has taken them."""
         cdef Py_ssize_t gone = 0, size
         self.bytes_sent += count
         self.output_size -= count

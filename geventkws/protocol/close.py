@@ -8,22 +8,22 @@ from geventkws.protocol.close_codes import WebSocketCloseReasonCode, is_sendable
 from geventkws.protocol.errors import invalid_text, violation
 
 MAX_REASON_SIZE = 123
-"""Bytes of a close reason: a control frame's 125 less the two of the code."""
+"""The most bytes in a close reason: the 125 of a control frame, less two for the code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A close frame: ``code`` is ``NO_REASON_CODE_SENT`` (1005) when its payload is empty."""
+    """A close frame; ``code`` is ``NO_REASON_CODE_SENT`` (1005) if its payload is empty."""
 
     code: WebSocketCloseReasonCode = WebSocketCloseReasonCode.NO_REASON_CODE_SENT
     reason: str = ""
 
 
 def parse_close(payload: bytes) -> Close:
-    """Return what a close frame of at most 125 bytes says.
+    """Return the content of a close frame with at most 125 bytes.
 
-    Raises ``ProtocolError``: 1002 for a payload of one byte or a code that may not be sent, 1007
-    for a reason that is not UTF-8.
+    Raises ``ProtocolError``: 1002 for a payload of one byte or a code that may not be sent, 1007 for a reason
+    that is not UTF-8.
     """
     if not payload:
         return Close()
@@ -40,10 +40,10 @@ def parse_close(payload: bytes) -> Close:
 
 
 def close_payload(code: int, reason: str = "") -> bytes:
-    """Return the payload of a close frame; 1005 gives the empty one.
+    """Return the payload of a close frame; for 1005, an empty one.
 
-    Raises ``ValueError`` for another code that may not be sent, a reason without a code, or a
-    reason of more than 123 bytes of UTF-8.
+    Raises ``ValueError`` for any other code that may not be sent, a reason without a code, or a reason of
+    more than 123 bytes of UTF-8.
     """
     encoded = reason.encode("utf-8")
     if code == WebSocketCloseReasonCode.NO_REASON_CODE_SENT and not encoded:

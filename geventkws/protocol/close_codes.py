@@ -8,8 +8,8 @@ from enum import IntEnum
 class WebSocketCloseReasonCode(IntEnum):
     """Why a connection was closed (Kitura: ``WebSocketCloseReasonCode``; RFC 6455, section 7.4.1).
 
-    Codes from 3000 to 4999 are the applications' own: ``WebSocketCloseReasonCode(4001)`` or
-    ``WebSocketCloseReasonCode.user_defined(4001)`` makes one. Any other number is a ``ValueError``.
+    Codes from 3000 to 4999 belong to applications: ``WebSocketCloseReasonCode(4001)`` or
+    ``WebSocketCloseReasonCode.user_defined(4001)`` makes one. Any other number raises ``ValueError``.
     """
 
     NORMAL = 1000
@@ -31,7 +31,8 @@ class WebSocketCloseReasonCode(IntEnum):
     def user_defined(cls, code: int) -> WebSocketCloseReasonCode:
         """Return the reason code of an application (Kitura: ``.userDefined``).
 
-        ``code`` is from 3000 (registered with IANA) or 4000 (private use) to 4999, else ``ValueError``.
+        ``code`` is 3000 to 3999 (registered with IANA) or 4000 to 4999 (private use); others raise
+        ``ValueError``.
         """
         if not is_user_defined(code):
             raise ValueError(f"a user-defined close code must be from 3000 to 4999, not {code!r}")
@@ -39,7 +40,7 @@ class WebSocketCloseReasonCode(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> WebSocketCloseReasonCode | None:
-        # Not cached, so that a peer which tries all codes leaves nothing behind.
+        # Not cached, so that a peer that tries all codes leaves nothing behind.
         if not isinstance(value, int) or not is_user_defined(value):
             return None
         member = int.__new__(cls, value)
@@ -51,7 +52,7 @@ class WebSocketCloseReasonCode(IntEnum):
 NEVER_ON_THE_WIRE = frozenset(
     {WebSocketCloseReasonCode.NO_REASON_CODE_SENT, WebSocketCloseReasonCode.CLOSED_ABNORMALLY}
 )
-"""Codes an endpoint reports but must not send (RFC 6455, section 7.4.1; 1015 has no name here)."""
+"""Codes that an endpoint reports but must not send (RFC 6455, section 7.4.1; 1015 has no name here)."""
 
 SENDABLE = frozenset(WebSocketCloseReasonCode) - NEVER_ON_THE_WIRE
 
@@ -62,5 +63,5 @@ def is_user_defined(code: int) -> bool:
 
 
 def is_sendable(code: int) -> bool:
-    """Return whether ``code`` may stand in a close frame (RFC 6455, section 7.4)."""
+    """Return whether ``code`` may be sent in a close frame (RFC 6455, section 7.4)."""
     return code in SENDABLE or is_user_defined(code)

@@ -3,14 +3,14 @@
 In theory
 ---------
 
-Either side starts the handshake by a close frame, and the other answers by one. A side that has sent its
+Either side starts the handshake with a close frame, and the other answers with one. A side that has sent its
 close frame sends nothing more, and a side that has received the other's discards what follows. When both
-frames are there, the server closes the TCP connection at once and the client waits for that, so that
-``TIME_WAIT`` is the server's (5.5.1, 7.1.1). Both may start at the same time: then either frame is the
+frames have been exchanged, the server closes the TCP connection at once and the client waits for that, so
+that the server has the ``TIME_WAIT`` (5.5.1, 7.1.1). Both may start at the same time; each frame is then the
 answer to the other.
 
-Whatever ends in another way is *failed* (7.1.7): the side that finds a fault sends a close frame that names
-it, and closes without waiting for an answer. Where no close frame could come at all, the code is 1006,
+A connection that ends in any other way is *failed* (7.1.7): the side that detects a fault sends a close frame
+that names it, and closes without waiting for an answer. If there was no close frame at all, the code is 1006,
 which is only ever reported and never sent (7.1.5, 7.4.1).
 
 In practice
@@ -18,32 +18,32 @@ In practice
 
 Three things keep the end of a connection from being this simple.
 
-*Messages wait.* What the peer sent before its last word (a close frame, a fault, the end of its stream) is
-still for the service, which may take its time and answer. So a last word is held back until the messages
-before it are handled: the states in ``HELD``, in which messages may still be sent.
+*Messages wait.* Messages that the peer sent before its last word (a close frame, a fault, the end of its
+stream) are still for the service, which may take its time and answer. So a last word is held back until the
+messages before it are handled, in the states of ``HELD``; messages may still be sent then.
 
-*Output waits.* Our close frame is the last of what is to leave, and a slow peer takes its time. So deciding
-how a connection ends (the outcome) and closing its socket are two moments, with ``FINISHING`` or
+*Output waits.* Our close frame is the last thing to be sent, and a slow peer takes its time. So deciding how
+a connection ends (the outcome) and closing its socket are separate moments, with ``FINISHING`` or
 ``ANSWERING`` in between.
 
-*A socket closed with input unread is reset*, which can destroy our last bytes on their way. So where the
-peer may still be sending, the socket is half-closed and read to its end, as 7.1.1 advises: ``DRAINING``.
-Where the peer has said all it had to say, this is not needed, and the socket is closed as soon as the
-output has left.
+*A socket that is closed with unread input is reset*, which can destroy our last bytes on their way. So if the
+peer may still be sending, the socket is half-closed and read to its end, as 7.1.1 advises: ``DRAINING``. If
+the peer has said all it had to say, this is not necessary, and the socket is closed as soon as the output has
+left.
 
-Each of these waits has a limit, which is set when ``OPEN`` is left and once more at most. The states are
-numbered so that no event leads to a lower one: there is no way back, and it is five steps at most from
-``OPEN`` to ``CLOSED``.
+Each of these waits has a limit, which is set when ``OPEN`` is left, and at most once more. The states are
+numbered so that no event leads to a lower one: no transition leads back, and ``CLOSED`` is at most five steps
+from ``OPEN``.
 
 In this module
 --------------
 
-``TRANSITIONS[state][event]`` is ``(state, outcome, actions)``: where the conversation stands then, whose
-code the service will be told if that is decided now, and what is to be done. All are plain integers, so
-that a connection keeps only one, and a look-up is all it takes. Who carries it out decides nothing. What
-does not stand in the table changes nothing: it comes too late, or cannot come at all.
+``TRANSITIONS[state][event]`` is ``(state, outcome, actions)``: the next state; whose code the service will
+get, if that is decided now; and what to do. All are plain integers, so that a connection keeps only one, and
+needs only a look-up. The code that carries it out decides nothing. Whatever is not in the table changes
+nothing: it comes too late, or cannot happen at all.
 
-``docs/closing_diagram.py`` draws the diagram and the table of the documentation from this one.
+``docs/closing_diagram.py`` draws the diagram and the table in the documentation from this one.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class State(IntEnum):
     OPEN = 0
     """Messages go both ways."""
     PEER_CLOSED = 1
-    """The peer's close frame is in; the messages before it are still to be handled, and may be answered."""
+    """The peer's close frame has arrived; messages before it must still be handled, and may be answered."""
     PEER_FAILED = 2
-    """The peer has broken a rule; the messages before that are still to be handled, and may be answered."""
+    """The peer has broken a rule; messages before that must still be handled, and may be answered."""
     PEER_GONE = 3
-    """The peer has ended its stream without a close frame; the messages before are still to be handled."""
+    """The peer has ended its stream without a close frame; messages before that must still be handled."""
     CLOSING = 4
-    """Our close frame is out, and the peer's is awaited; what else arrives is discarded."""
+    """Our close frame is sent, and we wait for the peer's; anything else that arrives is discarded."""
     FINISHING = 5
     """Our last bytes are leaving, after which the socket is half-closed: the peer may still be sending."""
     ANSWERING = 6
@@ -78,7 +78,7 @@ class Event(IntEnum):
     """What happens."""
 
     CLOSE = 0
-    """The service, or the server that stops, wants to close."""
+    """The service, or the stopping server, wants to close."""
     DROP = 1
     """The service wants to end the connection without waiting for an answer."""
     FAILED = 2
@@ -96,41 +96,41 @@ class Event(IntEnum):
     SENT = 8
     """All output has left, and all input is read."""
     SENT_UNREAD = 9
-    """All output has left, but the peer has sent what was not read: closed now, the socket would be reset."""
+    """All output has left, but some input is unread: if it were closed now, the socket would be reset."""
     TIME = 10
     """The time limit has passed."""
 
 
 class Outcome(IntEnum):
-    """Whose code the service will be told."""
+    """Whose code the service will get."""
 
     NONE = 0
-    """Not decided now: decided before, or yet to be."""
+    """Not decided now: either before or later."""
     OURS = 1
-    """The one given to ``close`` or ``drop``; 1011 where the service raised an exception."""
+    """The code passed to ``close`` or ``drop``; 1011 if the service raised an exception."""
     PEERS = 2
-    """The one of its close frame, 1005 where that has none."""
+    """The code in the peer's close frame; 1005 if it has none."""
     RULE = 3
-    """The one of the rule that the peer broke."""
+    """The code for the rule that the peer broke."""
     ABNORMAL = 4
     """1006."""
 
 
 class Action(IntFlag):
-    """What is to be done, in this order."""
+    """What to do, in this order."""
 
     DISARM = 1
-    """Forget the time limit."""
+    """Drop the time limit."""
     ARM = 2
-    """Set the time limit anew."""
+    """Set a new time limit."""
     PAUSE = 4
-    """Read no more: the peer's end is all there would be, again and again."""
+    """Stop reading: only the peer's end would be read, again and again."""
     DISCARD = 8
-    """Forget the messages that the service has not been told of, and those still to come."""
+    """Discard the messages that the service has not received yet, and those still to come."""
     SEND_CLOSE = 16
-    """Send a close frame with the outcome's code; with ours where no outcome is decided."""
+    """Send a close frame with the outcome's code, or with ours if no outcome is decided."""
     RESUME = 32
-    """Read, where reading was paused."""
+    """Resume reading, if it was paused."""
     SHUT_DOWN = 64
     """Half-close the socket."""
     RELEASE = 128
@@ -145,13 +145,13 @@ NONE, OURS, PEERS, RULE, ABNORMAL = map(int, Outcome)
 DISARM, ARM, PAUSE, DISCARD, SEND_CLOSE, RESUME, SHUT_DOWN, RELEASE = map(int, Action)
 
 HELD = frozenset((PEER_CLOSED, PEER_FAILED, PEER_GONE))
-"""The states in which the peer's last word waits for the messages before it."""
+"""The states in which the peer's last word is held back until the messages before it are handled."""
 
 ACTIVE = HELD | {OPEN}
 """The states in which messages may be sent."""
 
 Transition = tuple[int, int, int]
-"""The state then, the outcome that is decided, and the actions."""
+"""The next state, the outcome that is decided, and the actions."""
 
 _LAST_WORD = SEND_CLOSE | ARM | RESUME
 _GONE = RELEASE | DISARM
@@ -165,7 +165,7 @@ _CHANGES: dict[int, dict[int, Transition]] = {
         PEER_CLOSE: (PEER_CLOSED, NONE, ARM),
         PEER_ERROR: (PEER_FAILED, NONE, ARM),
         PEER_END: (PEER_GONE, NONE, ARM | PAUSE),
-        # The messages that are there are still for the service.
+        # The messages that have arrived are still for the service.
         LOST: (CLOSED, ABNORMAL, _GONE),
     },
     PEER_CLOSED: {
@@ -190,7 +190,8 @@ _CHANGES: dict[int, dict[int, Transition]] = {
         LOST: (CLOSED, RULE, _GONE),
     },
     PEER_GONE: {
-        # What waits is still sent, since the peer may read it; but 1006 never stands in a close frame.
+        # Waiting output is still sent, because the peer may read it; but a close frame never has the code
+        # 1006.
         HANDLED: (ANSWERING, ABNORMAL, ARM),
         TIME: (ANSWERING, ABNORMAL, ARM),
         CLOSE: (ANSWERING, ABNORMAL, ARM | DISCARD),
@@ -200,10 +201,11 @@ _CHANGES: dict[int, dict[int, Transition]] = {
     },
     CLOSING: {
         PEER_CLOSE: (ANSWERING, OURS, ARM),
-        # Our one close frame is out, so that neither the fault nor another code can be told the peer.
+        # Our only close frame has been sent, so the peer can learn of neither the fault nor another code.
         PEER_ERROR: (FINISHING, ABNORMAL, ARM),
         DROP: (FINISHING, OURS, ARM),
-        # No answer will come; but messages sent before ``close`` may still wait, which the peer may read.
+        # No answer will come, but messages sent before ``close`` may still be waiting, and the peer may read
+        # them.
         PEER_END: (ANSWERING, ABNORMAL, ARM | PAUSE),
         TIME: (CLOSED, ABNORMAL, _GONE),
         LOST: (CLOSED, ABNORMAL, _GONE),
@@ -225,7 +227,7 @@ _CHANGES: dict[int, dict[int, Transition]] = {
         LOST: (CLOSED, NONE, _GONE),
     },
     DRAINING: {
-        # Both frames are there, and nothing may follow the peer's that would be left unread.
+        # Both frames have been exchanged, and the peer may send nothing more that would be left unread.
         PEER_CLOSE: (CLOSED, NONE, _GONE),
         PEER_END: (CLOSED, NONE, _GONE),
         TIME: (CLOSED, NONE, _GONE),
@@ -238,4 +240,4 @@ TRANSITIONS: tuple[tuple[Transition, ...], ...] = tuple(
     tuple(_CHANGES[state].get(event, (state, NONE, 0)) for event in map(int, Event))
     for state in map(int, State)
 )
-"""What follows, by state and event."""
+"""The transition for each state and event."""

@@ -1,8 +1,7 @@
-"""One side of a WebSocket connection without its socket: a server's, after the opening handshake.
+"""The server's side of a WebSocket connection after the opening handshake, without its socket.
 
-Bytes received become events, and what is sent becomes bytes in ``output``. The caller decides when
-a ping, a close frame or a failure is answered, so that messages which arrived whole before it can
-be answered first.
+Received bytes become events, and what is sent becomes bytes in ``output``. The caller decides when a ping, a
+close frame or a failure is answered, so that messages that arrived before it can be answered first.
 """
 
 from __future__ import annotations
@@ -15,23 +14,23 @@ from geventkws.protocol.frames import JOINED_PAYLOAD, UNLIMITED, FrameParser, en
 from geventkws.protocol.messages import Event
 
 MAX_LOOSE_CHUNKS = 256
-"""So many chunks that wait are joined: each by itself takes more memory than a short message has bytes."""
+"""Whenever this many chunks are waiting, they are joined: a chunk takes more memory than a short message."""
 
 Message = str | bytes | bytearray | memoryview
-"""What can be sent: a ``str`` as text, the others as binary."""
+"""What can be sent: a ``str`` as text, the others as binary messages."""
 
 
 def encode_message(message: Message, as_binary: bool | None = None) -> tuple[int, bytes]:
-    """Return opcode and payload of a message, ``as_binary`` or else as its type says.
+    """Return the opcode and payload of a message; without ``as_binary``, its type decides which opcode.
 
-    Raises ``TypeError`` for another type and ``ValueError`` for text that is not UTF-8.
+    Raises ``TypeError`` for another type, and ``ValueError`` for text that is not UTF-8.
     """
     if isinstance(message, str):
         return (opcodes.BINARY if as_binary else opcodes.TEXT), message.encode("utf-8")
     if not isinstance(message, (bytes, bytearray, memoryview)):
         raise TypeError(
-            f"a message must be str or bytes, not {type(message).__name__}: encode it before,"
-            " by json.dumps, for example"
+            f"a message must be str or bytes, not {type(message).__name__}: encode it first,"
+            " with json.dumps, for example"
         )
     payload = bytes(message)
     if as_binary is False:
@@ -41,7 +40,7 @@ def encode_message(message: Message, as_binary: bool | None = None) -> tuple[int
 
 
 class Broadcast:
-    """One message for many connections: encoded once, and compressed once a set of parameters."""
+    """One message for many connections: encoded once, and compressed once for each set of parameters."""
 
     __slots__ = ("_compress", "_frames", "_opcode", "_payload")
 
@@ -53,13 +52,13 @@ class Broadcast:
 
     @property
     def size(self) -> int:
-        """Bytes of the message, as it was before compression."""
+        """The size of the message in bytes, before compression."""
         return len(self._payload)
 
     def frame_for(self, deflate: Deflate | None) -> bytes:
-        """Return the frame for an endpoint with this ``deflate``; it must then be sent there, and once."""
+        """Return the frame for an endpoint with this ``deflate``, where it must then be sent exactly once."""
         if deflate is not None and deflate.compression is None:
-            # Compressed with what this connection alone was sent before.
+            # Its compression depends on what was sent on this connection before.
             return encode_frame(*deflate.encode(self._opcode, self._payload, self._compress))
         key = None if deflate is None else deflate.compression
         frame = self._frames.get(key)
@@ -72,11 +71,11 @@ class Broadcast:
 
 
 class Endpoint:
-    """The state of the conversation, and the bytes that wait to be sent.
+    """The state of the conversation, and the bytes waiting to be sent.
 
-    ``output`` is the list of chunks to send and ``output_size`` the bytes in it. After ``close``
-    nothing more is ever added to it (RFC 6455, sections 5.5.1 and 7.1.7). ``deflate`` is what compresses
-    and inflates messages, where that was negotiated.
+    ``output`` is the list of chunks to send, and ``output_size`` the number of bytes in them. After ``close``
+    nothing more is ever added (RFC 6455, sections 5.5.1 and 7.1.7). ``deflate`` compresses and inflates
+    messages, if that was negotiated.
     """
 
     __slots__ = (
@@ -110,7 +109,7 @@ class Endpoint:
         return self._parser.taken
 
     def receive(self, data: bytes | memoryview, max_frames: int = UNLIMITED) -> list[Event]:
-        """Return the events that the peer's ``data`` completes, see ``FrameParser.feed``."""
+        """Return the events that the peer's ``data`` completes; see ``FrameParser.feed``."""
         events = self._parser.feed(data, max_frames)
         self.bytes_received += self._parser.taken
         for event in events:
@@ -136,13 +135,13 @@ class Endpoint:
         self.send(opcodes.TEXT, text.encode())
 
     def send_encoded(self, frame: bytes) -> None:
-        """Send a message that is encoded already (one frame for many connections)."""
+        """Send an already encoded message (one frame for many connections)."""
         if not self.close_sent:
             self.messages_sent += 1
             self._put(frame)
 
     def ping(self, payload: bytes = b"") -> None:
-        """Send a ping; ``payload`` is at most 125 bytes, else ``ValueError`` (5.5)."""
+        """Send a ping; raises ``ValueError`` for a ``payload`` of more than 125 bytes (5.5)."""
         if len(payload) > opcodes.MAX_CONTROL_PAYLOAD:
             raise ValueError(f"a ping's payload must be at most 125 bytes, not {len(payload)}")
         if not self.close_sent:
@@ -154,7 +153,7 @@ class Endpoint:
             self._put(encode_frame(opcodes.PONG, payload))
 
     def close(self, code: int, reason: str = "") -> None:
-        """Send the one close frame of this side, as a start, an answer or a failure.
+        """Send this side's only close frame: to start the closing handshake, to answer, or to fail.
 
         1005 sends an empty one. Raises ``ValueError`` as ``close_payload`` does, before anything is sent.
         """
@@ -172,7 +171,7 @@ class Endpoint:
             self._loose = 0
 
     def sent(self, count: int) -> None:
-        """Take the first ``count`` bytes out of ``output``: the transport has them."""
+        """Remove the first ``count`` bytes from ``output``: the transport has taken them."""
         self.bytes_sent += count
         self.output_size -= count
         if not self.output_size:

@@ -1,4 +1,4 @@
-"""What ends a connection by RFC 6455, section 7.1.7 ("Fail the WebSocket Connection")."""
+"""Errors that fail a connection (RFC 6455, section 7.1.7, "Fail the WebSocket Connection")."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def violation(message: str) -> ProtocolError:
 
 
 def too_large(message: str) -> ProtocolError:
-    """Return the error for a message over a limit of this endpoint: 1009."""
+    """Return the error for a message that exceeds a limit of this endpoint: 1009."""
     return ProtocolError(WebSocketCloseReasonCode.MESSAGE_TOO_LARGE, message)
 
 

@@ -1,4 +1,4 @@
-"""``Sec-WebSocket-Extensions`` taken apart (RFC 6455, section 9.1)."""
+"""Parses ``Sec-WebSocket-Extensions`` (RFC 6455, section 9.1)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from geventkws.protocol.headers import TOKEN_CHARACTER
 
 # extension-param = token [ "=" (token | quoted-string) ], and "the value after quoted-string unescaping MUST
 # conform to the 'token' ABNF": so a string has the characters of a token, each with or without a backslash.
-# Between any two parts there may be space ("implied *LWS", 4.3). No part that repeats can end where what
-# follows it could begin, so nothing is tried twice and the time is linear.
+# Between any two parts there may be whitespace ("implied *LWS", 4.3). No repetition matches a character with
+# which the next part could begin, so nothing is tried twice, and the time is linear.
 _TOKEN = f"{TOKEN_CHARACTER}+"
 _STRING = rf'"(?:\\?{TOKEN_CHARACTER})+"'
 _OWS = r"[ \t]*"
@@ -21,17 +21,17 @@ _COMMAS = re.compile(r"[ \t,]*")
 
 
 class ExtensionOffer(NamedTuple):
-    """An extension that a client offers, and its parameters in order, ``None`` for one without a value."""
+    """An extension offered by a client, with its parameters in order; one without a value has ``None``."""
 
     name: str
     parameters: list[tuple[str, str | None]]
 
 
 def parse_extensions(lines: Iterable[str]) -> list[ExtensionOffer]:
-    """Return the offers of the ``Sec-WebSocket-Extensions`` fields with these values, in order.
+    """Return the offers in the ``Sec-WebSocket-Extensions`` fields with these values, in order.
 
-    A value in quotes means what it means without them. Empty members of the list are left out, and a list of
-    nothing else is no offer (RFC 9110, 5.6.1.2). Raises ``ValueError`` for a line that breaks the grammar.
+    Quotes do not change a value. Empty members of the list are left out, and a list of nothing else offers
+    nothing (RFC 9110, 5.6.1.2). Raises ``ValueError`` for a line that breaks the grammar.
     """
     return [offer for line in lines for offer in _parse_line(line)]
 
@@ -41,16 +41,14 @@ def _parse_line(line: str) -> Iterator[ExtensionOffer]:
     while position < len(line):
         name = _NAME.match(line, position)
         if name is None:
-            raise ValueError(f"at character {position}: the name of an extension is a token")
+            raise ValueError(f"at character {position}: the name of an extension must be a token")
         parameters = []
         position = name.end()
         while (parameter := _PARAMETER.match(line, position)) is not None:
             parameters.append((parameter[1], _unquoted(parameter[2])))
             position = parameter.end()
         if position < len(line) and line[position] != ",":
-            raise ValueError(
-                f"at character {position}: behind an extension comes a comma, or a semicolon and a parameter"
-            )
+            raise ValueError(f"at character {position}: expected a comma, or a semicolon and a parameter")
         yield ExtensionOffer(name[1], parameters)
         position = _skip_commas(line, position)
 

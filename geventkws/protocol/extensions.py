@@ -1,9 +1,9 @@
 """The negotiation of permessage-deflate (RFC 7692, section 7.1) as a pure function.
 
-A client offers the extension, perhaps several times with different parameters, in the order of its
-preference, and the first offer that can be accepted is. An offer with an unknown or a repeated parameter,
-or with a value that the parameter cannot have, is declined (section 7.1), which leaves the messages
-uncompressed: the connection opens all the same.
+A client offers the extension, perhaps several times with different parameters, in order of preference. The
+first offer that can be accepted is accepted. An offer with an unknown or repeated parameter, or with a value
+that the parameter cannot have, is declined (section 7.1). If all are declined, the connection opens without
+compression.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ EXTENSION = "permessage-deflate"
 MAX_WINDOW_BITS = 15
 MIN_WINDOW_BITS = 8
 MIN_SERVER_WINDOW_BITS = 9
-"""zlib cannot make raw DEFLATE data for a window of 8 bits: its own of 9 bits would be too large for it."""
+"""zlib cannot make raw DEFLATE data for a window of 8 bits: it would use 9 bits, which is too large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerMessageDeflate:
-    """How a service compresses messages, for clients that can (RFC 7692): a value of ``compression``.
+    """How a service compresses messages for clients that support it (RFC 7692): a value for ``compression``.
 
     ``level`` is 1 (fast) to 9 (small). A message of fewer than ``threshold`` bytes is not compressed, unless
-    ``send`` is told to.
+    ``send`` is called with ``compress=True``.
 
-    With ``server_no_context_takeover`` each message that is sent is compressed by itself. Without it
-    a message may refer to those before it, which makes it smaller, and each connection keeps a
-    compressor: 2 ** (``server_max_window_bits`` + 3) bytes, 256 KiB for 15. With
-    ``client_no_context_takeover`` the same is asked of the client; without it each connection keeps
-    the last 2 ** ``client_max_window_bits`` bytes that were inflated, 32 KiB for 15.
+    With ``server_no_context_takeover``, the server compresses each message by itself. Without it, a message
+    may refer to earlier ones, which makes it smaller, and each connection keeps a compressor of 2 **
+    (``server_max_window_bits`` + 3) bytes, 256 KiB for 15. With ``client_no_context_takeover``, the client is
+    asked to compress each message by itself; without it, each connection keeps the last 2 **
+    ``client_max_window_bits`` inflated bytes, 32 KiB for 15.
 
-    ``server_max_window_bits`` is 9 to 15; ``client_max_window_bits`` is 8 to 15 and is asked of the clients
+    ``server_max_window_bits`` is 9 to 15. ``client_max_window_bits`` is 8 to 15, and asked only of clients
     that say they can limit their window (browsers do).
 
-    Raises ``TypeError`` and ``ValueError`` for what is no such value.
+    Raises ``TypeError`` or ``ValueError`` for other values.
     """
 
     level: int = 2
@@ -66,7 +66,7 @@ class PerMessageDeflate:
 
 
 class Agreement(NamedTuple):
-    """An accepted offer: what both sides do from now on, and the server's ``Sec-WebSocket-Extensions``."""
+    """An accepted offer: what both sides do from now on, and the ``Sec-WebSocket-Extensions`` to send."""
 
     compression: PerMessageDeflate
     answer: str
@@ -75,9 +75,9 @@ class Agreement(NamedTuple):
 def negotiate_deflate(
     offers: Iterable[ExtensionOffer], compression: bool | PerMessageDeflate
 ) -> Agreement | None:
-    """Return what is agreed with a client about compression, ``None`` if nothing is.
+    """Return what is agreed with a client about compression; ``None`` for no compression.
 
-    ``offers`` are the extensions that the client offers and ``compression`` is the service's.
+    ``offers`` are the extensions that the client offers, and ``compression`` is the service's attribute.
     """
     if compression is False:
         return None
@@ -91,7 +91,7 @@ def negotiate_deflate(
 
 
 Offer = dict[str, str | None]
-"""The parameters of an offer of permessage-deflate; the value of one that has none is ``None``."""
+"""The parameters in an offer of permessage-deflate; one without a value has ``None``."""
 
 # "a decimal integer value without leading zeroes between 8 to 15, inclusive" (7.1.2.1, 7.1.2.2)
 _BITS = frozenset(str(bits) for bits in range(MIN_WINDOW_BITS, MAX_WINDOW_BITS + 1))
@@ -102,11 +102,11 @@ _VALUES: dict[str, frozenset[str | None]] = {
     "server_max_window_bits": _BITS,
     "client_max_window_bits": _BITS | {None},
 }
-"""All parameters and the values that each may have in an offer."""
+"""All parameters, and the values that each may have in an offer."""
 
 
 def _read(parameters: Iterable[tuple[str, str | None]]) -> Offer | None:
-    """Return the parameters of an offer, ``None`` if it must be declined for one of them (7.1)."""
+    """Return the parameters of an offer; ``None`` if it must be declined because of one of them (7.1)."""
     offer: Offer = {}
     for name, value in parameters:
         if name in offer or value not in _VALUES.get(name, ()):
@@ -116,11 +116,11 @@ def _read(parameters: Iterable[tuple[str, str | None]]) -> Offer | None:
 
 
 def _agree(offer: Offer, options: PerMessageDeflate) -> PerMessageDeflate | None:
-    """Return what an offer and a service's options make together, ``None`` if zlib cannot do it."""
+    """Return what an offer and a service's options add up to; ``None`` if zlib cannot do it."""
     server_bits = min(options.server_max_window_bits, _bits(offer, "server_max_window_bits"))
     if server_bits < MIN_SERVER_WINDOW_BITS:
         return None
-    # Without the client's offer its window must not be limited (7.1.2.2).
+    # Unless the client offers it, its window must not be limited (7.1.2.2).
     client_bits = MAX_WINDOW_BITS
     if "client_max_window_bits" in offer:
         client_bits = min(options.client_max_window_bits, _bits(offer, "client_max_window_bits"))
@@ -130,7 +130,7 @@ def _agree(offer: Offer, options: PerMessageDeflate) -> PerMessageDeflate | None
         client_max_window_bits=client_bits,
         server_no_context_takeover=options.server_no_context_takeover
         or "server_no_context_takeover" in offer,
-        # In an offer it is a hint that the client will do without in any case (7.1.1.2).
+        # In an offer, it is a hint that the client will not take over context in any case (7.1.1.2).
         client_no_context_takeover=options.client_no_context_takeover
         or "client_no_context_takeover" in offer,
     )
@@ -143,7 +143,7 @@ def _bits(offer: Offer, name: str) -> int:
 
 def _answer(offer: Offer, agreed: PerMessageDeflate) -> str:
     parts = [EXTENSION]
-    # The server may name these without having been asked (7.1.1.1, 7.1.1.2, 7.1.2.1).
+    # The server may include these without having been asked (7.1.1.1, 7.1.1.2, 7.1.2.1).
     if agreed.server_no_context_takeover:
         parts.append("server_no_context_takeover")
     if agreed.client_no_context_takeover:

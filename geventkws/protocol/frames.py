@@ -1,4 +1,4 @@
-"""The framing of data (RFC 6455, section 5.2): a client's bytes to events, messages to a server's bytes.
+"""The framing of data (RFC 6455, section 5.2): events from a client's bytes, a server's bytes from messages.
 
 ::
 
@@ -35,11 +35,11 @@ MAX_HEAD_SIZE = 14
 """Two bytes, eight of extended length and four of masking key."""
 
 UNLIMITED = (1 << 31) - 1
-"""The number of frames that means all there are: the compiled twin counts them in a C ``int``."""
+"""As a number of frames, means all of them. It fits the C ``int`` in which the compiled twin counts."""
 
 
 def encode_head(opcode: int, length: int, *, fin: bool = True) -> bytes:
-    """Return the head of a server's frame, unmasked, in the shortest length form (5.1, 5.2)."""
+    """Return the head of a server's frame, unmasked, with the length in the shortest form (5.1, 5.2)."""
     first = (FIN if fin else 0) | opcode
     if length < LENGTH_16:
         return bytes((first, length))
@@ -49,15 +49,15 @@ def encode_head(opcode: int, length: int, *, fin: bool = True) -> bytes:
 
 
 def encode_frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
-    """Return a server's frame, head and payload."""
+    """Return a server's frame: head and payload."""
     return encode_head(opcode, len(payload), fin=fin) + payload
 
 
 class FrameParser:
     """Turns a client's bytes, in whatever pieces they arrive, into events.
 
-    At most 13 bytes of an unfinished head are kept here; payloads go to the ``MessageAssembler``
-    piece by piece, so that its rules are enforced as the bytes arrive.
+    At most 13 bytes of an unfinished head are kept here; payloads go to the ``MessageAssembler`` piece by
+    piece, so that its rules are enforced as the bytes arrive.
 
     ``taken`` is how many bytes the last ``feed`` took, and ``frames_taken`` how many frames ended in them.
     """
@@ -78,7 +78,7 @@ class FrameParser:
     def __init__(self, max_message_size: int, max_fragments: int, deflate: Deflate | None = None) -> None:
         """Accept messages of up to ``max_message_size`` bytes in up to ``max_fragments`` frames.
 
-        ``deflate`` inflates the compressed ones, where that was negotiated.
+        ``deflate`` inflates compressed messages, if that was negotiated.
         """
         self._assembler = MessageAssembler(max_message_size, max_fragments, deflate)
         self._reserved = RSV if deflate is None else RSV & ~RSV1
@@ -99,9 +99,9 @@ class FrameParser:
     def feed(self, data: bytes | memoryview, max_frames: int = UNLIMITED) -> list[Event]:
         """Return the events that ``data`` completes, in the order of the wire.
 
-        At most ``max_frames`` frames of whatever kind are taken; the caller feeds what comes behind the first
-        ``taken`` bytes again. After a ``Close`` or a ``ProtocolError``, which is the last event, all bytes
-        are taken, and discarded (RFC 6455, sections 1.4 and 7.1.7).
+        At most ``max_frames`` frames of any kind are taken; the caller must feed the bytes after the first
+        ``taken`` again. A ``Close`` or a ``ProtocolError`` is the last event: after it, all bytes are taken
+        and discarded (RFC 6455, sections 1.4 and 7.1.7).
         """
         events: list[Event] = []
         position = frames = 0
@@ -122,14 +122,14 @@ class FrameParser:
                     self._done = isinstance(event, Close)
         except ProtocolError as error:
             self._done = True
-            # A new one: the one raised refers to ``data`` and ``events`` by its traceback and its cause.
+            # A new one: the one raised holds on to ``data`` and ``events`` by its traceback and its cause.
             events.append(ProtocolError(error.code, error.message))
         self.taken = len(data) if self._done else position
         self.frames_taken = frames
         return events
 
     def _read_head(self, data: bytes | memoryview, position: int) -> int:
-        """Take a frame's head from ``data`` at ``position`` and return where its payload starts."""
+        """Read a frame's head from ``data`` at ``position``, and return where its payload starts."""
         kept = len(self._head)
         head = self._head + bytes(data[position : position + MAX_HEAD_SIZE - kept])
         size = self._parse_head(head)
@@ -140,7 +140,7 @@ class FrameParser:
         return position + size - kept
 
     def _parse_head(self, head: bytes) -> int | None:
-        """Judge what there is of a head; return its size in bytes, or ``None`` to wait for more."""
+        """Check as much of a head as there is; return its size in bytes, or ``None`` to wait for more."""
         if len(head) < 2:
             return None
         first, second = head[0], head[1]
@@ -170,7 +170,7 @@ class FrameParser:
         return size + 4
 
     def _read_payload(self, data: bytes | memoryview, position: int) -> int:
-        """Take what there is of a frame's payload and return where it ends in ``data``."""
+        """Take as much of a frame's payload as there is, and return where it ends in ``data``."""
         end = min(position + self._remaining, len(data))
         if end > position:
             self._assembler.payload(apply_mask(data[position:end], self._masking_key, self._offset))
@@ -181,7 +181,7 @@ class FrameParser:
 
 def _extended_length(field: bytes) -> int:
     length = int.from_bytes(field, "big")
-    # "the minimal number of bytes MUST be used to encode the length" and, of 64 bits, "the most
+    # "the minimal number of bytes MUST be used to encode the length" and, for 64 bits, "the most
     # significant bit MUST be 0" (5.2)
     if length < (LENGTH_16 if len(field) == 2 else 1 << 16):
         raise violation("The payload length must be encoded in the minimal number of bytes")

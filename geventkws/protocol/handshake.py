@@ -1,6 +1,6 @@
 """The server's opening handshake (RFC 6455, section 4.2) as a pure function.
 
-A request is checked in the order of ``negotiate``, and the first thing wrong with it is the answer:
+``negotiate`` checks a request in this order, and the first failure decides the response:
 
 ====  =================================  =========================================  ======================
 step  what must hold                     else                                       RFC 6455, section
@@ -17,9 +17,8 @@ step  what must hold                     else                                   
 10    extensions follow their grammar    400                                        4.2.1, item 9; 9.1
 ====  =================================  =========================================  ======================
 
-The version comes before the key, for it is the version that says how the rest is to be read. What can mean
-only one thing is taken though it is badly written: a list that names nothing is no list, and a slash behind
-an origin is no part of it.
+The version comes before the key, because it says how to read the rest. Whatever can mean only one thing is
+accepted even if it is badly written: an empty list counts as no list, and a slash after an origin is ignored.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ from geventkws.protocol.origin import MAX_CACHED, origin_allowed, parse_authorit
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 VERSION = "13"
 
-# 22 digits and the padding are 16 bytes. The 4 bits that the last digit has to spare may be set: decoders
-# may take that (RFC 4648, 3.5), and clients that make up the text of their key do it.
+# 22 digits and the padding are 16 bytes. The 4 unused bits of the last digit may be set: decoders may accept
+# that (RFC 4648, 3.5), and clients that invent the text of their key do it.
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 # Visible characters, spaces, tabs and Latin-1 (RFC 9110, 5.5): nothing that could end the line.
@@ -47,13 +46,12 @@ _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 class HandshakeError(Exception):
-    """An upgrade is refused, with an HTTP answer. Raise it in ``connecting`` to refuse a connection.
+    """An upgrade is refused with an HTTP response. Raise it in ``connecting`` to refuse a connection.
 
-    ``status`` is that of the answer, 300 to 599, ``message`` its body, as plain text, and ``headers`` are
-    header fields for it, a mapping or (name, value) pairs: ``{"Location": "/login"}``, for example.
+    ``status`` is the status of the response, 300 to 599, ``message`` its body, as plain text, and ``headers``
+    are further header fields, as a mapping or (name, value) pairs, such as ``{"Location": "/login"}``.
 
-    Raises ``TypeError`` for other types, and ``ValueError`` for another status, or a header field that could
-    not be sent as one.
+    Raises ``TypeError`` for other types, and ``ValueError`` for another status or an invalid header field.
     """
 
     status: int
@@ -74,10 +72,10 @@ class HandshakeError(Exception):
         self.headers = list(headers.items() if isinstance(headers, Mapping) else headers)
         for name, value in self.headers:
             if not is_token(name):
-                raise ValueError(f"{name!r} is no name of a header field (RFC 9110, 5.1)")
+                raise ValueError(f"{name!r} is not a valid name for a header field (RFC 9110, 5.1)")
             if _FIELD_VALUE.fullmatch(value) is None:
                 raise ValueError(
-                    f"the value of {name} has characters that no header field can have: {value!r}"
+                    f"the value of {name} has characters that a header field cannot have: {value!r}"
                 )
         super().__init__(status, message, self.headers)
 
@@ -86,14 +84,14 @@ class HandshakeError(Exception):
 
 
 class ForeignOriginError(HandshakeError):
-    """The page that opens the connection is of a foreign origin (RFC 6455, 10.2).
+    """The page that opens the connection has a foreign origin (RFC 6455, 10.2).
 
-    ``origin`` is as sent, and ``host`` the one it was held against where ``by_host``, else only
-    the service's ``allowed_origins`` counted.
+    ``origin`` is as sent. With ``by_host``, it was compared with ``host``; otherwise only with the service's
+    ``allowed_origins``.
     """
 
     def __init__(self, origin: str, host: str, *, by_host: bool) -> None:
-        # What is no origin is not repeated: nobody could do anything with it.
+        # An invalid origin is not repeated: it would help nobody.
         is_origin = len(origin) <= MAX_CACHED and parse_origin(origin) is not None
         named = f"The origin {origin}" if is_origin else "The origin of the upgrade request"
         reason = (
@@ -116,7 +114,7 @@ def _check_types(status: object, message: object) -> None:
 
 
 class HandshakePolicy(Protocol):
-    """What the handshake needs to know of a service."""
+    """What the handshake needs to know about a service."""
 
     @property
     def subprotocols(self) -> Sequence[str]:
@@ -124,15 +122,15 @@ class HandshakePolicy(Protocol):
 
     @property
     def allowed_origins(self) -> Sequence[str] | str | None:
-        """The origins that may connect, as ``origin_allowed`` takes them."""
+        """The origins that may connect, in the form that ``origin_allowed`` takes."""
 
     @property
     def compression(self) -> bool | PerMessageDeflate:
-        """Whether and how messages may be compressed, as ``negotiate_deflate`` takes it."""
+        """Whether and how messages may be compressed, in the form that ``negotiate_deflate`` takes."""
 
 
 class Acceptance(NamedTuple):
-    """A handshake to be completed: the header fields of the 101 answer, and what they say was agreed."""
+    """A handshake to be completed: the header fields of the 101 response, and what was agreed."""
 
     headers: list[tuple[str, str]]
     subprotocol: str | None
@@ -141,17 +139,17 @@ class Acceptance(NamedTuple):
 
 def accept_key(key: str) -> str:
     """Return the ``Sec-WebSocket-Accept`` that answers a ``Sec-WebSocket-Key`` (RFC 6455, 4.2.2, item 5)."""
-    # SHA-1 proves here that the server understood the handshake; it protects nothing.
+    # Here, SHA-1 only shows that the server understood the handshake; it protects nothing.
     digest = hashlib.sha1(key.encode("ascii") + GUID, usedforsecurity=False).digest()
     return base64.b64encode(digest).decode("ascii")
 
 
 def negotiate(method: str, version: str, headers: Headers, service: HandshakePolicy) -> Acceptance:
-    """Return the answer to the opening handshake of a client.
+    """Return the answer to a client's opening handshake.
 
-    ``method`` is as sent, ``version`` the HTTP version, such as ``"1.1"``, and ``service`` the one at the
-    path asked for. Raises ``HandshakeError`` for a request that must be refused; the module's table
-    says with what.
+    ``method`` is as sent, ``version`` is the HTTP version, such as ``"1.1"``, and ``service`` is the service
+    at the requested path. Raises ``HandshakeError`` for a request that must be refused; the table in the
+    module's docstring says with which status.
     """
     _check_request_line(method, version)
     host = _check_host(headers)
@@ -233,20 +231,20 @@ def _check_origin(headers: Headers, host: str, allowed: Sequence[str] | str | No
 
 def _choose_subprotocol(headers: Headers, spoken: Sequence[str]) -> str | None:
     # 4.2.1, item 8: "a list of values indicating which protocols the client would like to speak, ordered by
-    # preference"; 11.3.4: it may be split over several lines. A repeated value adds nothing and is let pass.
-    # Clients that were given an empty list send an empty field, and mean none.
+    # preference"; 11.3.4: it may be split over several lines. Repeated values do no harm and are accepted.
+    # Clients that were given an empty list send an empty field, which means none.
     offered = list_members(headers.get_all("Sec-WebSocket-Protocol"))
     # 4.2.1: on "any violations of the ABNF grammar [...] the server MUST stop processing"; 4.3: 1#token.
     if not all(map(is_token, offered)):
         raise HandshakeError(400, "Sec-WebSocket-Protocol header malformed in the upgrade request")
     # 4.2.2, item 5: "if the server does not wish to agree to one of the suggested subprotocols, it MUST NOT
-    # send back a |Sec-WebSocket-Protocol| header field". Compared with regard to case.
+    # send back a |Sec-WebSocket-Protocol| header field". The comparison is case-sensitive.
     known = frozenset(spoken)
     return next((subprotocol for subprotocol in offered if subprotocol in known), None)
 
 
 def _read_extensions(headers: Headers) -> list[ExtensionOffer]:
-    # 9.1: of a value "that does not conform to the ABNF below, the recipient of such malformed data MUST
+    # 9.1: for a value "that does not conform to the ABNF below, the recipient of such malformed data MUST
     # immediately _Fail the WebSocket Connection_", whether or not the service has any extension.
     try:
         return parse_extensions(headers.get_all("Sec-WebSocket-Extensions"))
@@ -261,7 +259,7 @@ def _lists(headers: Headers, name: str, member: str) -> bool:
 
 def _single(headers: Headers, name: str) -> str | None:
     # 11.3.1 and 11.3.5: the key and the version "MUST NOT appear more than once in an HTTP request";
-    # RFC 9112, 3.2 says so of Host and RFC 6454, 7.3 of Origin.
+    # RFC 9112, 3.2 says the same of Host, and RFC 6454, 7.3 of Origin.
     values = headers.get_all(name)
     if len(values) > 1:
         raise HandshakeError(400, f"{name} header repeated in the upgrade request")

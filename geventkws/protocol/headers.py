@@ -1,4 +1,4 @@
-"""The header fields of a request: names without case, several lines of one name (RFC 9110, section 5)."""
+"""The header fields of a request: case-insensitive names, several lines of one name (RFC 9110, section 5)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 OWS = " \t"
-"""Optional whitespace (RFC 9110, 5.6.3); a plain ``str.strip`` would also take control characters."""
+"""Optional whitespace (RFC 9110, 5.6.3); a plain ``str.strip`` would also remove control characters."""
 
 TOKEN_CHARACTER = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 """The pattern of one character of a token (RFC 9110, 5.6.2)."""
@@ -16,24 +16,24 @@ _TOKEN = re.compile(f"{TOKEN_CHARACTER}+")
 
 
 def is_token(text: str) -> bool:
-    """Return whether ``text`` is a token: a method, a field name, a subprotocol (RFC 9110, 5.6.2)."""
+    """Return whether ``text`` is a token (RFC 9110, 5.6.2): a method, a field name, a subprotocol."""
     return _TOKEN.fullmatch(text) is not None
 
 
 def list_members(values: Iterable[str]) -> list[str]:
     """Return the members of a comma-separated list that may span several lines, as sent and in order.
 
-    Empty members are left out (RFC 9110, 5.6.1.2). No member is taken for a quoted string.
+    Empty members are left out (RFC 9110, 5.6.1.2). Quoted strings are not recognized.
     """
     return [member for value in values for part in value.split(",") if (member := part.strip(OWS))]
 
 
 MAX_CACHED = 64
-"""Characters of a list that is worth remembering: most clients send one of a few, such as ``keep-alive``."""
+"""The most characters of a list that is cached: most clients send one of a few, such as ``keep-alive``."""
 
 
 def tokens(values: Iterable[str]) -> list[str]:
-    """Return the members of a comma-separated list of names without case, in lower case and in order."""
+    """Return the members of a comma-separated list of case-insensitive names, in lower case and in order."""
     members: list[str] = []
     for value in values:
         members += _known_tokens(value) if len(value) <= MAX_CACHED else _tokens(value)
@@ -50,9 +50,9 @@ _known_tokens = lru_cache(maxsize=256)(_tokens)
 class Headers(Mapping[str, str]):
     """Immutable header fields, looked up by name without regard to case.
 
-    ``pairs`` are (name, value) in the order of the lines; whitespace around a value is not part of it
-    (RFC 9110, 5.5). As a mapping it has one item a name: under the spelling that came first, with
-    the values of all its lines joined.
+    ``pairs`` are (name, value) in the order of the lines, without the whitespace around a value (RFC 9110,
+    5.5). As a mapping it has one item for each name, in the spelling that came first, with the values of all
+    its lines joined.
     """
 
     __slots__ = ("_lines", "pairs")
@@ -71,12 +71,12 @@ class Headers(Mapping[str, str]):
         self._lines = lines
 
     def get_all(self, name: str) -> list[str]:
-        """Return the value of every line called ``name``, in order; an empty list where there is none."""
+        """Return the value of every line called ``name``, in order; an empty list if there is none."""
         return list(self._lines.get(name.lower(), ()))
 
     def __getitem__(self, name: str) -> str:
         # "a recipient MAY combine multiple field lines [...] separated by a comma" (RFC 9110, 5.2), but
-        # a cookie may hold a comma: its lines are joined as cookies are (RFC 9113, 8.2.3).
+        # a cookie may contain a comma, so its lines are joined as cookies are (RFC 9113, 8.2.3).
         separator = "; " if name.lower() == "cookie" else ", "
         return separator.join(self._lines[name.lower()])
 

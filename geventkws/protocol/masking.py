@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def apply_mask(data: bytes | memoryview, masking_key: bytes, offset: int = 0) -> bytes:
-    """Return ``data`` XORed with ``masking_key`` (4 bytes), repeated from payload byte ``offset`` on.
+    """Return ``data``, from payload byte ``offset`` on, XORed with the repeated ``masking_key`` (4 bytes).
 
     Masking and unmasking are the same operation.
     """

@@ -1,4 +1,4 @@
-"""Messages out of frames: fragments, control frames in between, text and limits (RFC 6455, section 5.4)."""
+"""Messages from frames: fragments, control frames between them, text and limits (RFC 6455, section 5.4)."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from geventkws.protocol.utf8 import Utf8Validator, decode_text
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """A ping frame, to be answered with a pong of the same payload (RFC 6455, section 5.5.2)."""
+    """A ping frame, to be answered with a pong with the same payload (RFC 6455, section 5.5.2)."""
 
     payload: bytes
 
 
 Event = str | bytes | Ping | Close | ProtocolError
-"""What a peer's bytes amount to.
+"""What a peer's bytes mean.
 
-A ``str`` is a whole text message and ``bytes`` a whole binary one. ``Close`` and ``ProtocolError``
-are the last event of a connection. A pong, asked for or not, is none: nothing is expected in return
-(RFC 6455, section 5.5.3).
+A ``str`` is a complete text message, and ``bytes`` a complete binary one. A ``Close`` or ``ProtocolError`` is
+the last event of a connection. A pong, solicited or not, is not an event: it needs no response (RFC 6455,
+section 5.5.3).
 """
 
 
 def control_event(opcode: int, payload: bytes) -> Ping | Close | None:
-    """Return the event that a whole control frame is; raises ``ProtocolError`` as ``parse_close`` does."""
+    """Return the event for a complete control frame; raises ``ProtocolError`` as ``parse_close`` does."""
     if opcode == opcodes.PONG:
         return None
     return Ping(payload) if opcode == opcodes.PING else parse_close(payload)
 
 
 class MessageAssembler:
-    """Judges the frames of one connection in order and puts their payloads together.
+    """Checks the frames of one connection in order, and joins their payloads.
 
-    Per frame: ``begin`` with what its head says, before any payload is buffered; ``payload`` with
-    each unmasked piece; ``end``, which returns the event that the frame completes, if any. Each raises
-    ``ProtocolError`` as soon as a rule is broken. Compressed messages are inflated as they arrive, and
-    what is said of a message's size and text here is said of what was compressed.
+    For each frame, call ``begin`` with the content of its head, before any payload is buffered; ``payload``
+    with each unmasked piece; and ``end``, which returns the event that the frame completes, if any. Each
+    raises ``ProtocolError`` as soon as a rule is broken. Compressed messages are inflated as they arrive; the
+    rules about size and text apply to the inflated message.
     """
 
     __slots__ = (
@@ -72,7 +72,7 @@ class MessageAssembler:
         self._control = b""
 
     def begin(self, fin: bool, opcode: int, length: int, compressed: bool = False) -> None:
-        """Judge a frame by its head; ``length`` is its payload's, in bytes, and ``compressed`` its RSV1."""
+        """Check the head of a frame; ``length`` is that of its payload in bytes, ``compressed`` its RSV1."""
         if opcode not in opcodes.ASSIGNED:
             raise violation(f"Parsed a frame with an invalid operation code of {opcode}")
         if opcode >= opcodes.FIRST_CONTROL_OPCODE:
@@ -136,7 +136,7 @@ class MessageAssembler:
             raise too_large(f"A message must be at most {self._max_message_size} bytes")
 
     def end(self) -> Event | None:
-        """Return the event that the frame's last byte completes, ``None`` for a fragment or a pong."""
+        """Return the event that the frame's last byte completes; ``None`` for a fragment or a pong."""
         if self._control_opcode is not None:
             return self._end_control()
         if not self._fin:
@@ -159,5 +159,5 @@ class MessageAssembler:
 
     @property
     def between_messages(self) -> bool:
-        """Whether no message has begun: the next data frame must be a text or a binary frame."""
+        """Whether no message has begun, so that the next data frame must be a text or binary frame."""
         return self._message_opcode is None

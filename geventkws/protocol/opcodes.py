@@ -12,9 +12,9 @@ PING: Final = 0x9
 PONG: Final = 0xA
 
 FIRST_CONTROL_OPCODE: Final = 0x8
-"""The high bit of an opcode tells control frames from data frames (RFC 6455, section 5.5)."""
+"""The high bit of an opcode distinguishes control frames from data frames (RFC 6455, section 5.5)."""
 
 ASSIGNED: Final = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 
 MAX_CONTROL_PAYLOAD: Final = 125
-"""Bytes of a control frame's payload (RFC 6455, section 5.5)."""
+"""The most bytes in the payload of a control frame (RFC 6455, section 5.5)."""

@@ -11,11 +11,11 @@ from typing import NamedTuple
 ANY_ORIGIN = "*"
 
 MAX_CACHED = 260
-"""Characters of a host or an origin that is worth remembering: the longest name in the DNS has 253."""
+"""The most characters of a host or an origin that is cached: the longest name in the DNS has 253."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
-# uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2). Five digits bound the cost of int().
+# uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2). Five digits limit the cost of int().
 _AUTHORITY = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\]|(?P<name>(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+))"
     r"(?::(?P<port>[0-9]{0,5}))?"
@@ -32,7 +32,7 @@ class Authority(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """An origin in its normal form: ``port`` is the scheme's where none was given, None where it has none."""
+    """An origin in its normal form; a missing ``port`` is the scheme's default, or None if that has none."""
 
     scheme: str
     host: str
@@ -40,11 +40,11 @@ class Origin(NamedTuple):
 
 
 def parse_authority(text: str) -> Authority | None:
-    """Return the host and the port of a ``Host`` field, or None where it is malformed (RFC 9110, 7.2).
+    """Return the host and the port of a ``Host`` field; None if it is malformed (RFC 9110, 7.2).
 
-    An empty port is a missing one (RFC 3986, 3.2.3).
+    An empty port counts as missing (RFC 3986, 3.2.3).
     """
-    # Most requests name the same few hosts; longer texts than names can be would fill the cache.
+    # Most requests name the same few hosts; texts longer than any name would only fill the cache.
     return _known_authority(text) if len(text) <= MAX_CACHED else _parse_authority(text)
 
 
@@ -87,14 +87,14 @@ _known_origin = lru_cache(maxsize=512)(_parse_origin)
 def origin_allowed(origin: str, host: str, allowed: Sequence[str] | str | None = None) -> bool:
     """Return whether a page of ``origin`` may open a connection to ``host``.
 
-    ``origin`` and ``host`` are the values of the request's header fields. A slash behind the origin, as some
-    clients send it that are no browsers, is no part of it. ``allowed`` is one of these:
+    ``origin`` and ``host`` are the values of the request's header fields. A slash after the origin, which
+    some clients other than browsers send, is ignored. ``allowed`` is one of these:
 
-    - ``None``: host and port of the origin must be those of ``host``; a missing port is the default
-      of the origin's scheme, on both sides;
-    - ``"*"``: any origin will do;
-    - a list of origins, or one, in the form ``"https://example.com:8443"``. The case of scheme and host does
-      not matter, and a default port may be left out. ``"null"`` allows the origin of that name.
+    - ``None``: host and port of the origin must be those of ``host``; a missing port, on either side, is the
+      default of the origin's scheme;
+    - ``"*"``: any origin may connect;
+    - a list of origins, or a single one, in the form ``"https://example.com:8443"``. The case of scheme and
+      host does not matter, and a default port may be left out. ``"null"`` allows the origin of that name.
     """
     if allowed == ANY_ORIGIN:
         return True
@@ -103,7 +103,7 @@ def origin_allowed(origin: str, host: str, allowed: Sequence[str] | str | None =
         return own is not None and _same_host(own, host)
     listed = (allowed,) if isinstance(allowed, str) else allowed
     if own is None:
-        # Files and sandboxed frames of any site have this origin: it must have been allowed by name.
+        # Files and the sandboxed frames of any site have this origin, so it must be allowed by name.
         return origin == "null" and "null" in listed
     return any(parse_origin(candidate) == own for candidate in listed)
 

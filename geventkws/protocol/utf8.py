@@ -1,4 +1,4 @@
-"""UTF-8 of text messages and close reasons, checked while the bytes arrive (RFC 6455, section 8.1)."""
+"""UTF-8 in text messages and close reasons, checked as the bytes arrive (RFC 6455, section 8.1)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class Utf8Validator:
-    """Checks text that arrives in pieces; an invalid byte raises as soon as it is fed.
+    """Checks text that arrives in pieces, and raises as soon as an invalid byte is fed.
 
-    Whether the text ends inside a character, ``decode_text`` tells.
+    ``decode_text`` finds a text that ends inside a character.
     """
 
     __slots__ = ("_decoder",)
@@ -26,7 +26,7 @@ class Utf8Validator:
             self._decoder.decode(data)
         except UnicodeDecodeError as error:
             raise invalid_text(NOT_UTF8) from error
-        # CPython waits for a surrogate's third byte (for "surrogatepass"); the second tells already.
+        # For a surrogate, CPython waits for the third byte (for "surrogatepass"); the second is enough.
         unfinished = self._decoder.getstate()[0]
         if len(unfinished) == 2 and unfinished[0] == 0xED and unfinished[1] >= 0xA0:
             raise invalid_text(NOT_UTF8)
@@ -36,7 +36,7 @@ NOT_UTF8 = "A text message must be valid UTF-8"
 
 
 def decode_text(data: bytes | bytearray) -> str:
-    """Return the text of a whole message; raises ``ProtocolError`` (1007) if it is not UTF-8."""
+    """Return the text of a complete message; raises ``ProtocolError`` (1007) if it is not UTF-8."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -34,7 +34,7 @@ to_many: Any = broadcast
         (lambda c: c.ping(5), TypeError, "a ping's message must be str or bytes, not 5"),
         (lambda c: c.ping([1, 2]), TypeError, "a ping's message must be str or bytes, not [1, 2]"),
         (lambda c: c.ping("x" * 126), ValueError, "at most 125 bytes, not 126"),
-        (lambda c: c.send({"a": 1}), TypeError, "not dict: encode it before, by json.dumps, for example"),
+        (lambda c: c.send({"a": 1}), TypeError, "not dict: encode it first, with json.dumps, for example"),
         (lambda c: c.send(None), TypeError, "not NoneType: encode it"),
         (lambda c: to_many({"id": c}, "x"), TypeError, "not 'id': of a dict of them, give its values()"),
         (lambda c: to_many("text", [c]), TypeError, "must be str or bytes, not list"),
