@@ -1,12 +1,13 @@
 """The chat: what one person writes, everybody else reads.
 
-Plain clients speak bare text, as in Kitura's chat: each message goes to everybody but its sender, as it is.
-The page speaks JSON (``page_protocol.py``), asked for by the subprotocol ``chat.json``; that gives its people
-names, shows who is here and tells a sender that a message has arrived. Both talk to each other: to a
-page a plain client is ``guest-1``, and a plain client reads what Ann writes on the page as ``Ann: Hello``.
+Plain clients exchange bare text, as in Kitura's chat: each message goes unchanged to everybody except its
+sender. The page speaks JSON (``page_protocol.py``), which it asks for with the subprotocol ``chat.json``.
+There, people have names and see who is here, and a sender learns that a message has arrived. Both kinds of
+clients can talk to each other: the page shows a plain client as ``guest-1``, and a plain client reads what
+Ann writes on the page as ``Ann: Hello``.
 
-``broadcast`` never blocks, so no greenlet switch comes between a look at the room and what follows from it,
-and nothing here needs a lock.
+``broadcast`` never blocks, so there is no greenlet switch between looking at the room and acting on it, and
+nothing here needs a lock.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from geventkws import WebSocketCloseReasonCode, WebSocketConnection, WebSocketSe
 
 PAGE = "chat.json"
 HISTORY = 50
-"""Messages shown to a page that comes in, or back after a lost connection."""
+"""Messages shown to a page that joins, or reconnects after a lost connection."""
 
 REPLACED = WebSocketCloseReasonCode.user_defined(4000)
-"""The close code for a page's earlier connection, when the same page has come in by another."""
+"""The close code for a page's earlier connection, when the same page has connected again."""
 
 
 class ChatService(WebSocketService):
-    """One room of people on pages and in terminals."""
+    """One room, with people on pages and in terminals."""
 
     connection_timeout = 60
     max_message_size = 64 * 1024
@@ -40,7 +41,7 @@ class ChatService(WebSocketService):
         self._history: deque[Fields] = deque(maxlen=HISTORY)
 
     def connected(self, connection: WebSocketConnection) -> None:
-        """Let a plain client in at once; a page has to say first who it is."""
+        """Let a plain client in at once; a page must first say who it is."""
         connection.context.nick = connection.context.session = None
         if connection.subprotocol != PAGE:
             connection.context.nick = self._names.guest()
@@ -48,11 +49,11 @@ class ChatService(WebSocketService):
             self._tell_pages("joined", nick=connection.context.nick)
 
     def disconnected(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
-        """Tell the pages, unless this one was out already."""
+        """Tell the pages, unless this client had already left."""
         self._leave(connection)
 
     def received_binary(self, message: bytes, connection: WebSocketConnection) -> None:
-        """Send away who sends anything but text."""
+        """Disconnect a client that sends anything but text."""
         connection.close(WebSocketCloseReasonCode.INVALID_DATA_TYPE, "Chat-Server only accepts text messages")
         self._leave(connection)
 
@@ -116,7 +117,7 @@ class ChatService(WebSocketService):
         connection.send(encode("welcome", nick=nick, people=people, history=list(self._history)))
 
     def _earlier(self, connection: WebSocketConnection, session: str | None) -> WebSocketConnection | None:
-        """Return by which connection this page is in the room, maybe one lost and not yet given up."""
+        """Return the connection by which this page is in the room; it may be lost, but not yet given up."""
         if connection.id in self._room:
             return connection
         for one in self._room.values():

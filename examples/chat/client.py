@@ -1,6 +1,6 @@
 """A terminal client for the chat: ``python examples/chat/client.py localhost:8080``.
 
-It waits for the keyboard and the server at once by ``select``, in one thread and without gevent.
+It waits for the keyboard and the server at the same time with ``select``, in one thread and without gevent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ INDENT = "   "
 TIMEOUT = 10.0
 """Seconds to connect, to send, to finish receiving a message, and for the server to answer our close."""
 TURN = 0.5
-"""Seconds of a wait: a Ctrl-C that comes in the moment before it does not end it."""
+"""Seconds of one wait: a Ctrl-C that arrives just before a wait does not interrupt it."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MEANING = {
@@ -35,7 +35,7 @@ MEANING = {
 
 
 def main() -> None:
-    """Chat until the end of input, Ctrl-C or the server's close."""
+    """Chat until the input ends, Ctrl-C is pressed or the server closes."""
     parser = argparse.ArgumentParser(description="A terminal client for the chat example.")
     parser.add_argument("server", nargs="?", default="localhost:8080", help="host:port, or a ws: or wss: URL")
     server = parser.parse_args().server
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def converse(connection: websocket.WebSocket) -> tuple[int, str]:
-    """Carry lines both ways until one side closes; return the close code and reason."""
+    """Pass lines in both directions until one side closes; return the close code and reason."""
     try:
         show(PROMPT)
         for opcode, data in events(connection):
@@ -71,14 +71,14 @@ def converse(connection: websocket.WebSocket) -> tuple[int, str]:
 
 
 def events(connection: websocket.WebSocket) -> Iterator[tuple[int | None, bytes]]:
-    """Yield what comes as (opcode, payload), and lines typed as (None, line), until the end of input."""
+    """Yield frames as (opcode, payload), and typed lines as (None, line), until the input ends."""
     sock = connection.sock
     if sock is None:
         return
     server, keyboard = sock.fileno(), sys.stdin.fileno()
     typed = b""
     while True:
-        deciphered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0  # which wakes no select
+        deciphered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0  # which does not wake select
         ready, _, _ = select.select([server, keyboard], [], [], 0 if deciphered else TURN)
         if deciphered or server in ready:
             yield connection.recv_data(control_frame=True)
@@ -91,7 +91,7 @@ def events(connection: websocket.WebSocket) -> Iterator[tuple[int | None, bytes]
 
 
 def close_of(payload: str | bytes | None) -> tuple[int, str]:
-    """Return the code and reason in a close frame: 1005 for an empty one, 1006 for none (RFC 6455, 7.1.5)."""
+    """Return the code and reason in a close frame; 1005 if it is empty, 1006 for none (RFC 6455, 7.1.5)."""
     if not isinstance(payload, bytes):
         return 1006, ""
     if len(payload) < 2:
@@ -100,7 +100,7 @@ def close_of(payload: str | bytes | None) -> tuple[int, str]:
 
 
 def printable(text: str) -> str:
-    """Show control characters and indent further lines: no text may garble the terminal or fake others'."""
+    """Escape control characters and indent further lines: no text may garble the terminal or fake others."""
     return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text).replace("\n", f"\n{INDENT}")
 
 

@@ -1,4 +1,4 @@
-"""The names people go by in the chat: what one may look like, and that no two people have the same."""
+"""The nicknames in the chat: what one may look like, and that no two people have the same."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import itertools
 import unicodedata
 
 NICK_LIMIT = 24
-"""Characters a nick may have."""
+"""The most characters in a nick."""
 
 GUEST = "guest-"
-"""What the names begin with that the server gives to those who have not chosen one."""
+"""The beginning of the names that the server gives to those who have not chosen one."""
 
 
 class NickError(ValueError):
-    """A nick cannot be had; the text tells the person why."""
+    """A nick is not available; the text tells the person why."""
 
 
 def clean_nick(value: object) -> str:
     """Return ``value`` as a nick: one line, normalised (NFKC), spaces folded.
 
-    Raises ``NickError`` if it is empty, too long, or could pass for something else on a screen: no invisible
-    or direction-changing characters, and no colon, which parts a nick from its text in a plain client.
+    Raises ``NickError`` if it is empty, too long, or could be misread on a screen: it may have no invisible
+    or direction-changing characters, and no colon, which separates a nick from its text in a plain client.
     """
     if not isinstance(value, str):
         raise NickError("A name must be text.")
@@ -30,9 +30,9 @@ def clean_nick(value: object) -> str:
     if len(nick) > NICK_LIMIT:
         raise NickError(f"A name has at most {NICK_LIMIT} characters; this one has {len(nick)}.")
     if ":" in nick or not nick.isprintable():
-        raise NickError("A name cannot have a colon or invisible characters in it.")
+        raise NickError("A name cannot contain a colon or invisible characters.")
     if nick.casefold().startswith(GUEST):
-        raise NickError(f"Names that begin with “{GUEST}” are given by the server.")
+        raise NickError(f"Names that begin with “{GUEST}” are reserved for the server.")
     return nick
 
 
@@ -40,7 +40,7 @@ class Names:
     """The nicks in use, compared without regard to case."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start with none in use."""
         self._taken: set[str] = set()
         self._guests = itertools.count(1)
 
@@ -62,5 +62,5 @@ class Names:
         self._taken.discard(nick.casefold())
 
     def guest(self) -> str:
-        """Return a nick for somebody who has not chosen one; never the same twice."""
+        """Return a new nick for somebody who has not chosen one."""
         return f"{GUEST}{next(self._guests)}"

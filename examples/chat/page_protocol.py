@@ -5,14 +5,14 @@ A page sends::
     {"type": "join", "nick": "Ann", "session": "…"}     first, and again to change the nick
     {"type": "message", "text": "Hello", "key": "…"}
 
-and gets::
+and receives::
 
-    {"type": "welcome", "nick": …, "people": […], "history": […]}    it is in; the history is of messages
+    {"type": "welcome", "nick": …, "people": […], "history": […]}    it is in; the history has messages
     {"type": "joined", "nick": …}   {"type": "left", "nick": …}   {"type": "renamed", "nick": …, "to": …}
-    {"type": "message", "nick": …, "text": …, "time": milliseconds, "key": …}   its own too, under its own key
+    {"type": "message", "nick": …, "text": …, "time": milliseconds, "key": …}   also its own, with its own key
     {"type": "error", "code": …, "text": …, "key": …}                the text is for the person to read
 
-``session`` is a page's secret, by which the server knows it again after a lost connection.
+``session`` is a secret of the page, by which the server recognizes it after a lost connection.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ import time
 from typing import Any
 
 TEXT_LIMIT = 2000
-"""Characters a message of a page may have."""
+"""The most characters in a page's message."""
 
 TOKEN_LIMIT = 64
-"""Characters a page's session and a message's key may have."""
+"""The most characters in a page's session and a message's key."""
 
 Fields = dict[str, Any]
 
 
 class ChatError(Exception):
-    """What a page sent cannot be acted on; ``code`` is for the page, the text for the person."""
+    """A page's message cannot be acted on; ``code`` is for the page, the text for the person."""
 
     def __init__(self, code: str, text: str, key: str | None = None) -> None:
-        """Answer with ``code`` and ``text``; ``key`` names the message that this is about."""
+        """Answer with ``code`` and ``text``; ``key`` identifies the message in question."""
         super().__init__(text)
         self.code = code
         self.key = key
 
     def encode(self) -> str:
-        """Return the error as it goes to the page."""
+        """Return the error as a message to the page."""
         return encode("error", code=self.code, text=str(self), key=self.key)
 
 
@@ -53,9 +53,9 @@ def decode(message: str) -> Fields:
     """Return what a page sent; raises ``ChatError`` unless it is a JSON object of Unicode text."""
     try:
         fields = json.loads(message)
-        encode("check", fields=fields).encode()  # "\ud800" is good JSON, but nothing one could pass on
+        encode("check", fields=fields).encode()  # "\ud800" is valid JSON, but cannot be passed on
     except UnicodeEncodeError:
-        raise ChatError("invalid", "The message holds half a character (an unpaired surrogate).") from None
+        raise ChatError("invalid", "The message contains half a character (an unpaired surrogate).") from None
     except (ValueError, RecursionError):
         raise ChatError("invalid", "The message is not valid JSON.") from None
     if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):
@@ -64,7 +64,7 @@ def decode(message: str) -> Fields:
 
 
 def token(fields: Fields, name: str) -> str | None:
-    """Return the field ``name``, a page's own mark on something, or ``None`` where there is none."""
+    """Return the field ``name``, an identifier chosen by the page; ``None`` if there is none."""
     value = fields.get(name)
     if value is None or (isinstance(value, str) and 0 < len(value) <= TOKEN_LIMIT):
         return value
@@ -72,7 +72,7 @@ def token(fields: Fields, name: str) -> str | None:
 
 
 def text_of(fields: Fields) -> str:
-    """Return what the person wrote, without the space around it; raises ``ChatError`` if none or too much."""
+    """Return what the person wrote, stripped; raises ``ChatError`` if it is empty or too long."""
     text = fields.get("text")
     key = token(fields, "key")
     if not isinstance(text, str) or not text.strip():
@@ -85,10 +85,10 @@ def text_of(fields: Fields) -> str:
 
 
 def said(nick: str, text: str, key: str | None) -> Fields:
-    """Return the fields of a person's message; ``key`` is the sender's mark on it."""
+    """Return the fields of a person's message; ``key`` is the sender's identifier for it."""
     return {"nick": nick, "text": text, "time": round(time.time() * 1000), "key": key}
 
 
 def shortened(text: str) -> str:
-    """Return ``text`` at the length a page may write itself."""
+    """Return ``text``, cut to the length that a page may write."""
     return text if len(text) <= TEXT_LIMIT else f"{text[: TEXT_LIMIT - 1]}…"

@@ -1,7 +1,7 @@
-"""A chat: a page at http://localhost:8080/, and ws://localhost:8080/chat for it and for terminal clients.
+"""A chat: a page at http://localhost:8080/, and ws://localhost:8080/chat for the page and for terminals.
 
-Run it with ``python examples/chat/server.py``. The page is a Flask application, the chat a WebSocket service
-beside it on the same port.
+Run it with ``python examples/chat/server.py``. The page is a Flask application, and the chat a WebSocket
+service beside it on the same port.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def page() -> str:
 
 @app.after_request
 def secure(response: Response) -> Response:
-    """Let the page run its own script and nothing else, whatever people type."""
+    """Let the page run only its own script, whatever people type."""
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
@@ -54,14 +54,14 @@ def secure(response: Response) -> Response:
 
 
 def main() -> None:
-    """Serve until SIGINT (Ctrl-C) or SIGTERM, which ``serve_forever`` minds."""
+    """Serve until SIGINT (Ctrl-C) or SIGTERM, which ``serve_forever`` handles."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--host", default="", help="the address to listen on (default: all)")
     parser.add_argument(
         "--port",
         type=int,
         default=os.environ.get("PORT", "8080"),
-        help="0 takes a free one (default: $PORT, or 8080)",
+        help="0 picks a free one (default: $PORT, or 8080)",
     )
     arguments = parser.parse_args()
 
@@ -73,7 +73,7 @@ def main() -> None:
     except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     print(
-        f"Open http://localhost:{server.server_port}/ in a browser, or in two. Ctrl-C ends the server.",
+        f"Open http://localhost:{server.server_port}/ in a browser, or in two. Ctrl-C stops the server.",
         flush=True,
     )
     server.serve_forever()

@@ -1,4 +1,4 @@
-"""An echo service: what arrives at ws://localhost:8080/echo goes back, text as text and binary as binary.
+"""An echo service: sends back what arrives at ws://localhost:8080/echo, text as text and binary as binary.
 
 Run it with ``python examples/echo/server.py`` and point any WebSocket client at it.
 """
@@ -21,35 +21,35 @@ PAGE = b"An echo service: open a WebSocket to /echo on this port.\n"
 
 
 class EchoService(WebSocketService):
-    """Sends each message back to where it came from."""
+    """Sends each message back to its sender."""
 
     connection_timeout = 60
     compression = True
 
     def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
-        """Answer ``message`` with itself, in the type it came in."""
+        """Send ``message`` back, as the type that it was received as."""
         connection.send(message)
 
 
 def page(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Serve one line of text to whoever comes by plain HTTP."""
+    """Answer plain HTTP requests with one line of text."""
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(PAGE)))])
     return [PAGE]
 
 
 def main() -> None:
-    """Serve until SIGINT (Ctrl-C) or SIGTERM, which ``serve_forever`` minds."""
+    """Serve until SIGINT (Ctrl-C) or SIGTERM, which ``serve_forever`` handles."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--host", default="", help="the address to listen on (default: all)")
-    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="0 picks a free one (default: %(default)s)")
     parser.add_argument(
         "--max-message-size",
         type=int,
         default=EchoService.max_message_size,
         metavar="BYTES",
-        help="the largest message to take (default: %(default)s)",
+        help="the largest message to accept (default: %(default)s)",
     )
-    parser.add_argument("--certfile", metavar="FILE", help="a certificate in PEM: then it is wss and https")
+    parser.add_argument("--certfile", metavar="FILE", help="a certificate in PEM form, for wss and https")
     parser.add_argument("--keyfile", metavar="FILE", help="the certificate's key, if not in the same file")
     arguments = parser.parse_args()
 

@@ -242,7 +242,7 @@ class TestPagesOfTheChat:
             ("Ann: hi", "colon"),
             ("Ann\u202egnp", "invisible"),
             ("A\x1b[31mnn", "invisible"),
-            ("Guest-7", "given by the server"),
+            ("Guest-7", "reserved for the server"),
         ],
     )
     def test_a_bad_nick_is_refused_with_the_reason(self, room: Room, nick: object, problem: str) -> None:
