@@ -1,4 +1,4 @@
-# The verbs of this project. Each makes what it needs: `make chat` and `make test` work in a fresh clone.
+# The commands of this project. Each makes what it needs: `make chat` and `make test` work in a fresh clone.
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -26,17 +26,17 @@ WSTEST := $(VENV)/wstest.installed
 .DELETE_ON_ERROR:
 .PHONY: help chat test quick lint typecheck coverage sanitize fuzz autobahn docs tox bench clean
 
-help:  ## List the verbs
+help:  ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 chat: $(VENV)/examples.installed  ## Serve the chat example (PORT=8080)
 	@exec $(BIN)/python examples/chat/server.py --port $(PORT)
 
-# Files of tests share the cores; then comes what measures time or memory, with the machine to itself.
+# First the test files share the cores; then tests that measure time or memory run with the machine to themselves.
 BESIDE := -m "not alone" --numprocesses=auto --dist=loadfile
 ALONE := -m alone
 
-# GEVENT_DEBUG has gevent warn of watchers that nobody closed, whose memory libuv would go on using.
+# With GEVENT_DEBUG, gevent warns of watchers that were not closed, whose memory libuv would go on using.
 test: $(VENV)/dev.installed $(NODE_MODULES)  ## Run all tests, on both backends and event loops (ARGS="-k close" runs some, once)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
@@ -58,13 +58,13 @@ quick: $(VENV)/test.installed  ## Run the fast tests, in less than a minute (ARG
 coverage: $(VENV)/dev.installed $(NODE_MODULES)  ## Run the tests and write htmlcov/index.html
 	GEVENTKWS_PURE=1 $(BIN)/python -m pytest --cov --cov-report=html --cov-report=term $(ARGS)
 
-# The fast part of the Autobahn test suite is one of the tests, where it can be installed.
+# The fast part of the Autobahn test suite is one of the tests, if it can be installed.
 test coverage tox: $(if $(PYTHON27),$(WSTEST))
 
 SANITIZED := cd build/sanitize && LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc \
 	PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest
-# Greenlets copy stacks, which stack guards take for an error: the sockets' tests run without these.
+# Greenlets copy stacks, which looks like an error to stack guards, so the tests with sockets run without these.
 sanitize: $(VENV)/dev.installed  ## Run tests on compiled modules with ASan and UBSan
 	rm -rf build/sanitize && mkdir -p build/sanitize
 	git ls-files -z geventkws tests setup.py pyproject.toml README.md LICENSE | xargs -0 cp --parents -t build/sanitize
@@ -97,29 +97,29 @@ typecheck: $(VENV)/dev.installed  ## Check types (mypy --strict)
 docs: $(VENV)/docs.installed  ## Build docs/_build/html/index.html; a warning is an error
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
 
-tox: $(VENV)/dev.installed $(NODE_MODULES)  ## Run everything on every Python at hand
+tox: $(VENV)/dev.installed $(NODE_MODULES)  ## Run everything on every installed Python
 	PATH="$(subst $() ,:,$(addsuffix :,$(PYENV_BINS)))$$PATH" $(BIN)/tox run $(ARGS)
 
-bench: | $(BIN)/python  ## Measure geventkws and its peers (ARGS="--help" tells the options)
+bench: | $(BIN)/python  ## Measure geventkws and its peers (ARGS="--help" lists the options)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
-clean:  ## Remove all that these verbs made
+clean:  ## Remove everything that these commands made
 	rm -rf .venv .venv-* .tox build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	rm -rf .coverage .coverage.* htmlcov docs/_build $(dir $(NODE_MODULES)) benchmarks/.venv benchmarks/.build
 	find geventkws tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-# One environment for all verbs; each extra of pyproject.toml is installed when a verb first needs it.
+# One environment for all commands; each extra of pyproject.toml is installed when a command first needs it.
 $(VENV)/%.installed: pyproject.toml setup.py $(COMPILED) | $(BIN)/python
 	@echo "Installing geventkws[$*] in $(VENV) (compiles: about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]" || \
 		{ echo "geventkws[$*] could not be installed: see pip's error above" >&2; exit 1; }
 	@touch $@
 
-# Autobahn's test suite is a program for Python 2.7; later releases of virtualenv make no environments for that.
+# Autobahn's test suite is a program for Python 2.7, for which later releases of virtualenv make no environments.
 $(WSTEST): tests/compliance/requirements.txt | $(BIN)/python
 	@echo "Installing the Autobahn test suite in $(VENV)/wstest"
 	@test -n "$(PYTHON27)" || \
-		{ echo "wstest needs Python 2.7; say which by make PYTHON27=/path/to/python2.7 ..." >&2; exit 1; }
+		{ echo "wstest needs Python 2.7: run make PYTHON27=/path/to/python2.7 ..." >&2; exit 1; }
 	@$(BIN)/python -m venv $(VENV)/virtualenv
 	@$(VENV)/virtualenv/bin/python -m pip install --quiet --disable-pip-version-check virtualenv==20.21.1
 	@$(VENV)/virtualenv/bin/python -m virtualenv --quiet --clear --python "$(PYTHON27)" $(VENV)/wstest
@@ -129,11 +129,11 @@ $(WSTEST): tests/compliance/requirements.txt | $(BIN)/python
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "geventkws needs Python 3.11 or later; say which by make PYTHON=/path/to/python3 ..." >&2; exit 1; }
+		{ echo "geventkws needs Python 3.11 or later: run make PYTHON=/path/to/python3 ..." >&2; exit 1; }
 	@echo "Making a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
-# The clients for Node. Without npm their tests are skipped (in CI: fail), and pytest says so.
+# The clients for Node. Without npm, their tests are skipped (in CI: fail), and pytest says so.
 %/node_modules/.installed: %/package.json
 	@if command -v npm >/dev/null; then \
 		echo "Installing the Node packages of $*" && cd $* && \

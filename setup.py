@@ -1,13 +1,13 @@
-"""The build of the compiled hot path; everything else is in pyproject.toml.
+"""Builds the compiled hot path; everything else is in pyproject.toml.
 
-``BUILD_EXTENSION`` in the environment says what becomes of a build that fails, for want of a compiler, say:
+``BUILD_EXTENSION`` in the environment decides what happens if a build fails, for example without a compiler:
 
 - ``yes``: it is an error (CI and releases);
-- ``no``: nothing is compiled;
-- otherwise: the package is installed without the compiled modules and runs their readable twins.
+- ``no``: nothing is compiled in the first place;
+- otherwise: the package is installed without the compiled modules, and runs the readable ones.
 
 ``SANITIZE`` is a list for the compiler's ``-fsanitize``, such as ``address,undefined``. Without it,
-``CFLAGS`` say how to optimize, where they are given; otherwise it is ``-O3``.
+``CFLAGS`` decides about optimization if it is set; otherwise ``-O3`` is used.
 """
 
 import os
@@ -20,7 +20,7 @@ SANITIZE = os.environ.get("SANITIZE", "")
 BUILD_DIR = "build/cython"
 
 TWINS = ("http.field_lines", "loop.leaf", "net.tls_records", "protocol.endpoint", "websocket.intake")
-"""Modules whose compiled forms are written in Cython, and do the same."""
+"""Modules whose compiled forms are twins written in Cython."""
 
 COMPILED = (
     *(f"http.{name}" for name in ("body", "chunked", "connection", "context", "environ", "exchange")),
@@ -40,9 +40,9 @@ def compiled(name):
 
 
 def declarations_changed():
-    """Return whether a ``.pxd`` is newer than the C code made by it, which Cython does not look at.
+    """Return whether a ``.pxd`` is newer than the C code made from it, which Cython does not check.
 
-    It would for ``reader.pxd``, but ``_c_reader.pxd`` belongs to ``reader.py``, too.
+    It would check a ``reader.pxd``, but it does not know that ``_c_reader.pxd`` belongs to ``reader.py``.
     """
     made = [path.stat().st_mtime for path in Path(BUILD_DIR).rglob("*.c")]
     declared = [path.stat().st_mtime for path in Path("geventkws").rglob("*.pxd")]
@@ -50,7 +50,7 @@ def declarations_changed():
 
 
 def extensions():
-    """Return the extension modules that are to be built."""
+    """Return the extension modules to build."""
     if WISH == "no":
         return []
     try:
@@ -74,11 +74,11 @@ def extensions():
         build_dir=BUILD_DIR,
         force=declarations_changed(),
         nthreads=os.cpu_count() or 1,
-        # Annotations are for mypy: as C types they would mean something else.
+        # Annotations are for mypy; as C types, they would mean something else.
         compiler_directives={"annotation_typing": False, "language_level": 3},
     )
     for module in modules:
-        module.optional = WISH != "yes"  # which Cython does not copy
+        module.optional = WISH != "yes"  # set here, because Cython does not copy it
     return modules
 
 

@@ -1,1 +1,1 @@
-"""geventkws and its peers side by side: see README.md in this directory."""
+"""Measures geventkws and its peers side by side: see README.md in this directory."""

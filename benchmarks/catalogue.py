@@ -14,7 +14,7 @@ Kind = Literal["load", "idle", "http", "http-idle"]
 
 MIB = 1 << 20
 ITEM_COUNT = 10_000
-"""The targets of ``http-paths``, each of which is asked for in turn."""
+"""The number of targets of ``http-paths``, which are requested in turn."""
 
 BROWSER = (
     "Connection: keep-alive",
@@ -41,36 +41,36 @@ BROWSER = (
     "If-Modified-Since: Tue, 26 Nov 2024 08:12:31 GMT",
     "Priority: u=0, i",
 )
-"""The header fields of a browser that loads a page again; with ``Host`` they are 20."""
+"""The header fields of a browser that reloads a page; with ``Host`` there are 20."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Something that servers do, and how the load generator is asked for it."""
+    """Something that servers do, and how to ask the load generator for it."""
 
     name: str
     title: str
     kind: Kind
     arguments: tuple[str, ...]
-    """Of the load generator; for ``http``, the path, and then arguments of ``wrk.lua``."""
+    """The arguments of the load generator; for ``http``, the path and the arguments of ``wrk.lua``."""
     tls: bool = False
     bulk: bool = False
-    """Whether the bytes a second are told too; for ``http``."""
+    """Whether bytes per second are reported too; for ``http``."""
     deflate: bool = False
-    """Whether servers and load generator compress; for ``load``, and of it only echo."""
+    """Whether servers and load generator compress; for ``load``, and there only for echo."""
     fields: tuple[str, ...] = ()
-    """Header fields of every request, beside ``Host``; of HTTP."""
+    """Header fields of every request besides ``Host``; for HTTP."""
     flask: bool = False
-    """Whether the servers run the Flask application; of HTTP."""
+    """Whether the servers run the Flask application; for HTTP."""
 
     @property
     def over_http(self) -> bool:
-        """Whether it is for HTTP servers, not for those that speak WebSocket."""
+        """Whether it is for HTTP servers, not for WebSocket servers."""
         return self.kind in ("http", "http-idle")
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What a server is told for this workload on its command line."""
+        """The command-line flags of a server for this workload."""
         wanted = {"--deflate": self.deflate, "--flask": self.flask, "--patient": self.kind == "http-idle"}
         return tuple(flag for flag, is_wanted in wanted.items() if is_wanted)
 
@@ -83,14 +83,14 @@ class Peer:
     title: str
     module: str
     distributions: tuple[str, ...]
-    """The distributions whose versions matter."""
+    """The distributions whose versions are reported."""
     websocket: bool = True
     http: bool = False
     deflate: bool = False
-    """Whether it is measured with compressed messages too."""
+    """Whether it is also measured with compressed messages."""
     environment: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
-    """The names of the workloads it is measured with, if these are not all of its kind."""
+    """The names of the workloads that it is measured with, if not all of its kind."""
 
     def does(self, workload: Workload) -> bool:
         """Whether this peer is measured with this workload."""
@@ -279,16 +279,16 @@ BEFORE = Peer(
     http=True,
     deflate=True,
 )
-"""geventkws of another checkout, to compare with: see ``of_checkout``."""
+"""geventkws from another checkout, to compare with: see ``of_checkout``."""
 
 _TITLES = {peer.name: peer.title for peer in (*PEERS, BEFORE)}
 
 
 def of_checkout(checkout: Path) -> Peer:
-    """Return the peer that is the geventkws of another checkout, with its extensions built in place."""
+    """Return the geventkws of another checkout as a peer; its extensions must be built in place."""
     return replace(BEFORE, environment={"PYTHONPATH": str(checkout)})
 
 
 def title_of(peer: str) -> str:
-    """Return the title of the peer of this name."""
+    """Return the title of the peer with this name."""
     return _TITLES.get(peer, peer)

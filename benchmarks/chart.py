@@ -19,7 +19,8 @@ BAR = 15
 STEP = 21
 HEAD = 44
 
-# The colours of text hold on both backgrounds a README is read on; the media query refines them.
+# These colours are readable on light and dark backgrounds, on which a README is read; the media query refines
+# them.
 _STYLE = """\
 text { font: 12px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #24292f }
 .title { font-size: 14px; font-weight: 600 }
@@ -36,7 +37,7 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-s
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar; ``own`` ones stand out."""
+    """A bar; with ``own``, it stands out."""
 
     label: str
     value: float
@@ -45,7 +46,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Panel:
-    """A small chart with a scale of its own."""
+    """A small chart with its own scale."""
 
     title: str
     unit: str
@@ -80,7 +81,7 @@ _PANELS = (
 
 
 def panels(records: Sequence[Record]) -> list[Panel]:
-    """Return the panels of the README's chart, for those workloads that were measured."""
+    """Return the panels of the README's chart, for the workloads that were measured."""
     found = []
     for workload, title, unit, key in _PANELS:
         medians = [

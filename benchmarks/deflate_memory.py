@@ -1,7 +1,7 @@
-"""What compression costs an idle connection of geventkws in memory: ``python -m benchmarks.deflate_memory``.
+"""Measures how much memory compression costs an idle connection: ``python -m benchmarks.deflate_memory``.
 
-Its modes are those of ``peers.geventkws``. A figure is what a connection needs more than one without
-compression, after 20 messages of 4 KiB of JSON in each direction. The server runs with this Python.
+The modes are those of ``peers.geventkws``. The figures are how much more memory a connection needs than one
+without compression, after 20 JSON messages of 4 KiB in each direction. The server runs with this Python.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.server import ADDRESS, Server
 
 MESSAGES = 20
 WARM_UP = 50
-"""Connections that are open when the memory is first read: what a server allocates once is then there."""
+"""Connections that are open when the memory is first read, so that one-time allocations do not count."""
 RECORDS = [{"id": n, "name": f"item {n * n}", "price": n * 7919 % 1000} for n in range(88)]
 PAYLOAD = json.dumps(RECORDS).ljust(4096).encode()
 EXTENSION = "permessage-deflate"
@@ -37,18 +37,18 @@ REQUEST = (
 
 
 def text_frame(payload: bytes, compressed: bool) -> bytes:
-    """Return a masked frame; the masking key is 0, which changes nothing."""
+    """Return a masked frame; its masking key is 0, which leaves the payload unchanged."""
     return bytes([0xC1 if compressed else 0x81, 0xFE]) + len(payload).to_bytes(2, "big") + bytes(4) + payload
 
 
 def compressed_payload() -> bytes:
-    """Return the payload compressed by itself, in a window that is small enough for all modes."""
+    """Return the payload compressed by itself, with a window small enough for all modes."""
     compressor = zlib.compressobj(wbits=-9)
     return (compressor.compress(PAYLOAD) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
 
 
 def read_frame(connection: socket.socket) -> None:
-    """Read a frame of the server, whatever it says."""
+    """Read a frame from the server, whatever it contains."""
     head = connection.recv(2, socket.MSG_WAITALL)
     length = head[1]
     if length == 126:
@@ -57,7 +57,7 @@ def read_frame(connection: socket.socket) -> None:
 
 
 def open_and_use(port: int, mode: str) -> socket.socket:
-    """Return a connection of a mode, after its messages."""
+    """Return a connection in a mode, after the exchange of messages."""
     connection = socket.create_connection((ADDRESS, port), timeout=10)
     connection.sendall(REQUEST.format(mode=mode, address=ADDRESS).encode())
     answer = connection.recv(4096).decode()
@@ -72,7 +72,7 @@ def open_and_use(port: int, mode: str) -> socket.socket:
 
 
 def kib_per_connection(mode: str, connections: int, python: Path = Path(sys.executable)) -> float:
-    """Return what the memory of a fresh server grows by for each of so many connections."""
+    """Return how much the memory of a fresh server grows per connection."""
     with (
         Server(PEERS[0], python, os.sched_getaffinity(0), flags=["--deflate"]) as server,
         ExitStack() as opened,

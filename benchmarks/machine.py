@@ -1,4 +1,4 @@
-"""What the figures depend on: the machine, its load, the versions, and what each server is started with."""
+"""What the figures depend on: the machine, its load, the versions, and the settings of each server."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ print(json.dumps([platform.python_version(), found]))
 """
 _HOW_TO_BUILD = "run `BUILD_EXTENSION=yes make .venv/dev.installed` there, with the same Python"
 FLASK = frozenset({"flask", "werkzeug", "a2wsgi"})
-"""The distributions whose versions matter where Flask is measured."""
+"""The distributions whose versions are reported if Flask is measured."""
 
 
 def facts(
     peers: Iterable[Peer], workloads: Iterable[Workload], python: Path, against: Path | None = None
 ) -> dict[str, str]:
-    """Return facts and their names, in the order to print them.
+    """Return facts by name, in the order to print them.
 
-    Raises ``MissingError`` if the checkout to compare with cannot be compared with.
+    Raises ``MissingError`` if the other checkout cannot be compared with.
     """
     names = {name for peer in peers for name in peer.distributions}
     if any(workload.flask for workload in workloads):
@@ -57,17 +57,17 @@ def facts(
 
 
 def check_checkout(checkout: Path) -> None:
-    """Raise ``MissingError`` unless there is a geventkws whose extensions are those of its sources."""
+    """Raise ``MissingError`` unless there is a geventkws whose extensions are up to date."""
     if not (checkout / "geventkws" / "__init__.py").exists():
-        raise MissingError(f"{checkout} is no checkout of geventkws")
+        raise MissingError(f"{checkout} is not a checkout of geventkws")
     for source in checkout.glob("geventkws/**/*.pyx"):
         built = [path.stat().st_mtime for path in source.parent.glob(f"{source.stem}.*.so")]
         if not built or max(built) < source.stat().st_mtime:
-            raise MissingError(f"{source} is not compiled as it is now: {_HOW_TO_BUILD}")
+            raise MissingError(f"{source} has changed since it was compiled: {_HOW_TO_BUILD}")
 
 
 def settings(peer: Peer, flags: Iterable[str], python: Path) -> str:
-    """Return what a server is started with, as text; the environment variables first."""
+    """Return the settings of a server as text, with the environment variables first."""
     done = subprocess.run(
         [python, "-m", f"benchmarks.peers.{peer.module}", "--settings", *flags],
         cwd=ROOT,
@@ -83,7 +83,7 @@ def settings(peer: Peer, flags: Iterable[str], python: Path) -> str:
 
 
 def all_settings(peers: Iterable[Peer], workloads: Iterable[Workload], python: Path) -> dict[str, str]:
-    """Return what each server is started with, by its name and the flags that make a difference to it."""
+    """Return the settings of each server, by its name and the flags that make a difference to it."""
     workloads = list(workloads)
     found: dict[str, str] = {}
     for peer in peers:
@@ -107,7 +107,7 @@ def _backend(version: str) -> str:
 
 
 def _revision(checkout: Path, version: str) -> str:
-    """Return a version, with the commit where git knows it."""
+    """Return a version, with the commit if git knows it."""
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty=, changed"]
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

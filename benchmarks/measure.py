@@ -20,26 +20,26 @@ from benchmarks.toolchain import HERE, find_wrk
 
 Values = dict[str, float]
 """What was measured: ``messages_per_second``, ``cpu_us_per_message``, ``p50_us``, ``p99_us`` and ``load_cpu``
-(the part of its core that the load generator used), with ``mib_per_second`` where the workload is bulk and
-``wire_bytes_per_message`` where it is compressed; or ``kib_per_connection``."""
+(the part of its core that the load generator used), with ``mib_per_second`` if the workload is bulk, and
+``wire_bytes_per_message`` if it is compressed; or ``kib_per_connection``."""
 
 WRK_CONNECTIONS = 50
 ANSWER_TIMEOUT = 10.0
-"""Seconds that a single request may wait for its answer."""
+"""Seconds that a single request may wait for its response."""
 SETTLE = 0.3
-"""Seconds for the last connections' greenlets or tasks to come to rest, before the memory is read."""
+"""Seconds for the greenlets or tasks of the last connections to settle before the memory is read."""
 RUN_TIMEOUT = 60.0
-"""Seconds beside the measured time, for opening the connections and for what is in flight at the end."""
+"""Seconds besides the measured time, for opening the connections and for messages in flight at the end."""
 IDLE_BEFORE = 100
-"""Connections that are open when the memory is first read: what a server allocates once is then there."""
+"""Connections that are open when the memory is first read, so that one-time allocations do not count."""
 
 
 class MeasurementError(Exception):
-    """The server did something wrong, or the load generator could not do its work."""
+    """The server did something wrong, or the load generator could not work."""
 
 
 class Meter:
-    """Measures, with the load generator on its own cores."""
+    """Measures with the load generator on cores of its own."""
 
     def __init__(self, load_generator: Path, cores: Iterable[int], seconds: float) -> None:
         self.load_generator = load_generator
@@ -47,7 +47,7 @@ class Meter:
         self.seconds = seconds
 
     def measure(self, workload: Workload, server: Server) -> Values:
-        """Return what this workload measures on the server; raises ``MeasurementError``."""
+        """Return what this workload measures on the server; may raise ``MeasurementError``."""
         by_kind = {"load": self._by_load, "http": self._by_wrk}
         return by_kind.get(workload.kind, self._idle)(workload, server)
 
@@ -60,7 +60,7 @@ class Meter:
         return {key: value for key, value in report.items() if isinstance(value, float)}
 
     def _open_once(self, workload: Workload, server: Server) -> None:
-        """Open a connection: a worker process that serves has started then, and its CPU time will count."""
+        """Open a connection, so that a worker process has started and its CPU time is counted."""
         tls = ["--tls"] if workload.tls else []
         once = [str(self.load_generator), "idle", "--connections=1", f"--port={server.port}", *tls]
         _report(self._run(once))
@@ -74,14 +74,14 @@ class Meter:
 
     @contextmanager
     def _held(self, workload: Workload, server: Server, *arguments: str) -> Iterator[int]:
-        """Hold idle connections within the ``with`` block; the value is their number.
+        """Hold idle connections within the ``with`` block; yields their number.
 
-        Raises ``MeasurementError`` if the server ended one of them, or does not serve beside them.
+        Raises ``MeasurementError`` if the server ends one of them, or serves no others.
         """
         command = self._load_command(workload, server, *arguments)
         with pinned(self.cores):
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        with process:  # its end closes the standard input of the load generator, which then ends
+        with process:  # at the end, closes the standard input of the load generator, which then ends
             assert process.stdout is not None
             count = _report(process.stdout.readline())["connections"]
             if workload.over_http:
@@ -141,7 +141,7 @@ class Meter:
 
 
 def check_http(port: int, workload: Workload) -> None:
-    """Raise ``MeasurementError`` unless the server answers the requests of this workload as it must."""
+    """Raise ``MeasurementError`` unless the server answers the requests of this workload correctly."""
     target, *arguments = workload.arguments
     numbers = [0, 1, ITEM_COUNT - 1] if "paths" in arguments else [0]
     for number in numbers:
@@ -160,7 +160,7 @@ def _check_answer(port: int, target: str, fields: Iterable[str] = ()) -> None:
         connection.close()
     if response.status != 200 or body != expected(target):
         raise MeasurementError(f"{target} was answered with {response.status} and {len(body)} wrong bytes")
-    if "Date" not in response.headers:  # it costs time, so that all have to say it
+    if "Date" not in response.headers:  # it costs time, so all servers must send it
         raise MeasurementError(f"{target} was answered without a Date")
 
 
@@ -176,7 +176,7 @@ def _send_request(connection: http.client.HTTPConnection, target: str, fields: I
 
 
 def _check_that_it_serves_beside(count: int, port: int) -> None:
-    """Raise ``MeasurementError`` unless a further connection is served: all before it are accepted then."""
+    """Raise ``MeasurementError`` unless one more connection is served; all earlier ones are accepted then."""
     try:
         _check_answer(port, "/hello")
     except MeasurementError as error:
@@ -184,12 +184,12 @@ def _check_that_it_serves_beside(count: int, port: int) -> None:
 
 
 def expected(target: str) -> bytes:
-    """Return the body that a request of an HTTP workload must be answered with."""
+    """Return the body with which a request of an HTTP workload must be answered."""
     return target.encode() if target.startswith(http_app.ITEMS) else answers()[target]
 
 
 def answers() -> dict[str, bytes]:
-    """Return the paths of the HTTP workloads, and the body that each must be answered with."""
+    """Return the paths of the HTTP workloads, and the body with which each must be answered."""
     return {
         "/hello": http_app.HELLO,
         **http_app.DOCUMENTS,
@@ -199,7 +199,7 @@ def answers() -> dict[str, bytes]:
 
 
 def check_wrk(report: Mapping[str, float], workload: Workload) -> None:
-    """Raise ``MeasurementError`` if wrk met errors, or too few bytes for that many answers."""
+    """Raise ``MeasurementError`` if wrk counted errors, or too few bytes for that many responses."""
     target = workload.arguments[0]
     requests = report["messages"]
     errors = report["errors"]

@@ -1,4 +1,4 @@
-"""The results as Markdown tables, which read well in a terminal too."""
+"""The results as Markdown tables, which are also readable in a terminal."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _DEFLATE = (("wire_bytes_per_message", "bytes/echo"),)
 
 
 def number(value: float) -> str:
-    """Return a number with three significant digits or, from 100 on, without decimals."""
+    """Return a number with three significant digits; from 100 on, without decimals."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def cell(figure: Figure | None) -> str:
-    """Return a figure, with its spread where that is notable."""
+    """Return a figure, with its spread if that is large."""
     if figure is None:
         return "-"
     spread = f" ±{figure.spread:.0%}" if figure.spread > SHOWN_SPREAD else ""
@@ -101,13 +101,13 @@ def comparison(workloads: Iterable[Workload], records: Sequence[Record]) -> str:
         [
             "### What changed",
             table(["", "before", "now", "change"], lines),
-            "The change is the median of the repetitions, in each of which one was measured after the other.",
+            "The change is the median of the repetitions; each measures one directly after the other.",
         ]
     )
 
 
 def changed_by(factor: Figure) -> str:
-    """Return a factor as what it adds, in per cent, with its spread in points if there is one."""
+    """Return a factor as a change in per cent, with its spread in percentage points if there is one."""
     spread = f" ±{factor.median * factor.spread * 100:.1f}" if factor.spread else ""
     return f"{(factor.median - 1) * 100:+.1f}%{spread}"
 
@@ -118,7 +118,7 @@ def report(
     facts: Mapping[str, str],
     settings: Mapping[str, str],
 ) -> str:
-    """Return everything: the machine, the settings, then a section for each workload that was measured."""
+    """Return the whole report: the machine, the settings, then a section for each measured workload."""
     measured = {record.workload for record in records}
     parts = ["## Results", table(["machine", "what"], facts.items())]
     parts += [f"### What each server was started with\n\n{_list(settings)}"] if settings else []

@@ -28,8 +28,8 @@ from benchmarks.toolchain import (
 )
 
 BESIDE = {"load": 1.5, "idle": 12.0, "http": 1.0, "http-idle": 6.0}
-"""Seconds that a run of each kind takes beside the measured time, on a usual machine: the server's start
-and end, opening the connections, warming up."""
+"""Seconds that a run of each kind takes besides the measured time, on a typical machine: to start and end the
+server, open the connections and warm up."""
 
 
 class Options(argparse.Namespace):
@@ -72,13 +72,13 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="the same as --seconds 1 --repeat 1 --output benchmarks/results/quick: shows what works",
+        help="the same as --seconds 1 --repeat 1 --output benchmarks/results/quick, to see what works",
     )
     parser.add_argument(
         "--against",
         type=Path,
         metavar="CHECKOUT",
-        help="measure the geventkws of this directory too, whose extensions must be built in place",
+        help="also measure the geventkws in this directory; its extensions must be built in place",
     )
     parser.add_argument("--python", type=Path, help="run the servers with this Python, and install nothing")
     parser.add_argument(
@@ -86,22 +86,22 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     )
     parser.add_argument("--list", action="store_true", help="list the peers and the workloads")
     options = parser.parse_args(arguments, namespace=Options())
-    if options.quick:  # what is given beside it stands
+    if options.quick:  # explicit options take precedence
         parser.set_defaults(seconds=1.0, repeat=1, output=HERE / "results" / "quick")
         options = parser.parse_args(arguments, namespace=Options())
     if options.seconds <= 0 or options.repeat < 1:
         parser.error("--seconds must be more than 0, and --repeat at least 1")
     if options.against is not None:
         if options.peer and NOW not in options.peer:
-            parser.error(f"--against compares with the peer {NOW}: name it by --peer too, or name none")
+            parser.error(f"--against compares with the peer {NOW}: add --peer {NOW}, or leave out --peer")
         options.against = options.against.resolve()
     if options.python is not None:
-        options.python = options.python.absolute()  # as it is: that of an environment is a link
+        options.python = options.python.absolute()  # not resolved: in an environment, it is a link
     return options
 
 
 def chosen_peers(options: Options) -> list[Peer]:
-    """Return the peers that the command line asks for, another checkout's among them."""
+    """Return the peers that the command line asks for, including that of another checkout."""
     peers = [peer for peer in PEERS if peer.name in options.peer or not options.peer]
     return [*peers, of_checkout(options.against)] if options.against is not None else peers
 
@@ -109,7 +109,7 @@ def chosen_peers(options: Options) -> list[Peer]:
 def schedule(
     peers: Sequence[Peer], workloads: Sequence[Workload], repeat: int
 ) -> list[tuple[int, Workload, Peer]]:
-    """Return what to measure, in order: with each repetition another peer begins."""
+    """Return what to measure, in order; each repetition begins with another peer."""
     runs = []
     for repetition in range(repeat):
         order = order_of(peers, repetition, repeat)
@@ -120,7 +120,7 @@ def schedule(
 
 
 def order_of(peers: Sequence[Peer], repetition: int, repeat: int) -> list[Peer]:
-    """Return the peers in the order of this repetition; two checkouts side by side, each first in turn."""
+    """Return the peers in the order of this repetition; two checkouts are adjacent, each first in turn."""
     others = [peer for peer in peers if peer.name != BEFORE.name]
     start = repetition * len(others) // repeat
     order = [*others[start:], *others[:start]]
@@ -131,13 +131,13 @@ def order_of(peers: Sequence[Peer], repetition: int, repeat: int) -> list[Peer]:
 
 
 def estimated_time(runs: Sequence[tuple[int, Workload, Peer]], seconds: float) -> float:
-    """Return about how many seconds these runs take, each measuring for so many; of memory, for none."""
+    """Return about how many seconds these runs take; those of memory need no measured time."""
     kinds = [workload.kind for _, workload, _ in runs]
     return sum(BESIDE[kind] + (seconds if kind in ("load", "http") else 0) for kind in kinds)
 
 
 class Benchmark:
-    """Runs servers, one at a time, on the last core of this machine; the load comes from the others."""
+    """Runs servers, one at a time, on the last core of this machine; the load comes from the other cores."""
 
     def __init__(self, python: Path, seconds: float) -> None:
         cores = sorted(os.sched_getaffinity(0))
@@ -147,7 +147,7 @@ class Benchmark:
         self._certificate: Certificate | None = None
 
     def run(self, repetition: int, workload: Workload, peer: Peer) -> Record:
-        """Measure a peer once; what goes wrong is in the record."""
+        """Measure a peer once; errors are in the record."""
         try:
             certificate = self._get_certificate() if workload.tls else None
             with Server(peer, self.python, self.server_cores, certificate, workload.flags) as server:
@@ -169,7 +169,7 @@ class Benchmark:
 
 
 def measure_all(benchmark: Benchmark, runs: Sequence[tuple[int, Workload, Peer]]) -> Iterator[Record]:
-    """Yield the records, and tell the progress; Ctrl-C ends it early."""
+    """Yield the records, and report the progress; Ctrl-C ends the run early."""
     width = len(str(len(runs)))
     try:
         for count, (repetition, workload, peer) in enumerate(runs, 1):
@@ -183,7 +183,7 @@ def measure_all(benchmark: Benchmark, runs: Sequence[tuple[int, Workload, Peer]]
             print(outcome(record), file=sys.stderr, flush=True)
             yield record
     except KeyboardInterrupt:
-        print("interrupted: what follows is what was measured so far", file=sys.stderr)
+        print("interrupted: the following was measured so far", file=sys.stderr)
 
 
 def outcome(record: Record) -> str:

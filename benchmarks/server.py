@@ -1,4 +1,4 @@
-"""A peer's server as a process: started on a core of its own, watched, ended."""
+"""Runs a peer's server as a process on a core of its own."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ STOP_TIMEOUT = 5.0
 
 
 class ServerError(Exception):
-    """A server that does not start, or ended; with the last lines of what it printed."""
+    """A server did not start, or ended; with the last lines that it printed."""
 
 
 @contextmanager
 def pinned(cores: Iterable[int]) -> Iterator[None]:
-    """Start processes on these cores only, within the ``with`` block."""
+    """Within the ``with`` block, start processes on these cores only."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -43,7 +43,7 @@ def free_port() -> int:
 
 
 class Server:
-    """A running server of a peer, ended by the end of the ``with`` block."""
+    """A peer's running server, which ends with the ``with`` block."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """End the server, by force if it takes its time."""
+        """End the server, by force if it takes too long."""
         children = self.processes()[1:]
         self._process.terminate()
         try:
@@ -107,7 +107,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that all its processes have used."""
-        # The clock of a process as clock_getcpuclockid(3) numbers it: all threads, in nanoseconds.
+        # The clock of a process, numbered as by clock_getcpuclockid(3): all threads, in nanoseconds.
         return sum(time.clock_gettime(~pid << 3 | 2) for pid in self.processes())
 
     def memory_kib(self) -> int:
@@ -115,7 +115,7 @@ class Server:
         return sum(_proportional_set_size(pid) for pid in self.processes())
 
     def output(self) -> str:
-        """Return the last lines that the server printed, as one; empty if there are none."""
+        """Return the last lines that the server printed, joined into one; empty if there are none."""
         self._output.seek(0)
         lines = self._output.read().decode(errors="replace").strip().splitlines()
         return " / ".join(line.strip() for line in lines[-3:])
@@ -143,7 +143,7 @@ def _proportional_set_size(pid: int) -> int:
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])
-    raise ServerError(f"the kernel does not tell the memory of process {pid}")
+    raise ServerError(f"the kernel does not report the memory of process {pid}")
 
 
 def _kill(pid: int) -> None:

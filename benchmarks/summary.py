@@ -9,7 +9,7 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Record:
-    """One measurement: its values, or why there are none."""
+    """One measurement: its values, or the reason why there are none."""
 
     peer: str
     workload: str
@@ -20,7 +20,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Figure:
-    """The median of some values, and half the way from the least to the greatest, as a part of it."""
+    """The median of some values, and half the distance from the smallest to the largest, relative to it."""
 
     median: float
     spread: float
@@ -28,7 +28,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """What all measurements of a peer with a workload say."""
+    """The result of all measurements of a peer with a workload."""
 
     peer: str
     figures: dict[str, Figure]
@@ -36,14 +36,14 @@ class Row:
 
 
 def figure(values: Sequence[float]) -> Figure:
-    """Return median and spread of at least one value."""
+    """Return the median and spread of at least one value."""
     middle = median(values)
     spread = (max(values) - min(values)) / 2
     return Figure(middle, spread / middle if middle else 0.0)
 
 
 def summarize(records: Iterable[Record], workload: str) -> list[Row]:
-    """Return a row for each peer measured with this workload, the best first, those that failed last."""
+    """Return a row for each peer measured with this workload: the best first, failed ones last."""
     by_peer: dict[str, list[Record]] = {}
     for record in records:
         if record.workload == workload:
@@ -52,10 +52,10 @@ def summarize(records: Iterable[Record], workload: str) -> list[Row]:
 
 
 def change(records: Iterable[Record], workload: str, key: str, of: str, to: str) -> Figure | None:
-    """Return by which factor a value of a workload is another with ``to`` than with ``of``, two peers.
+    """Return by which factor a value of a workload differs between two peers, from ``of`` to ``to``.
 
-    It is the median over the repetitions, of the two values that were measured one after the other: what
-    makes the machine slow for a while is in both. None if there is no such pair.
+    It is the median over the repetitions; each compares two values measured one after the other, because what
+    slows the machine down for a while is in both. None if there is no such pair.
     """
     values: dict[tuple[str, int], float] = {
         (record.peer, record.repetition): record.values[key]

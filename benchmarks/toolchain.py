@@ -1,4 +1,4 @@
-"""What has to be there before a server can be measured: the peers, the load generator, a certificate."""
+"""Prepares what is needed to measure a server: the peers, the load generator, a certificate."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ROOT = HERE.parent
 VENV = HERE / ".venv"
 BUILD = HERE / ".build"
 OPTIONAL_PARTS = (["-DWITH_TLS", "-lssl", "-lcrypto"], ["-DWITH_DEFLATE", "-lz"])
-"""The parts of the load generator that need a library's headers, by what the compiler is told for each."""
+"""The parts of the load generator that need a library's headers, with the compiler's arguments for each."""
 
 
 class MissingError(Exception):
-    """Something that this machine lacks; the text says what, and how to get it."""
+    """Something is missing on this machine; the text says what, and how to get it."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Certificate:
 
 
 def install_peers() -> Path:
-    """Return the Python of an environment with geventkws and the peers; it is made when it is not up to date.
+    """Return the Python of an environment with geventkws and the peers; make or update it if necessary.
 
-    Where the requirements cannot be installed together, each is tried on its own: the peers that lack one
-    are then reported when they fail to start.
+    If the requirements cannot be installed together, each is tried on its own: peers that lack one are then
+    reported when they fail to start.
     """
     python = VENV / "bin" / "python"
     stamp = VENV / "installed"
@@ -58,8 +58,8 @@ def install_peers() -> Path:
 def compile_load_generator(directory: Path = BUILD) -> Path:
     """Compile the load generator and return its path.
 
-    It is without TLS if OpenSSL's headers are not installed, and without compression if zlib's are not:
-    asked for it, it then says so.
+    It has no TLS if OpenSSL's headers are not installed, and no compression if zlib's are not, and says so
+    when asked for it.
     """
     compiler = os.environ.get("CC", "cc")
     if shutil.which(compiler) is None:
@@ -81,9 +81,9 @@ def compile_load_generator(directory: Path = BUILD) -> Path:
 
 
 def make_certificate(directory: Path = BUILD) -> Certificate:
-    """Make a certificate by the ``openssl`` command."""
+    """Make a certificate with the ``openssl`` command."""
     if shutil.which("openssl") is None:
-        raise MissingError("the openssl command is not installed, which makes the certificate")
+        raise MissingError("the openssl command, which makes the certificate, is not installed")
     directory.mkdir(parents=True, exist_ok=True)
     certificate = Certificate(directory / "certificate.pem", directory / "key.pem")
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost"

@@ -1,7 +1,7 @@
-"""Feed both protocol backends the same bytes in the same pieces, and compare all that comes of it.
+"""Feeds both protocol backends the same bytes in the same pieces, and compares everything they produce.
 
 ``make fuzz`` runs it; by hand: ``python fuzzing/fuzz_parity.py -max_total_time=60 CORPUS_DIRECTORY``. The
-first bytes of an input choose the limits, where it is cut and how many frames are taken at once.
+first bytes of an input choose the limits, where it is cut, and how many frames are taken at once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 import atheris
 
-os.environ["GEVENTKWS_PURE"] = "1"  # or else the readable endpoint would be replaced by the compiled one
+os.environ["GEVENTKWS_PURE"] = "1"  # otherwise the compiled endpoint would replace the readable one
 with atheris.instrument_imports(include=["geventkws.protocol"]):
     from geventkws.protocol import _c_endpoint, endpoint
     from geventkws.protocol.frames import UNLIMITED
@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["geventkws.protocol"]):
 
 
 def run(kind: type, limits: tuple[int, int], pieces: list[bytes], max_frames: int) -> list[object]:
-    """Return everything an endpoint makes of ``pieces``, of which it takes ``max_frames`` frames at once."""
+    """Return everything that an endpoint makes of ``pieces`` when it takes ``max_frames`` frames at once."""
     side = kind(*limits)
     story: list[object] = []
     for piece in pieces:

@@ -1,6 +1,6 @@
-"""Fuzzes the request reader: any bytes, cut anywhere, have one outcome, and it comes without a crash.
+"""Fuzzes the request reader: any bytes, cut anywhere, must have the same outcome, without a crash.
 
-``make fuzz`` runs it; by hand, with the corpus of the tests to start from:
+``make fuzz`` runs it; by hand, starting from the corpus of the tests:
 ``python fuzzing/fuzz_request_reader.py -max_total_time=60 CORPUS_DIRECTORY tests/http/corpus/*/``.
 """
 
@@ -50,7 +50,7 @@ def outcomes(reads: Iterable[bytes]) -> list[Outcome]:
 
 
 def pieces(data: bytes, provider: atheris.FuzzedDataProvider) -> Iterable[bytes]:
-    """Cut ``data`` where the input says."""
+    """Cut ``data`` where the input tells us to."""
     start = 0
     while start < len(data):
         end = start + provider.ConsumeIntInRange(1, 40)
@@ -59,10 +59,10 @@ def pieces(data: bytes, provider: atheris.FuzzedDataProvider) -> Iterable[bytes]
 
 
 def fuzz(data: bytes) -> None:
-    """Feed the input whole and in pieces, whose sizes come from its last bytes, and compare."""
+    """Feed the input whole, and in pieces whose sizes come from its last bytes, and compare the outcomes."""
     provider = atheris.FuzzedDataProvider(data)
     whole, cut = outcomes([data]), outcomes(pieces(data, provider))
-    # How early a refusal comes may decide which of two reasons it has, but not what came before it.
+    # How early a request is refused may decide between two reasons, but must not change what came before it.
     assert _requests(whole) == _requests(cut), (whole, cut)
     assert _refused(whole) == _refused(cut), (whole, cut)
 

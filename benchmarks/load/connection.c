@@ -22,7 +22,7 @@
 
 enum { SILENCE_MS = 10000, CONNECTIONS_PER_ADDRESS = 5000, ADDRESSES = 200, READ_SIZE = 1 << 18 };
 
-/* The example of RFC 6455, section 1.3: a key whose answer needs no SHA-1 here. */
+/* The example in RFC 6455, section 1.3: for this key, the answer is known without SHA-1. */
 #define KEY "dGhlIHNhbXBsZSBub25jZQ=="
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
@@ -62,7 +62,7 @@ static void bind_local(int fd, uint32_t number)
     int on = 1;
     struct sockaddr_in local = {.sin_family = AF_INET};
     local.sin_addr.s_addr = htonl(INADDR_LOOPBACK + number / CONNECTIONS_PER_ADDRESS % ADDRESSES);
-    /* The port is chosen by connect: only the four of both ends together must be unused. */
+    /* Connect chooses the port: only the combination of both addresses and ports must be unused. */
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&local, sizeof local) != 0)
         fail("bind: %s", strerror(errno));
@@ -96,7 +96,7 @@ static void *tls_connect(int fd)
         context = SSL_CTX_new(TLS_client_method());
         SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     }
-    SSL *tls = SSL_new(context); /* verifies nothing: the certificate is our own and only of loopback */
+    SSL *tls = SSL_new(context); /* verifies nothing: the certificate is our own, for loopback only */
     SSL_set_fd(tls, fd);
     if (SSL_connect(tls) != 1)
         fail("TLS handshake: %s", ERR_error_string(ERR_get_error(), NULL));
@@ -144,7 +144,7 @@ size_t upgrade_answer(const char *head, size_t length)
     return (size_t)(end - head) + 4;
 }
 
-/* Reading and writing, both kinds of socket alike: 0 for "not now", fail() for the end. */
+/* Reading and writing, for both kinds of sockets: 0 for "not now", fail() for the end. */
 
 static size_t ended(const struct connection *connection, const char *doing, const char *why)
 {
@@ -267,7 +267,7 @@ static void read_and_parse(struct connection *connection)
     do {
         count = read_some(connection, buffer, sizeof buffer);
         parse(connection, buffer, count);
-        /* What OpenSSL has decrypted and not handed out does not wake epoll. */
+        /* Bytes that OpenSSL has decrypted but not handed out do not wake epoll. */
     } while (count && connection->tls);
 }
 

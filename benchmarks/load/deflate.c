@@ -1,9 +1,9 @@
-/* Compressed messages (RFC 7692): JSON documents, compressed once and sent again and again, which is possible because
+/* Compressed messages (RFC 7692): JSON documents, compressed once and sent repeatedly, which is possible because
  * neither side takes over context. What comes back is inflated and compared.
  *
- * For the server to be the limit, an echo with the very bytes that were inflated and found right before, on whatever
- * connection, is not inflated again: memcmp tells that it is right. Servers whose compressor gives other bytes each
- * time are checked as well, only more slowly. */
+ * So that the server is the limit, an echo with the same bytes as one that was inflated and found correct before, on
+ * any connection, is not inflated again: memcmp shows that it is correct. Servers whose compressor produces different
+ * bytes each time are checked as well, only more slowly. */
 
 #include "load.h"
 
@@ -20,7 +20,7 @@ enum { DOCUMENTS = 16, LEAST_SIZE = 64, SLACK = 1024 };
 struct message {
     uint8_t *plain, *compressed;
     size_t compressed_length;
-    uint8_t *verified; /* the bytes that were inflated to `plain` last */
+    uint8_t *verified; /* the last bytes that inflated to `plain` */
     size_t verified_length;
 };
 
@@ -35,7 +35,7 @@ static struct message *message_of(uint32_t sender, uint32_t number)
 /* zlib */
 
 #ifdef WITH_DEFLATE
-/* The end of what a flush makes, which a message goes without (section 7.2.1). */
+/* The end of the output of a flush, which a message omits (section 7.2.1). */
 static const uint8_t TAIL[] = {0x00, 0x00, 0xff, 0xff};
 
 static size_t compress_document(const uint8_t *plain, uint8_t *to)
@@ -49,7 +49,7 @@ static size_t compress_document(const uint8_t *plain, uint8_t *to)
     return length;
 }
 
-/* Inflates a part of a message; false for what is not DEFLATE, or has more bytes than there is room for. */
+/* Inflates a part of a message; false if it is not DEFLATE data, or inflates to more bytes than there is room for. */
 static bool inflate_part(z_stream *stream, const uint8_t *part, size_t length)
 {
     stream->next_in = (uint8_t *)part;
@@ -64,7 +64,7 @@ static bool inflate_part(z_stream *stream, const uint8_t *part, size_t length)
     return true;
 }
 
-/* The length of the inflated message; SIZE_MAX if it is no DEFLATE data, or longer than a document. */
+/* The length of the inflated message; SIZE_MAX if it is not DEFLATE data, or longer than a document. */
 static size_t inflate_message(const uint8_t *compressed, size_t length, uint8_t *to)
 {
     static z_stream stream;
@@ -104,7 +104,7 @@ static uint8_t *allocate(void)
 void deflate_prepare(size_t of_size)
 {
     size = of_size;
-    room = size + size / 1000 + SLACK; /* zlib may make it that much larger, should it be unable to compress it */
+    room = size + size / 1000 + SLACK; /* if zlib cannot compress it, it may grow by this much */
     if (size < LEAST_SIZE)
         fail("--deflate needs a --size of at least %d", LEAST_SIZE);
     for (unsigned i = 0; i < DOCUMENTS; i++) {

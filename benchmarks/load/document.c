@@ -1,4 +1,4 @@
-/* JSON as a service might send it: records whose keys are alike and whose values differ. */
+/* JSON as a service might send it: records with the same keys and different values. */
 
 #include "load.h"
 
@@ -39,7 +39,7 @@ static size_t write_record(char to[MAX_RECORD], uint64_t *state, unsigned index)
         price % 100, 1 + name / 256 % 28, time / 3600, time / 60 % 60, time % 60, flags & 4 ? "true" : "false");
 }
 
-/* Words, the last of which may be cut. */
+/* Writes words, the last of which may be cut off. */
 static void write_words(char *to, size_t size, uint64_t *state)
 {
     for (size_t written = 0; written < size;) {

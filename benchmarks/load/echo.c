@@ -1,4 +1,4 @@
-/* Echo: on every connection `depth` messages are in flight; each that comes back is checked and sends the next. */
+/* Echo: `depth` messages are in flight on every connection; each that comes back is checked, and the next is sent. */
 
 #include "load.h"
 
@@ -68,7 +68,7 @@ void run_echo(const struct options *of)
     }
     while (measure_continues(connections_poll()))
         continue;
-    over = true; /* what is in flight must still arrive */
+    over = true; /* messages in flight must still arrive */
     while (outstanding)
         connections_poll();
 }

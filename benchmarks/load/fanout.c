@@ -1,6 +1,6 @@
-/* Fan-out: one connection sends, the server sends each message to all others, which check that they get every one, in
- * order. `depth` messages are in flight: the next is sent when one has reached its last receiver. The latency is the
- * time until then; what is counted is deliveries. The server may send it to the sender too, which nobody minds. */
+/* Fan-out: one connection sends, and the server sends each message to all others, which check that they get every one,
+ * in order. `depth` messages are in flight: when one has reached its last receiver, the next is sent. The latency is
+ * the time until then; deliveries are counted. The server may also send the message to its sender, which is ignored. */
 
 #include "load.h"
 
@@ -8,7 +8,7 @@
 
 static const struct options *options;
 static struct connection sender;
-static unsigned *reached; /* receivers that have the message, by its number modulo depth */
+static unsigned *reached; /* how many receivers have the message, by its number modulo depth */
 static uint64_t outstanding;
 static bool over;
 
@@ -74,7 +74,7 @@ void run_fanout(const struct options *of)
     for (unsigned i = 0; i < options->depth; i++)
         send_next();
     connection_flush(&sender);
-    /* The sender sends once a round: what became free in it leaves in one piece. */
+    /* The sender sends once per round, in one piece, for all the messages that arrived in it. */
     while (measure_continues(connections_poll()))
         connection_flush(&sender);
     over = true;

@@ -1,4 +1,4 @@
-/* Frames (RFC 6455, section 5): masked ones out, and a strict parser for those of a server. */
+/* Frames (RFC 6455, section 5): writes masked frames, and has a strict parser for a server's. */
 
 #include "load.h"
 
@@ -6,7 +6,7 @@
 
 static uint32_t random_key(void)
 {
-    static uint64_t state; /* xorshift64*: no secret is kept here, only no two frames shall be alike */
+    static uint64_t state; /* xorshift64*: nothing is secret here, but no two frames should be alike */
     if (!state)
         state = now_ns() | 1;
     state ^= state >> 12;
@@ -42,7 +42,7 @@ size_t frame_header(uint8_t to[MAX_FRAME_HEADER], uint8_t opcode, size_t payload
 
 void frame_mask(uint8_t *to, const uint8_t *from, size_t length, const uint8_t *header_end)
 {
-    enum { BLOCK = 8 }; /* read before it is written: the compiler may use wide registers */
+    enum { BLOCK = 8 }; /* read before it is written, so that the compiler can use wide registers */
     const uint8_t *key = header_end - 4;
     uint32_t key32;
     memcpy(&key32, key, 4);

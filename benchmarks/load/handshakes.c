@@ -1,5 +1,5 @@
-/* Handshakes: `connections` connectors at once, each of which connects, upgrades, closes by a close frame, gets the
- * server's and the end of file, and starts over. The latency is that of connect and upgrade. */
+/* Handshakes: `connections` connectors at the same time. Each connects, upgrades, sends a close frame, receives the
+ * server's and the end of file, and starts again. The latency is that of connect and upgrade. */
 
 #include "load.h"
 

@@ -1,4 +1,4 @@
-/* Idle: opens the connections with a browser's request, says so, and holds them until its standard input ends. */
+/* Idle: opens the connections with a browser's request, reports that, and holds them until its standard input ends. */
 
 #include "load.h"
 

@@ -28,7 +28,7 @@ static void send_whole(int fd, uint32_t number, const char *bytes, size_t length
         fail("connection %u: the request did not leave in one piece (%s)", number, strerror(errno));
 }
 
-/* The length of a complete answer, 0 while it is incomplete. The input ends with a zero. */
+/* The length of a complete response, 0 while it is incomplete. The input ends with a zero. */
 static size_t complete_answer(const char *input, size_t length, uint32_t number)
 {
     const char *end = strstr(input, "\r\n\r\n");
@@ -58,7 +58,7 @@ static void read_answer(int fd, uint32_t number)
         fail("connection %u: %zu bytes after the answer", number, read - answer);
 }
 
-/* Whatever a server says to a connection that waits, or its end, is a failure: it would not be idle then. */
+/* If the server sends something on a waiting connection, or ends it, that is a failure: it would not be idle then. */
 static void unexpected(int fd, uint32_t number)
 {
     char input[128];

@@ -3,12 +3,12 @@
  *   main.c        the command line, and the report as one line of JSON
  *   measure.c     warm-up and measured time, counters, latencies, CPU time of the server
  *   payload.c     what the messages contain, so that no two of them are alike
- *   deflate.c document.c    messages of JSON that are compressed (RFC 7692), and the check of those that come back
+ *   deflate.c document.c    compressed JSON messages (RFC 7692), and the check of those that come back
  *   frames.c      masked frames out, and a parser for what comes back (RFC 6455, section 5)
  *   connection.c  sockets, TLS, the upgrade, buffered writing
  *   echo.c fanout.c handshakes.c idle.c idle_http.c    the workloads
  *
- * Whatever is not as it must be ends the program through fail(): a server is measured only while it is right.
+ * Any mistake of the server ends the program through fail(): a server is measured only while it is correct.
  */
 
 #ifndef LOAD_H
@@ -48,14 +48,14 @@ _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)
 uint64_t now_ns(void);
 void measure_start(const struct options *options);
 
-/* Tells the time. Returns false once the measured time is over. */
+/* Notes the time. Returns false once the measured time is over. */
 bool measure_continues(uint64_t now);
 
-/* Counts messages and notes latencies; before and after the measured time both do nothing. */
+/* Count messages and record latencies; outside the measured time, both do nothing. */
 void measure_messages(uint64_t count);
 void measure_latency(uint64_t ns);
 
-/* Counts the payload of a compressed message as it was sent; likewise. */
+/* Counts the compressed payload of a message; outside the measured time, it does nothing. */
 void measure_wire_bytes(size_t count);
 
 struct result {
@@ -71,13 +71,13 @@ struct result measure_result(void);
 
 /* payload.c */
 
-/* Makes the common part of all payloads. Every payload is stamped with who sent it and its number. */
+/* Makes the common part of all payloads. Every payload is stamped with its sender and its number. */
 void payload_prepare(size_t size, bool text);
 size_t payload_size(void);
-/* Writes a payload, masked by the key that ends this header. */
+/* Writes a payload, masked with the key at the end of this header. */
 void payload_write(uint8_t *to, uint32_t sender, uint32_t number, const uint8_t *header_end);
 
-/* Whether these bytes are what the payload has at this offset. */
+/* Whether these bytes are those of the payload at this offset. */
 bool payload_matches(uint32_t sender, uint32_t number, size_t offset, const uint8_t *bytes, size_t length);
 
 /* frames.c */
@@ -85,13 +85,13 @@ bool payload_matches(uint32_t sender, uint32_t number, size_t offset, const uint
 enum opcode { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
 enum { MAX_FRAME_HEADER = 14, MAX_CONTROL_PAYLOAD = 125 };
 
-/* The bit that begins a compressed message (RFC 7692, section 6), beside the opcode. */
+/* The bit, besides the opcode, that begins a compressed message (RFC 7692, section 6). */
 enum { RSV1 = 0x40 };
 
 /* Writes the header of a masked frame, with a random masking key. Returns its length. */
 size_t frame_header(uint8_t to[MAX_FRAME_HEADER], uint8_t opcode, size_t payload_length);
 
-/* Writes a payload masked by the key that ends this header; `to` and `from` may be the same. */
+/* Writes a payload masked with the key at the end of this header; `to` and `from` may be the same. */
 void frame_mask(uint8_t *to, const uint8_t *from, size_t length, const uint8_t *header_end);
 
 struct connection;
@@ -137,18 +137,18 @@ struct connection {
     uint64_t *sent_at;                      /* when, by number modulo depth */
 };
 
-/* Connects a TCP socket (blocking: on one machine this waits for the kernel only). The number picks one of several
- * local addresses, so that the ports of one do not run out. */
+/* Connects a TCP socket (blocking: on one machine, this waits only for the kernel). The number picks one of several
+ * local addresses, so that no address runs out of ports. */
 int tcp_connect(const struct options *options, uint32_t number);
 
-/* The request for an upgrade; with_browser_headers: 700 bytes, as of a browser. */
+/* The upgrade request; with_browser_headers: 700 bytes, like that of a browser. */
 size_t upgrade_request(char *to, size_t room, const struct options *options, const char *path,
                        bool with_browser_headers);
 
-/* The length of a complete answer that accepts the upgrade, 0 while it is incomplete. Fails on any other. */
+/* The length of a complete response that accepts the upgrade, 0 while it is incomplete. Fails on any other. */
 size_t upgrade_answer(const char *head, size_t length);
 
-/* Opens a WebSocket connection and has epoll watch it. */
+/* Opens a WebSocket connection, and lets epoll watch it. */
 void connection_open(struct connection *connection, const struct options *options, const char *path,
                      bool with_browser_headers);
 
@@ -157,7 +157,7 @@ void connection_queue_payload(struct connection *connection, const struct option
 void connection_queue_frame(struct connection *connection, uint8_t opcode, const uint8_t *payload, size_t length);
 void connection_flush(struct connection *connection);
 
-/* Waits for events and has the receivers called, then sends what was queued. Fails after a silence of 10 s.
+/* Waits for events and calls the receivers, then sends what was queued. Fails after 10 s of silence.
  * Returns the time of the wake-up. */
 uint64_t connections_poll(void);
 
@@ -166,7 +166,7 @@ int connections_epoll(void);
 
 /* document.c */
 
-/* Writes a JSON document of exactly so many bytes, which are at least 64; the number makes it differ from others. */
+/* Writes a JSON document of exactly this many bytes, at least 64; the number makes it differ from others. */
 void document_write(char *to, size_t size, unsigned number);
 
 /* deflate.c */
@@ -177,7 +177,7 @@ void document_write(char *to, size_t size, unsigned number);
 /* Makes and compresses all messages. */
 void deflate_prepare(size_t size);
 
-/* Fails unless this answer to the upgrade accepts DEFLATE_OFFER. */
+/* Fails unless this response to the upgrade accepts DEFLATE_OFFER. */
 void deflate_negotiated(const char *head, size_t length);
 
 void deflate_queue(struct connection *connection, uint32_t number);
@@ -185,12 +185,12 @@ void deflate_queue(struct connection *connection, uint32_t number);
 /* Takes a part of a message that arrives; see struct receiver. */
 void deflate_collect(struct connection *connection, const uint8_t *bytes, size_t length);
 
-/* Fails unless the message that has arrived is the one to be received next, and compressed. */
+/* Fails unless the message that has arrived is the next one expected, and compressed. */
 void deflate_check(const struct connection *connection);
 
 /* idle.c, for idle connections of all kinds */
 
-/* Fails if opening the connections takes too long; so many are open. */
+/* Fails if opening the connections takes too long; the argument is how many are open. */
 void idle_check_time(const struct options *options, uint64_t start, unsigned open);
 
 /* Says that all are open, and holds them until standard input ends; calls the function when epoll has events. */

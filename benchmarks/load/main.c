@@ -37,7 +37,7 @@ static const char USAGE[] =
     "\n"
     "Prints one line of JSON. Any wrong answer ends the run: {\"errors\": 1, \"error\": \"...\"}, exit status 1.\n";
 
-/* Prints a JSON string: control characters and what is not ASCII become "?", for it may come from the server. */
+/* Prints a JSON string. Control and non-ASCII characters become "?", because the text may come from the server. */
 static void print_json_string(const char *text)
 {
     putchar('"');

@@ -1,11 +1,11 @@
-/* The measured time, what happened in it, and what it cost the server. */
+/* The measured time, what happened in it, and its cost to the server. */
 
 #include "load.h"
 
 #include <string.h>
 #include <time.h>
 
-/* Latencies are counted in buckets: 64 for each power of two of nanoseconds, so a percentile is right within 1.6 %. */
+/* Latencies are counted in buckets, 64 for each power of two of nanoseconds, so a percentile is accurate to 1.6 %. */
 enum { STEPS_LOG2 = 6, STEPS = 1 << STEPS_LOG2, BUCKETS = (64 - STEPS_LOG2 + 1) * STEPS };
 
 static enum { WARMING_UP, MEASURING, OVER } phase;

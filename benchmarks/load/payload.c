@@ -1,6 +1,6 @@
-/* What the messages contain. The first 16 bytes are hexadecimal digits, eight of the sender's number and eight of the
- * message's; a payload shorter than that has the last of them. An echo that belongs to another message or another
- * connection is thus never taken for the right one. */
+/* The content of the messages. The first 16 bytes are hexadecimal digits: eight for the sender's number, eight for the
+ * message's. A shorter payload has only the last of them. So an echo of another message, or for another connection, is
+ * never mistaken for the right one. */
 
 #include "load.h"
 
@@ -19,7 +19,7 @@ static size_t size, stamped;
 static void fill_with_text(void)
 {
     memset(body, '.', size);
-    /* Whole samples only: a character must not be cut. */
+    /* Whole samples only, so that no character is cut. */
     for (size_t at = stamped; at + sizeof SAMPLE - 1 <= size; at += sizeof SAMPLE - 1)
         memcpy(body + at, SAMPLE, sizeof SAMPLE - 1);
 }
@@ -56,7 +56,7 @@ void payload_write(uint8_t *to, uint32_t sender, uint32_t number, const uint8_t 
     uint8_t stamp[STAMP];
     write_stamp(stamp, sender, number);
     frame_mask(to, stamp + STAMP - stamped, stamped, header_end);
-    /* If there is more, the stamp has used the key a whole number of times. */
+    /* If there is more, the stamp ends where the key does. */
     frame_mask(to + stamped, body + stamped, size - stamped, header_end);
 }
 

@@ -1,8 +1,8 @@
--- For wrk: what its arguments say, and a report as one line of JSON.
---   upload BYTES   every request has a body of so many bytes
---   paths COUNT    each request asks for another one of so many targets: "00000" in the URL becomes a number
--- "bytes" are all that came, heads and unfinished answers too.
--- "ends" are connections that the server closed without a word while they were to be kept.
+-- For wrk: handles its arguments, and reports as one line of JSON.
+--   upload BYTES   every request has a body of this many bytes
+--   paths COUNT    the requests ask for this many targets in turn: "00000" in the URL becomes a number
+-- "bytes" are all that arrived, including heads and unfinished responses.
+-- "ends" are connections that the server closed without a response although they should be kept.
 
 local function upload(size)
    wrk.method = "POST"
@@ -15,7 +15,7 @@ local function vary(count)
       local target = wrk.path:gsub("00000", string.format("%05d", number - 1))
       requests[number] = wrk.format(nil, target)
    end
-   -- Only where it is needed: without such a function wrk calls no Lua for a request.
+   -- Defined only if needed: without this function, wrk runs no Lua for a request.
    function request()
       last = last % count + 1
       return requests[last]

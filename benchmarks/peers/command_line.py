@@ -1,4 +1,4 @@
-"""The command line that all servers have, and what they have in common."""
+"""The command line of all servers, and what they have in common."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 ADDRESS = "127.0.0.1"
 MAX_MESSAGE_SIZE = 16 << 20
-"""Bytes that a message may have, for those servers that have a limit."""
+"""The largest message in bytes, for servers that have a limit."""
 
-# The same limits for all, as far as a server has them: none is spared a check that another one makes.
+# The same limits for all, as far as a server has them: no server is spared a check that another one makes.
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
 MAX_CONNECTIONS = 20_000
@@ -26,7 +26,7 @@ KEEPALIVE_TIMEOUT = 75
 HEAD_TIMEOUT = 30
 """Seconds that a request head may take."""
 PATIENCE = 600
-"""Both of them, with ``--patient``: no idle connection is ended while the memory is measured."""
+"""Both of these with ``--patient``, so that no idle connection is ended while the memory is measured."""
 
 
 class Options(argparse.Namespace):
@@ -42,7 +42,7 @@ class Options(argparse.Namespace):
 
     @property
     def ssl_context(self) -> ssl.SSLContext | None:
-        """The TLS context of these options, or None."""
+        """The TLS context for these options, or None."""
         if self.certfile is None:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -74,7 +74,7 @@ class Options(argparse.Namespace):
 def parse_options(settings: Callable[[Options], dict[str, Any]]) -> Options:
     """Read the command line of a server that is started with these settings.
 
-    Asked for them by ``--settings``, it prints them as JSON and ends the program: a report tells them.
+    With ``--settings``, print them as JSON for a report, and end the program.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)

@@ -1,4 +1,4 @@
-"""A Flask application: what a framework costs, which is the same for every server."""
+"""A Flask application, to show the cost of a framework, which is the same for every server."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def broadcast(websocket: Server) -> None:
 
 
 if __name__ == "__main__":
-    # Imported here, for the worker imports this module too, by its name.
+    # Imported here, because the worker imports this module too, by name.
     from benchmarks.peers.gunicorn import serve
 
     serve("benchmarks.peers.flask_sock:app")

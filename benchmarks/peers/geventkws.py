@@ -1,4 +1,4 @@
-"""geventkws, with its push services and the WSGI application beside them."""
+"""geventkws, with services in the push style and the WSGI application beside them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEFLATE_MODES: dict[str, bool | PerMessageDeflate] = {
     "server-context-9": PerMessageDeflate(server_no_context_takeover=False, server_max_window_bits=9),
     "both-contexts": PerMessageDeflate(client_no_context_takeover=False, server_no_context_takeover=False),
 }
-"""Ways to compress, each on a path of this name, for ``deflate_memory``."""
+"""Compression settings, each on a path with this name, for ``deflate_memory``."""
 
 
 class Echo(WebSocketService):
@@ -70,7 +70,7 @@ def main() -> None:
     """Serve until the process is ended."""
     logging.getLogger("geventkws.server").setLevel(
         logging.ERROR
-    )  # of sockets that nothing here uses unpatched
+    )  # about sockets that nothing here uses unpatched
     options = parse_options(settings)
     services = ServiceRegistry()
     services.register(Echo(options.deflate), on_path="echo")

@@ -1,4 +1,4 @@
-"""granian: hyper, the HTTP server in Rust, calling the WSGI application."""
+"""granian: hyper, an HTTP server in Rust, which calls the WSGI application."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def settings(options: Options) -> dict[str, Any]:
         "runtime_threads": 1,
         "blocking_threads": 1,
         "http": HTTPModes.http1,
-        # Its head timeout is also that of a connection that waits for the next request.
+        # Its head timeout also applies to a connection that waits for the next request.
         "http1_settings": HTTP1Settings(header_read_timeout=options.head_timeout * 1000),
         "websockets": False,
         "backlog": BACKLOG,
@@ -32,7 +32,7 @@ def settings(options: Options) -> dict[str, Any]:
 
 
 def serve(static_path_mount: Sequence[Path] | None = None) -> None:
-    """Serve until the process is ended; what is in the directories, below ``/static``, without Python."""
+    """Serve until the process is ended; the directories are served below ``/static``, without Python."""
     options = parse_options(settings)
     Granian(
         options.application,

@@ -1,4 +1,4 @@
-"""granian, serving the file by itself: it has no ``wsgi.file_wrapper``, and this is its way to be fast."""
+"""granian serving the file by itself: it has no ``wsgi.file_wrapper``, and this is its fast way."""
 
 from __future__ import annotations
 

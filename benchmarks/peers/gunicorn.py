@@ -1,4 +1,4 @@
-"""gunicorn with one worker; ``GUNICORN_CMD_ARGS`` says of which class."""
+"""gunicorn with one worker, whose class is set by ``GUNICORN_CMD_ARGS``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def settings(options: Options) -> dict[str, Any]:
 
 
 def serve(application: str | None = None) -> None:
-    """Serve ``module:name``, or what the command line says, until the process is ended."""
+    """Serve ``module:name``, by default that of the command line, until the process is ended."""
     options = parse_options(settings)
     sys.argv = ["gunicorn", f"--bind={ADDRESS}:{options.port}"]
     sys.argv += [f"{name}={value}" for name, value in settings(options).items()]

@@ -1,8 +1,8 @@
 """The HTTP workloads as a WSGI application (PEP 3333).
 
-``/hello`` 13 bytes; ``DOCUMENTS`` JSON of 4 and of 10 KiB; ``FILE_PATH`` 1 MiB from disk by the server's
-``wsgi.file_wrapper``; ``/upload`` reads a request body and says how long it was; what is below ``ITEMS`` is
-answered with its own path and query.
+``/hello`` has 13 bytes; ``DOCUMENTS`` are JSON of 4 and 10 KiB; ``FILE_PATH`` is 1 MiB from disk, sent by the
+server's ``wsgi.file_wrapper``; ``/upload`` reads a request body and answers with its length; paths below
+``ITEMS`` are answered with their own path and query.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ UPLOAD_PATH = "/upload"
 UPLOAD_SIZE = 10240
 ITEMS = "/items/"
 NUMBER = "00000"
-"""What stands for the number of an item in ``ITEM_TARGET``."""
+"""The placeholder for the number of an item in ``ITEM_TARGET``."""
 ITEM_TARGET = f"{ITEMS}{NUMBER}/reviews?after={NUMBER}&sort=newest&q=caf%C3%A9"
 
 
 def make_document(rows: int) -> bytes:
-    """Return a JSON document of so many rows."""
+    """Return a JSON document with this many rows."""
     return json.dumps({"rows": [{"id": number, "name": f"item {number}"} for number in range(rows)]}).encode()
 
 
@@ -40,7 +40,7 @@ DOCUMENTS = {"/json": make_document(317), "/json-4k": make_document(130)}
 
 
 def make_file() -> Path:
-    """Return the path of the file that is served; it is made when it is not there."""
+    """Return the path of the file to serve, which is made if it does not exist."""
     path = DIRECTORY / "1m.bin"
     if not path.exists() or path.stat().st_size != FILE_SIZE:
         DIRECTORY.mkdir(mode=0o700, exist_ok=True)

@@ -1,4 +1,4 @@
-"""picows on uvloop, by its core API: listeners, no coroutine for a message."""
+"""picows on uvloop, with its core API: listeners, and no coroutine for each message."""
 
 from __future__ import annotations
 

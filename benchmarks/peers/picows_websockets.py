@@ -1,4 +1,4 @@
-"""picows on uvloop, by its API in the manner of websockets: the one of its two that can compress."""
+"""picows on uvloop, with its API that resembles websockets, the only one of its two that can compress."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ async def echo(connection: ServerConnection) -> None:
 
 
 def accept_the_offer(connection: ServerConnection, request: Request, response: Response) -> Response:
-    """Answer as RFC 7692 has it where a client demands that no context be taken over.
+    """Answer as RFC 7692 requires if a client demands that no context be taken over.
 
-    By itself picows ignores the parameters of an offer; what the answer says, it does.
+    By itself, picows ignores the parameters of an offer; but it does what the response says.
     """
     if "server_no_context_takeover" in request.headers.get("Sec-WebSocket-Extensions", ""):
         response.headers["Sec-WebSocket-Extensions"] = NO_CONTEXT_TAKEOVER

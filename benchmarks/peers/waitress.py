@@ -16,12 +16,12 @@ def settings(options: Options) -> dict[str, Any]:
         "threads": 1,
         "backlog": BACKLOG,
         "connection_limit": MAX_CONNECTIONS,
-        "asyncore_use_poll": True,  # select() knows no more than 1,024 sockets
+        "asyncore_use_poll": True,  # select() is limited to 1,024 sockets
         "channel_timeout": options.keepalive_timeout,
     }
 
 
 if __name__ == "__main__":
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of every request that waits
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns about every waiting request
     options = parse_options(settings)
     serve(options.load_application(), host=ADDRESS, port=options.port, **settings(options))

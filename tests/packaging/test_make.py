@@ -55,5 +55,5 @@ def test_a_python_that_will_not_do_is_told_and_leaves_nothing(clone: Path) -> No
     done = make_chat(clone, python="false")
     assert done.returncode != 0
     assert done.stdout == ""
-    assert "geventkws needs Python 3.11 or later; say which by make PYTHON=" in done.stderr
+    assert "geventkws needs Python 3.11 or later: run make PYTHON=" in done.stderr
     assert not (clone / ".venv").exists()
