@@ -1,4 +1,4 @@
-"""The implementations of the protocol's hot path; the tests of what bytes mean run on each."""
+"""The implementations of the protocol's hot path; the protocol's tests run on each of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ENDPOINTS = forms("geventkws.protocol.endpoint")
 
 @dataclass(frozen=True)
 class Backend:
-    """One implementation: classes and functions of the same signatures in all of them."""
+    """One implementation: its classes and functions, whose signatures are the same in all implementations."""
 
     name: str
     Endpoint: Any

@@ -1,4 +1,4 @@
-"""Certificates and TLS contexts for tests: an authority, a server of it and its clients."""
+"""Certificates and TLS contexts for tests: an authority, and a server and clients certified by it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HOST = "127.0.0.1"
 
 
 class Certificates:
-    """A certificate authority and the files of a server's certificate that it issued."""
+    """A certificate authority, and the files of a server's certificate issued by it."""
 
     def __init__(self, directory: Path) -> None:
         self.authority = trustme.CA()
@@ -25,7 +25,7 @@ class Certificates:
         server.private_key_and_cert_chain_pem.write_to_path(self.bothfile)
 
     def client(self, version: ssl.TLSVersion | None = None, name: str | None = None) -> ssl.SSLContext:
-        """Return a client's context, for one ``version`` and with a certificate for ``name`` if given."""
+        """Return a client's context: only for ``version``, and with a certificate for ``name``, if given."""
         context = ssl.create_default_context()
         context.set_alpn_protocols(["http/1.1"])
         self.authority.configure_trust(context)

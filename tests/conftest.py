@@ -1,8 +1,8 @@
-"""Fixtures of all tests, and the rule that nothing is skipped in CI."""
+"""Fixtures for all tests, and the rule that nothing is skipped in CI."""
 
 from __future__ import annotations
 
-# The servers under test run in this process, beside the blocking clients that talk to them.
+# The servers under test run in this process, beside the blocking clients that connect to them.
 from gevent import monkey
 
 monkey.patch_all()
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 Report = pytest.TestReport | pytest.CollectReport
 
-# A script's job in the background ignores Ctrl-C, and so would the programs that the tests start.
+# A background job of a script ignores Ctrl-C, and so would the programs that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IN_CI = os.environ.get("CI") == "true"
 
-# The time limit is pytest's: how long one example takes under coverage says nothing.
+# pytest has the time limit: how long one example takes under coverage means nothing.
 hypothesis.settings.register_profile("geventkws", deadline=None)
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
 hypothesis.settings.load_profile("geventkws")
@@ -40,10 +40,11 @@ hypothesis.settings.load_profile("geventkws")
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> Generator[None]:
-    """Let a worker of pytest-xdist begin with native locks.
+    """Let a worker of pytest-xdist start with native locks.
 
-    It makes its queue, and coverage a lock, when the standard library has been patched above. Native threads
-    use both: one listens to the controller, and all are traced. On gevent's locks the hub would have to wait.
+    The worker makes its queue, and coverage a lock, after the standard library has been patched above. Native
+    threads use both: one listens to the controller, and all are traced. With gevent's locks, the hub would
+    have to wait.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("threading.Lock", get_original("threading", "Lock"))
@@ -54,7 +55,7 @@ def pytest_sessionstart(session: pytest.Session) -> Generator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse names that differ from run to run: the workers of pytest-xdist must agree on them."""
+    """Refuse test names that differ from run to run: the workers of pytest-xdist must agree on them."""
     for item in items:
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid} has an address in its name: give its parameters ids")
@@ -91,7 +92,7 @@ def chunked(request: pytest.FixtureRequest) -> Feed:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """An authority, a server's certificate of it, and contexts for both sides."""
+    """An authority, a server certificate issued by it, and contexts for both sides."""
     from tests.certificates import Certificates
 
     return Certificates(tmp_path_factory.mktemp("certificates"))
@@ -123,7 +124,7 @@ def pytest_make_collect_report() -> Generator[None, Report, Report]:
 
 
 def _no_skip_in_ci(report: Report) -> Report:
-    """CI installs every client: there a skip would hide that one is missing."""
+    """CI installs every client, so a skip would hide that one is missing."""
     if IN_CI and report.skipped and isinstance(report.longrepr, tuple):
         report.outcome = "failed"
         report.longrepr = f"{report.longrepr[2]} (in CI a skip is a failure)"

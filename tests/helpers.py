@@ -1,4 +1,4 @@
-"""What tests of several modules share."""
+"""What the tests of several modules share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def whole(data: bytes) -> Iterator[bytes]:
 
 
 def byte_by_byte(data: bytes) -> Iterator[bytes]:
-    """Yield every byte as a read of its own."""
+    """Yield every byte as a separate read."""
     for index in range(len(data)):
         yield data[index : index + 1]
 
@@ -50,7 +50,7 @@ FEED_MODES: dict[str, Feed] = {
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing listens on now, for a program that takes a port number."""
+    """Return a port of 127.0.0.1 on which nothing listens now, for a program that needs a port number."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -65,7 +65,7 @@ def require_program(*names: str) -> str:
 
 
 def readable(name: str) -> ModuleType:
-    """Return a copy of a module that is not replaced by its compiled form, whatever backend runs."""
+    """Return a copy of a module that is not replaced by its compiled form, whichever backend runs."""
     spec = importlib.util.find_spec(name)
     assert spec is not None
     assert spec.loader is not None
@@ -76,7 +76,7 @@ def readable(name: str) -> ModuleType:
 
 
 def forms(name: str) -> dict[str, Any]:
-    """Return the forms of a module: ``"pure"`` and, where it is built, ``"compiled"``."""
+    """Return the forms of a module: ``"pure"`` and, if it is built, ``"compiled"``."""
     package, _, module = name.rpartition(".")
     found: dict[str, Any] = {"pure": readable(name)}
     with suppress(ModuleNotFoundError):
@@ -85,6 +85,6 @@ def forms(name: str) -> dict[str, Any]:
 
 
 def running(module: ModuleType) -> ModuleType:
-    """Return the module whose globals count: the compiled form of ``module``, where that runs."""
+    """Return the module whose globals are in effect: the compiled form of ``module``, if that runs."""
     package, _, name = module.__name__.rpartition(".")
     return sys.modules.get(f"{package}._c_{name}", module)

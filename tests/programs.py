@@ -1,4 +1,4 @@
-"""Programs that tests run: the examples, each as the process of its own that a person would start."""
+"""Programs that tests run: the examples, each as a process, as a person would start it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.helpers import require_program
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 PATIENCE = 20.0
-"""Seconds to wait for what must come."""
+"""Seconds to wait for what must happen."""
 
 
 class Program:
-    """A running program whose terminal is the test: it types, and expects what the program writes."""
+    """A running program whose terminal is the test, which types, and expects output."""
 
     def __init__(self, *command: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> None:
         self._process = subprocess.Popen(
@@ -53,7 +53,7 @@ class Program:
                 self._written.notify_all()
 
     def expect(self, pattern: str) -> re.Match[str]:
-        """Wait until the program has written what ``pattern`` matches, behind the match before it."""
+        """Wait until the program has written what ``pattern`` matches, after the previous match."""
         with self._written:
             found = self._written.wait_for(
                 lambda: re.compile(pattern).search(self.output, self._read_to), PATIENCE
@@ -63,7 +63,7 @@ class Program:
         return found
 
     def type_in(self, text: str) -> None:
-        """Type ``text``, as it is."""
+        """Type ``text`` unchanged."""
         assert self._process.stdin is not None
         self._process.stdin.write(text.encode())
         self._process.stdin.flush()
@@ -83,7 +83,7 @@ class Program:
         self._process.send_signal(number)
 
     def ends_within(self, seconds: float) -> bool:
-        """Wait up to so many seconds; return whether the program has ended."""
+        """Wait up to this many seconds; return whether the program has ended."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -91,7 +91,7 @@ class Program:
         return True
 
     def wait(self) -> int:
-        """Wait for the program's end and return its exit status; ``output`` is then complete."""
+        """Wait for the program to end, and return its exit status; ``output`` is then complete."""
         status = self._process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         return status
@@ -128,7 +128,7 @@ class Server(Program):
 
 @contextmanager
 def server(name: str, port: int = 0) -> Iterator[Server]:
-    """Run the server of the example ``name``; in the end, nothing it logged may be a traceback."""
+    """Run the server of the example ``name``, whose log must contain no traceback in the end."""
     with Server(name, port) as running:
         running.wait_until_it_listens()
         yield running
@@ -152,7 +152,7 @@ TERMINALS: dict[str, tuple[Callable[[str], Sequence[str]], str]] = {
     "python": (python, "chat/client.py"),
     "node": (node, "chat/node/chat.js"),
 }
-"""The chat's terminal clients: what makes the command, and of which file."""
+"""The chat's terminal clients: the function that makes the command, and the file."""
 
 OpenTerminal = Callable[[str, Server], Program]
-"""Starts a terminal client, by its name in ``TERMINALS``, and waits for its prompt."""
+"""Starts a terminal client by its name in ``TERMINALS``, and waits for its prompt."""

@@ -1,4 +1,4 @@
-"""A WebSocket client that does just what a test says: bytes, frames, half-closes, resets."""
+"""A WebSocket client that does exactly what a test says: bytes, frames, half-closes, resets."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from geventkws.protocol.frames import encode_head
 from geventkws.protocol.masking import apply_mask
 
 PATIENCE = 10.0
-"""Seconds to wait for what must come."""
+"""Seconds to wait for what must happen."""
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
 
 class Frame(NamedTuple):
-    """A frame the server sent."""
+    """A frame from the server."""
 
     opcode: int
     payload: bytes
@@ -74,11 +74,11 @@ class RawClient:
         return head.decode("latin-1")
 
     def read_body(self, size: int) -> bytes:
-        """Return the ``size`` bytes that a response's head announced."""
+        """Return the ``size`` bytes announced by the head of a response."""
         return self._take(size)
 
     def frame(self) -> Frame:
-        """Return the next frame of the server, which must not be masked; ``EOFError`` at the end."""
+        """Return the server's next frame, which must not be masked; raises ``EOFError`` at the end."""
         head = self._take(2)
         assert not head[0] & 0x70, "the server must not set reserved bits"
         assert not head[1] & 0x80, "the server must not mask"
@@ -92,17 +92,17 @@ class RawClient:
         return Frame(head[0] & 0x0F, self._take(length), bool(head[0] & 0x80))
 
     def peek(self, size: int) -> bytes:
-        """Return what comes next and leave it there."""
+        """Return what comes next, without removing it."""
         while len(self.buffer) < size:
             self._read_more()
         return self.buffer[:size]
 
     def clear_reserved_bits(self) -> None:
-        """Let the next frame pass for one without an extension."""
+        """Clear the reserved bits of the next frame, as if no extension were in use."""
         self.buffer = bytes((self.peek(1)[0] & 0x8F,)) + self.buffer[1:]
 
     def close_code(self) -> tuple[int | None, str]:
-        """Read on to the server's close frame and return its code and reason."""
+        """Read up to the server's close frame, and return its code and reason."""
         while (frame := self.frame()).opcode != CLOSE:
             pass
         if not frame.payload:
@@ -110,7 +110,7 @@ class RawClient:
         return int.from_bytes(frame.payload[:2], "big"), frame.payload[2:].decode()
 
     def read_to_end(self) -> bytes:
-        """Return all that comes until the server closes."""
+        """Return everything that arrives until the server closes."""
         try:
             while True:
                 self._read_more()

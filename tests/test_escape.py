@@ -1,4 +1,4 @@
-"""What a peer sent, as a log shows it."""
+"""How a log shows what a peer sent."""
 
 from __future__ import annotations
 

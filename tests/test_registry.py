@@ -22,7 +22,7 @@ class Named(WebSocketService):
 
 
 def registry(*paths):
-    """Return a registry with a service at each of ``paths``, called as its path."""
+    """Return a registry with a service at each of ``paths``, named like its path."""
     made = ServiceRegistry()
     for path in paths:
         made.register(Named(path), path)

@@ -333,7 +333,7 @@ def test_a_request_of_a_browser_takes_little_more_than_its_head():
     made = Request.from_head(head, ("192.0.2.123", 50000), no_environ)
     wire = f"GET {head.target} HTTP/1.1\r\n" + "".join(f"{n}: {v}\r\n" for n, v in head.headers) + "\r\n"
     assert 650 <= len(wire) <= 700
-    # What refers to nothing but bytes and the function that all requests share has this size.
+    # The size of an object that refers only to bytes and a function that all requests share.
     own = sys.getsizeof(made) + sys.getsizeof(made._packed)
     assert own <= len(wire) + 100
     for name in ("headers", "query", "cookies", "path", "remote_address"):

@@ -1,4 +1,4 @@
-"""The base class of services and the check of what is registered."""
+"""The base class of services."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from geventkws.service import WebSocketService, pull_style_run
 
 
 class Recorder:
-    """In the place of a connection: all that the defaults may use of one."""
+    """Replaces a connection: has everything that the defaults may use."""
 
     def __init__(self) -> None:
         self.closed: list[tuple[WebSocketCloseReasonCode, str]] = []

@@ -1,4 +1,4 @@
-"""What cannot serve is refused when it is registered, and what only looks odd is not."""
+"""A service that cannot work is refused when it is registered; one that only looks odd is not."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ lying.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
 
 
 class Handler:
-    """A callable without a binding of its own, as a C function is."""
+    """A callable that is not bound as a method, like a C function."""
 
     def __call__(self, message, connection, *more):
         pass
@@ -232,7 +232,7 @@ class Handler:
         lying,
         Handler(),
         staticmethod(print),
-        staticmethod(max),  # built in, and tells no signature
+        staticmethod(max),  # built in, and without a signature
         staticmethod(dict),
     ],
 )

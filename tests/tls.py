@@ -1,4 +1,4 @@
-"""A TLS client whose records a test can cut, join and hold back on their way."""
+"""A TLS client whose records a test can cut, join and hold back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def connected_socket(port: int) -> socket.socket:
 
 
 def tls_socket(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
-    """Return a connected TLS socket that minds whether the server says ``close_notify``."""
+    """Return a connected TLS socket that insists on the server's ``close_notify``."""
     return context.wrap_socket(connected_socket(port), server_hostname=HOST, suppress_ragged_eofs=False)
 
 
@@ -30,7 +30,7 @@ class RecordSocket:
     """What a test needs of a socket, with TLS between memory buffers.
 
     ``feed`` cuts what is sent into pieces; the server has its turn after each. While ``holding``, ciphertext
-    is kept back, and leaves in one piece with what follows.
+    is held back, and then leaves in one piece with what follows.
     """
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, feed: Feed = whole) -> None:
@@ -45,7 +45,7 @@ class RecordSocket:
         self._until_done(self._tls.do_handshake)
 
     def take_client_hello(self) -> bytes:
-        """Return the first flight, unsent; ``handshake`` then goes on behind it."""
+        """Return the first flight without sending it; ``handshake`` then continues after it."""
         with suppress(ssl.SSLWantReadError):
             self._tls.do_handshake()
         return self.take()
@@ -68,7 +68,7 @@ class RecordSocket:
             self.flush()
 
     def take(self) -> bytes:
-        """Return the ciphertext that was to be sent, instead of sending it."""
+        """Return the ciphertext instead of sending it."""
         return self._outgoing.read()
 
     def flush(self) -> None:

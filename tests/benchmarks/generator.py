@@ -1,4 +1,4 @@
-"""The load generator as a program, and servers that answer it wrongly, for the tests."""
+"""For the tests: the load generator as a program, and servers that answer it wrongly."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def accepted(*headers: str) -> bytes:
 def run_against(
     load: Path, answer: Callable[[bytes], bytes], *arguments: str, head: bytes = accepted()
 ) -> dict[str, Any]:
-    """Return the report on a server that answers the upgrade with ``head`` and the first frame as told."""
+    """Return the report on a server that answers the upgrade with ``head``, and the first frame as given."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
         thread = Thread(target=_serve_once, args=(listener, head, answer))
@@ -47,7 +47,7 @@ def run_against(
 
 def _serve_once(listener: socket.socket, head: bytes, answer: Callable[[bytes], bytes]) -> None:
     connection = listener.accept()[0]
-    # The load generator may end before it has read all.
+    # The load generator may end before it has read everything.
     with connection, suppress(ConnectionError):
         connection.settimeout(10)
         connection.recv(4096)

@@ -1,4 +1,4 @@
-"""Two checkouts of geventkws in one run, and what is told of the servers."""
+"""Two checkouts of geventkws in one run, and what is reported about the servers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OURS = PEERS[0]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A directory with a geventkws that is none, but for its version and backend."""
+    """A directory with a fake geventkws, which has only a version and a backend."""
     backend = re.search(r"\((.+?)\)", facts([OURS], [], PYTHON)["geventkws"])
     assert backend is not None
     (tmp_path / "geventkws").mkdir()

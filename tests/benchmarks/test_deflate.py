@@ -1,4 +1,4 @@
-"""The workloads of compressed messages: what is sent and measured, and the answers that are found wrong."""
+"""The workloads with compressed messages: what is sent and measured, and which wrong answers are detected."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def payload(frame: bytes) -> bytes:
 
 
 def message(frame: bytes) -> bytes:
-    """Return what the compressed message in a frame says."""
+    """Return the content of the compressed message in a frame."""
     return zlib.decompressobj(-15).decompress(payload(frame) + TAIL)
 
 
@@ -204,7 +204,7 @@ def test_however_an_echo_is_compressed_it_is_right_when_its_content_is(load, ech
     report = run_against(
         load, lambda frame: echo(frame) + CLOSING, "--deflate", "--size=100", head=accepted(WITHOUT_TAKEOVER)
     )
-    assert "closed it with 1011" in report["error"]  # and found nothing wrong before that
+    assert "closed it with 1011" in report["error"]  # and detected nothing wrong before that
 
 
 @needs_zlib

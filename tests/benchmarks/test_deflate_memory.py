@@ -1,4 +1,4 @@
-"""The memory that compression costs a connection: measured where it is much, so that noise cannot hide it."""
+"""The memory that compression costs a connection: measured where it is too large for noise to hide."""
 
 from __future__ import annotations
 

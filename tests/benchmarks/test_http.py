@@ -1,4 +1,4 @@
-"""The HTTP workloads: what is served, what is measured, and the answers that are found wrong."""
+"""The HTTP workloads: what is served, what is measured, and which wrong answers are detected."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FINE = {"messages": 100.0, "bytes": 100.0 * (len(HELLO) + 90), "errors": 0.0, "e
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[bool, Server]]:
-    """Servers of geventkws: with Flask, and without."""
+    """geventkws servers, with Flask and without."""
     peer = next(peer for peer in PEERS if peer.name == "geventkws")
     with (
         Server(peer, Path(sys.executable), CORES) as plain,
@@ -56,7 +56,7 @@ def servers() -> Iterator[dict[bool, Server]]:
 
 
 def call(target: str, body: bytes = b"", application: Any = application) -> tuple[str, bytes]:
-    """Call the application as PEP 3333 says, and return the status and the body."""
+    """Call the application as PEP 3333 specifies, and return the status and the body."""
     path, _, query = target.partition("?")
     environ: dict[str, Any] = {"PATH_INFO": path, "CONTENT_LENGTH": str(len(body)), "SCRIPT_NAME": ""}
     environ |= {
@@ -134,7 +134,7 @@ def test_wrk_asks_for_another_path_each_time_until_all_had_their_turn():
 
 
 def targets_of_wrk(workload: Workload, count: int) -> list[str]:
-    """Return what wrk asks a server for on its only connection, of so many targets."""
+    """Return the targets that wrk requests on its only connection, if there are this many."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -147,7 +147,7 @@ def targets_of_wrk(workload: Workload, count: int) -> list[str]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
         thread = Thread(target=listener.serve_forever, args=(0.05,))

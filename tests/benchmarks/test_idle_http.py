@@ -1,4 +1,4 @@
-"""Idle HTTP connections: what is sent on them, what is measured, and the servers that do not hold them."""
+"""Idle HTTP connections: what is sent on them, what is measured, and which servers do not hold them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def serve_once(listener: socket.socket, serve: Callable[[socket.socket], object]
 
 @pytest.fixture
 def listen() -> Iterator[Callable[[Callable[[socket.socket], object]], int]]:
-    """Return a function that has one connection served, and returns the port."""
+    """Return a function that lets its argument serve one connection, and returns the port."""
     threads = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
@@ -76,7 +76,7 @@ def listen() -> Iterator[Callable[[Callable[[socket.socket], object]], int]]:
 
 
 def received(load: Path, listen: Any, name: str, *, answer: bytes) -> bytes:
-    """Return all that the load generator sends on one idle connection, until it ends."""
+    """Return everything that the load generator sends on one idle connection, until it ends."""
     parts: list[bytes] = []
 
     def serve(connection: socket.socket) -> None:

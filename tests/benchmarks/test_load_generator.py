@@ -1,4 +1,4 @@
-"""The load generator against real servers: it measures those that are right, and finds what is wrong."""
+"""The load generator against real servers: it measures correct ones, and detects mistakes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_server_is_measured(load, server, arguments):
 
 
 def test_idle_connections_are_held_while_the_memory_is_read(load, server):
-    # So many that what the allocator had at hand cannot hide them.
+    # So many that memory kept by the allocator cannot hide them.
     values = Meter(load, CORES, 0.3).measure(
         Workload("trial", "", "idle", ("idle", "--connections=3000")), server
     )

@@ -1,4 +1,4 @@
-"""``--reload``: a change of a file, clients meanwhile, and the end."""
+"""``--reload``: a file changes, clients connect meanwhile, and the server stops."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def answering(text: str) -> str:
 
 
 def child_of(server: Running) -> int:
-    """Return the process that serves."""
+    """Return the id of the process that serves."""
     listing = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
     return int(listing.split()[0])
 

@@ -1,4 +1,4 @@
-"""Several servers as one, within this process: their start, their end, and what happens between."""
+"""Several servers as one, within this process: how they start, stop, and what happens in between."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHOUT = (("/chat", Reference.parse("chat:Shout")),)
 
 @pytest.fixture
 def start(project: Path, clean_process: None) -> Iterator[Start]:
-    """Serve a plan; returns its site and the greenlet that ends with it."""
+    """Serve a plan; returns its site, and the greenlet that ends with it."""
     begun: list[tuple[Site, gevent.Greenlet[..., Any]]] = []
 
     def begin(plan: Plan, descriptors: tuple[int, ...] = ()) -> tuple[Site, gevent.Greenlet[..., Any]]:

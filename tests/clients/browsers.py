@@ -1,4 +1,4 @@
-"""Browsers, started without anybody who drives them: they open pages, which do the rest by themselves."""
+"""Browsers that nobody drives: they open pages, which do the rest by themselves."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ FIREFOX_PREFERENCES: Mapping[str, bool | int | str] = {
     "toolkit.telemetry.reportingpolicy.firstRun": False,
     "trailhead.firstrun.didSeeAboutWelcome": True,
 }
-"""It talks to nobody but the server under test, shows nothing of its own and lets a page open a tab."""
+"""It connects only to the server under test, shows nothing of its own, and lets a page open a tab."""
 
 
 def chromium(profile: Path, cafile: str) -> Sequence[str]:
     program = require_program("chromium", "chromium-browser", "google-chrome")
     own = (
-        "--disable-features=BackForwardCache",  # would keep a page that was left, and its connections
+        "--disable-features=BackForwardCache",  # would keep a page after leaving it, with its connections
         "--disable-popup-blocking",
         "--ignore-certificate-errors",
         f"--user-data-dir={profile}",
@@ -65,7 +65,7 @@ def firefox(profile: Path, cafile: str) -> Sequence[str]:
 
 
 def webkit(profile: Path, cafile: str) -> Sequence[str]:
-    """WebKitGTK's own small browser: the engine of Safari."""
+    """WebKitGTK's own small browser, with the engine of Safari."""
     require_program("Xvfb")
     for directory in ("/usr/lib", "/usr/libexec"):
         for program in sorted(Path(directory).glob("*/webkit*gtk-*/MiniBrowser"), reverse=True):
@@ -83,14 +83,14 @@ BROWSERS: dict[str, Callable[[Path, str], Sequence[str]]] = {
     "Firefox": firefox,
     "WebKit": webkit,
 }
-"""How each is started, with a directory for what it keeps and the certificate of an authority to trust."""
+"""How to start each, with a directory for its profile and the certificate of an authority to trust."""
 
 
 @contextmanager
 def process(
     *command: str, directory: Path, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program that lives in ``directory``, where ``output.txt`` is what it says; end all it started."""
+    """Run a program in ``directory``, with its output in ``output.txt``; end everything that it started."""
     with (directory / "output.txt").open("ab") as output:
         started = subprocess.Popen(
             command,
@@ -115,13 +115,13 @@ def process(
 
 @contextmanager
 def display(directory: Path) -> Iterator[str]:
-    """Run an X server without a screen and yield its display's name."""
+    """Run an X server without a screen, and yield the name of its display."""
     reading, writing = os.pipe()
     with os.fdopen(reading) as told, ExitStack() as stack:
         with os.fdopen(writing, "w"):
             command = ("Xvfb", "-displayfd", str(writing), "-nolisten", "tcp", "-screen", "0", "1024x768x24")
             stack.enter_context(process(*command, directory=directory, pass_fds=[writing]))
-        number = told.readline().strip()  # which ends if Xvfb does
+        number = told.readline().strip()  # ends if Xvfb does
         assert number, (directory / "output.txt").read_text()
         yield f":{number}"
 
@@ -133,7 +133,7 @@ def browser(name: str, directory: Path, cafile: str, url: str) -> Iterator[subpr
     profile.mkdir()
     command = BROWSERS[name](profile, cafile)
     env = {
-        # No session of a desktop is there to be asked.
+        # There is no desktop session to ask.
         "DBUS_SESSION_BUS_ADDRESS": "disabled:",
         "GSETTINGS_BACKEND": "memory",
         "GTK_A11Y": "none",

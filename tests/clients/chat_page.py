@@ -1,4 +1,4 @@
-"""The chat's page as its user meets it, in a headless Chromium."""
+"""The chat's page as its users see it, in a headless Chromium."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.programs import PATIENCE, Server
 
 SWITCHES = (
     "--headless=new",
-    "--no-sandbox",  # which root cannot use
+    "--no-sandbox",  # root cannot use the sandbox
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-quic",
@@ -66,13 +66,13 @@ class ChatPage:
         return self.find(selector).text
 
     def texts(self, selector: str) -> list[str]:
-        """Return the whole text of each element that ``selector`` matches, seen or not, all at one moment."""
+        """Return the whole text of each element that ``selector`` matches, visible or not, at one moment."""
         script = "return Array.from(document.querySelectorAll(arguments[0]), (one) => one.textContent)"
         texts: list[str] = self.driver.execute_script(script, selector)
         return texts
 
     def join(self, nick: str) -> None:
-        """Choose a name and come into the chat."""
+        """Choose a name and join the chat."""
         self.enter(nick)
         self.expect_state("Connected")
 
@@ -100,11 +100,11 @@ class ChatPage:
         return list(zip(authors, bodies, strict=True))
 
     def expect_message(self, author: str, text: str) -> None:
-        """Wait for a message of ``author``."""
+        """Wait for a message from ``author``."""
         self.wait(lambda: (author, text) in self.conversation(), f"{text!r} of {author}")
 
     def expect_state(self, text: str) -> None:
-        """Wait until the page says of its connection what ``text`` says."""
+        """Wait until the page shows ``text`` as the state of its connection."""
         self.wait(lambda: self.text("#state-text") == text, f"the state {text!r}")
 
     def expect_people(self, *nicks: str) -> None:
@@ -121,12 +121,12 @@ class ChatPage:
         return across, down
 
     def faint_texts(self) -> list[str]:
-        """Return the texts in sight whose contrast is below 4.5, the minimum of WCAG 2.2, 1.4.3."""
+        """Return the visible texts whose contrast is below 4.5, the minimum of WCAG 2.2, 1.4.3."""
         texts: list[str] = self.driver.execute_script(FAINT_TEXTS)
         return texts
 
     def complaints(self) -> list[str]:
-        """Return what the browser's console holds: errors and breaches of the content security policy."""
+        """Return what is in the browser's console: errors and violations of the content security policy."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
 

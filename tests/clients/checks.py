@@ -1,4 +1,4 @@
-"""The names of the checks: a script runs them all at once, and each is a test of its own."""
+"""The names of the checks: a script runs all of them at once, and each counts as a test."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.clients.ground import SCHEMES, Scheme
 from tests.programs import ROOT
 
 Results = dict[str, str]
-"""What was wrong, by the check's name; nothing was wrong if it is empty."""
+"""What was wrong, by the name of the check; empty if nothing was."""
 
 Find = Callable[[str, Scheme], Results]
-"""Puts a client, by its name, through all checks and returns what they found."""
+"""Runs all checks on a client, given by name, and returns what they found."""
 
 AT_MOST = 45.0
 """Seconds that a program may take for all checks."""
@@ -58,7 +58,7 @@ BROWSER_CHECKS = (
 
 
 def cases(cannot: Mapping[str, Iterable[str]]) -> list[tuple[str, Scheme, str]]:
-    """Return a test's parameters: client, scheme and check; all but the checks that a client cannot do."""
+    """Return a test's parameters: client, scheme and check, without the checks that a client cannot do."""
     return [
         (client, scheme, check)
         for client, scheme, check in itertools.product(cannot, SCHEMES, CHECKS)
@@ -67,7 +67,7 @@ def cases(cannot: Mapping[str, Iterable[str]]) -> list[tuple[str, Scheme, str]]:
 
 
 def once(function: Find) -> Find:
-    """Return ``function`` such that it runs once for a client, over ws and wss at the same time."""
+    """Return a form of ``function`` that runs once for each client, over ws and wss at the same time."""
 
     @cache
     def started(client: str) -> dict[Scheme, gevent.Greenlet[..., Results]]:
@@ -83,7 +83,7 @@ def verify(results: Results, check: str) -> None:
 
 
 def run_checks(*command: str, env: Mapping[str, str]) -> Results:
-    """Run a program that puts its client through the checks, and return what it writes."""
+    """Run a program that runs the checks on its client, and return what it writes."""
     program = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, timeout=AT_MOST
     )

@@ -14,7 +14,7 @@ from tests.programs import TERMINALS, OpenTerminal, Program, Server, server
 
 @pytest.fixture(scope="session")
 def cafile(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The file with the certificate of the authority that clients shall trust."""
+    """The file with the certificate of the authority that clients must trust."""
     path = tmp_path_factory.mktemp("authority") / "authority.pem"
     certificates.authority.cert_pem.write_to_path(str(path))
     return str(path)
@@ -22,7 +22,7 @@ def cafile(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def chat() -> Iterator[Server]:
-    """The chat's server, a new one for each test."""
+    """The chat's server, new for each test."""
     with server("chat") as running:
         yield running
 

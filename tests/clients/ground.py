@@ -1,4 +1,4 @@
-"""The server that every client meets: services for what the checks need, over ws and over wss."""
+"""The server for all clients: the services that the checks need, over ws and wss."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ IDLE_TIMEOUT = 1.5
 """Seconds of silence after which the service at /idle drops a connection."""
 
 GREETING = "Grüß Gott!"
-"""What the service at /greeting says."""
+"""What the service at /greeting sends."""
 
 
 class Echo(WebSocketService):
@@ -49,7 +49,7 @@ class CompressedEcho(Echo):
 
 
 class Idle(WebSocketService):
-    """Drops who does not answer its pings; asked, it tells how much it has received."""
+    """Drops a client that does not answer its pings; when asked, says how much it has received."""
 
     connection_timeout = IDLE_TIMEOUT
 
@@ -59,7 +59,7 @@ class Idle(WebSocketService):
 
 
 class Greeting(WebSocketService):
-    """Greets, and says good-bye."""
+    """Greets, and says goodbye."""
 
     def connected(self, connection: WebSocketConnection) -> None:
         connection.send(GREETING)
@@ -67,14 +67,14 @@ class Greeting(WebSocketService):
 
 
 class Refusing(Echo):
-    """Would send back what it receives, but lets nobody in."""
+    """Lets nobody in; otherwise, it would send back what it receives."""
 
     def connecting(self, request: object) -> None:
         raise HandshakeError(403, "Nobody is let in here")
 
 
 class Room(WebSocketService):
-    """Passes on to the others what one says."""
+    """Passes each message on to the others."""
 
     def __init__(self) -> None:
         self.connections: dict[str, WebSocketConnection] = {}
@@ -90,13 +90,13 @@ class Room(WebSocketService):
 
 
 class Ledger:
-    """Notes how connections ended, by a name that their client chose."""
+    """Records how connections ended, by a name that the client chose."""
 
     def __init__(self) -> None:
         self._endings: dict[str, AsyncResult[Any]] = {}
 
     def ending(self, name: str) -> AsyncResult[Any]:
-        """Return code and text of an ending: what is there, or will be."""
+        """Return the code and text of an ending, which may be yet to come."""
         return self._endings.setdefault(name, AsyncResult())
 
     def wait(self, name: str) -> tuple[int, str]:
@@ -108,7 +108,7 @@ class Ledger:
 
 
 class Presence(WebSocketService):
-    """Enters the ends of its connections, at /presence/<name>, in the ledger."""
+    """Records in the ledger how its connections, at /presence/<name>, end."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -122,7 +122,7 @@ class Presence(WebSocketService):
 
 
 class Commands(WebSocketService):
-    """Does what a client tells it, in JSON: ``["close", 4000, "text"]``."""
+    """Does what a client says, in JSON: ``["close", 4000, "text"]``."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -151,12 +151,12 @@ class Ground:
     scheme: Scheme
     port: int
     cafile: str
-    """Where the certificate is of who issued the server's."""
+    """The file with the certificate of the server certificate's issuer."""
     ledger: Ledger = field(repr=False)
 
     @property
     def url(self) -> str:
-        """The address for WebSocket clients, without a slash at its end."""
+        """The address for WebSocket clients, without a slash at the end."""
         return f"{self.scheme}://{HOST}:{self.port}"
 
     @property
@@ -166,7 +166,7 @@ class Ground:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes programs trust the server's certificate."""
+        """Environment variables that make programs trust the server's certificate."""
         return {"NODE_EXTRA_CA_CERTS": self.cafile, "SSL_CERT_FILE": self.cafile}
 
 
@@ -183,7 +183,7 @@ class Mistakes(logging.Handler):
 
 @contextmanager
 def mistakes_shown() -> Iterator[None]:
-    """Fail if a server logs an error: nothing that a client does is one."""
+    """Fail if a server logs an error: nothing that a client does is an error of the server."""
     handler, logger = Mistakes(), logging.getLogger("geventkws.server")
     logger.addHandler(handler)
     try:

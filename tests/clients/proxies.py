@@ -1,4 +1,4 @@
-"""Reverse proxies in front of the server, real ones, set up for WebSocket as their manuals say."""
+"""Real reverse proxies in front of the server, configured for WebSocket as in their manuals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.programs import PATIENCE
 from tests.tls import connected_socket
 
 IDLE = IDLE_TIMEOUT * 1.5
-"""Seconds after which a proxy closes a connection on which nothing goes either way."""
+"""Seconds after which a proxy closes a connection on which nothing moves in either direction."""
 
 NGINX = """
 daemon off;
@@ -81,7 +81,7 @@ def nginx(directory: Path, scheme: Scheme, bothfile: str, port: int, upstream: i
     configuration.write_text(
         NGINX.format(
             directory=directory,
-            user="user root;" if os.geteuid() == 0 else "",  # else it would give up its right to read
+            user="user root;" if os.geteuid() == 0 else "",  # otherwise it would lose the right to read
             listen=f"{HOST}:{port}" + (" ssl" if scheme == "wss" else ""),
             bothfile=bothfile,
             upstream=upstream,
@@ -109,7 +109,7 @@ PROXIES: dict[str, Callable[[Path, Scheme, str, int, int], Sequence[str]]] = {
     "nginx": nginx,
     "haproxy": haproxy,
 }
-"""How each is started: by a directory of its own, who speaks to it, certificate and key, and two ports."""
+"""How to start each: with a directory of its own, who connects to it, certificate and key, and two ports."""
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""Put a Python client through the checks: ``python -m tests.clients.python_checks <client> <address>``.
+"""Runs the checks on a Python client: ``python -m tests.clients.python_checks <client> <address>``.
 
-They are those of ``browser/checks.js``, by the same names. Writes what was wrong, as JSON.
+They are those of ``browser/checks.js``, with the same names. Writes what was wrong, as JSON.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ EMOJI = "Grüße 👩‍👩‍👧‍👦 𝄞 \U0010ffff \ufffd \0 end"
 BYTES = bytes(range(256)) * 300
 
 IDLE = 3.0
-"""Seconds without a message on a connection of which the server drops who is silent for 1.5."""
+"""Seconds without a message on a connection that the server drops after 1.5 seconds of silence."""
 
 SLOW = ("its_pongs_keep_an_idle_connection", "its_own_pings_are_answered")
-"""Checks that mostly wait; they run beside the others."""
+"""Checks that mostly wait, and so run beside the others."""
 
 
 class Checks:
@@ -152,7 +152,7 @@ class Checks:
         peer = self.connect("/idle")
         answers: list[str | bytes] = []
         receiver = threading.Thread(target=lambda: answers.append(peer.receive()), daemon=True)
-        receiver.start()  # some clients answer pings only while they are asked for a message
+        receiver.start()  # some clients answer pings only while they wait for a message
         receiver.join(IDLE)
         assert receiver.is_alive(), "the connection did not last"
         peer.send("")
@@ -175,7 +175,7 @@ class Checks:
 
 
 def main(client: str, address: str, *names: str) -> None:
-    """Run the checks of these names, and write what was wrong with each: nothing, if it is empty."""
+    """Run the checks with these names, and write what was wrong with each; empty if nothing was."""
     checks = Checks(PEERS[client], address)
     results: dict[str, str] = {}
 

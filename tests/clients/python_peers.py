@@ -1,6 +1,6 @@
-"""Python's clients of WebSocket, each behind the same few methods.
+"""Python's WebSocket clients, each behind the same few methods.
 
-The tests' process is gevent's; these run in one of their own (``python_checks``).
+The tests' process is patched for gevent; these run in a process of their own (``python_checks``).
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.utilities import RemoteProtocolError
 
 PATIENCE = 20.0
-"""Seconds to wait for what must come."""
+"""Seconds to wait for what must happen."""
 
 Result = TypeVar("Result")
 
 
 class Refused(Exception):
-    """The server answered the handshake with another status than 101."""
+    """The server answered the handshake with a status other than 101."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -47,7 +47,7 @@ class Refused(Exception):
 
 
 class Closed(Exception):
-    """The connection is closed: code (1006 if there was none of the server) and reason."""
+    """The connection is closed: code (1006 if the server sent none) and reason."""
 
     def __init__(self, code: int | None, reason: str | None) -> None:
         super().__init__(code, reason)
@@ -79,7 +79,7 @@ class Pinging(Protocol):
     """A client that pings by itself."""
 
     def latency(self) -> float:
-        """Return the seconds between its last ping and the pong; 0 as long as there was none."""
+        """Return the seconds between its last ping and the pong; 0 until there was one."""
 
 
 class WebSocketClient:
@@ -151,7 +151,7 @@ class WebSocketsSync:
 
 
 class EventLoop:
-    """asyncio's loop in a thread of its own, for clients that ping while nobody waits for them."""
+    """An asyncio loop in a thread of its own, for clients that ping while nobody waits for them."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -229,7 +229,7 @@ class AioHTTP:
         if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
             data: str | bytes = message.data
             return data
-        if message.type is aiohttp.WSMsgType.CLOSE:  # whose answer may find the socket closed
+        if message.type is aiohttp.WSMsgType.CLOSE:  # our answer to it may find the socket closed
             raise Closed(message.data, message.extra)
         raise Closed(self._connection.close_code, "")
 
@@ -318,4 +318,4 @@ PEERS: dict[str, type[Peer]] = {
     "aiohttp": AioHTTP,
     "wsproto": WSProto,
 }
-"""The clients by their names."""
+"""The clients by name."""

@@ -1,4 +1,4 @@
-"""Browsers: each runs the checks of its pages by itself, over ws and over wss, and tells what it found."""
+"""Browsers: each runs the checks of its pages by itself, over ws and wss, and reports what it found."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ PAGES = Path(__file__).parent / "browser"
 TYPES = {".html": "text/html", ".js": "text/javascript"}
 
 AT_MOST = 75.0
-"""Seconds that a browser may take for everything, its start among it."""
+"""Seconds that a browser may take for everything, including its start."""
 
-# The first test of a browser waits for all that it does.
+# The first test of a browser waits for everything that it does.
 pytestmark = pytest.mark.timeout(AT_MOST + 30)
 
 
 class Site:
-    """The WSGI application with the pages, which also takes their results."""
+    """The WSGI application with the pages, which also receives their results."""
 
     def __init__(self) -> None:
         self._results: dict[str, AsyncResult[Any]] = {"checks": AsyncResult(), "travels": AsyncResult()}
@@ -55,7 +55,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Report:
-    """What a browser found and what the server saw of it."""
+    """What a browser found, and what the server saw of it."""
 
     checks: Results
     travels: Results
@@ -69,7 +69,7 @@ def report(
     cafile: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Report:
-    """What a browser reports that has gone through all pages."""
+    """The report of a browser that has gone through all pages."""
     name, scheme = request.param
     directory = tmp_path_factory.mktemp(name)
     site = Site()

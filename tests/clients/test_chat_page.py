@@ -1,4 +1,4 @@
-"""The chat's page in Chromium: what a person meets besides plain talk."""
+"""The chat's page in Chromium: what a person may encounter besides plain conversation."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_the_page_comes_back_when_the_server_does_and_keeps_the_draft(open_page:
 
 def test_a_message_that_was_not_confirmed_can_be_sent_again(chat: Server, open_page: OpenPage) -> None:
     page = open_page(chat)
-    # A connection that takes the next message and loses it.
+    # A connection that accepts the next message, and loses it.
     page.driver.execute_script(
         "const send = WebSocket.prototype.send;"
         "WebSocket.prototype.send = function (data) {"

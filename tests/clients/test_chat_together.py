@@ -1,4 +1,4 @@
-"""People with quite different clients chat with each other through one server."""
+"""People with very different clients chat with each other through one server."""
 
 from __future__ import annotations
 

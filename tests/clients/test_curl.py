@@ -1,4 +1,4 @@
-"""curl, where the installed one knows ws:// (an older one has no tests here, rather than skipped ones)."""
+"""curl, if the installed version knows ws:// (for an older one there are no tests, not even skipped ones)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.programs import PATIENCE
 
 
 def protocols() -> list[str]:
-    """Return the protocols that the installed curl knows; none, if there is no curl."""
+    """Return the protocols that the installed curl knows; none if there is no curl."""
     curl = shutil.which("curl")
     if curl is None:
         return []

@@ -1,4 +1,4 @@
-"""The answer to an upload that nobody reads reaches the client, however large it is, and through proxies."""
+"""The answer to an upload that nobody reads reaches the client, even if it is large, and through proxies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def unauthorized(environ: dict[str, Any], start_response: Callable[..., Any]) ->
 def port(
     request: pytest.FixtureRequest, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[int]:
-    """Where the server is asked: its own port, or that of a proxy before it."""
+    """The port to connect to: the server's own, or that of a proxy in front of it."""
     server = WebSocketServer((HOST, 0), unauthorized, ServiceRegistry(), max_body_size=LIMIT)
     server.start()
     assert server.server_port

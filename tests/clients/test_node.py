@@ -1,4 +1,4 @@
-"""Clients of npm in Node: `ws` and `websocket`, put through the checks that browsers run."""
+"""npm's clients in Node, `ws` and `websocket`, with the checks that browsers run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CANNOT = {
 
 @pytest.fixture(scope="session")
 def find(certificates: Certificates, cafile: str) -> Find:
-    """A function that puts a client through the checks."""
+    """A function that runs the checks on a client."""
     node = require_program("node")
     if not (HERE / "node_modules").is_dir():
         pytest.skip(f"there is no node_modules: run `npm install` in {HERE}")

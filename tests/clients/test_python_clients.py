@@ -1,4 +1,4 @@
-"""Python's clients, each in a process of its own, where the standard library is not gevent's."""
+"""Python's clients, each in a process of its own, where the standard library is not patched."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.certificates import Certificates
 from tests.clients.checks import CHECKS, Find, Results, cases, once, run_checks, verify
 from tests.clients.ground import SCHEMES, Scheme, ground
 
-EMPTY_CLOSE = "a_close_without_a_code_is_1005_for_the_server"  # which none of them can send
+EMPTY_CLOSE = "a_close_without_a_code_is_1005_for_the_server"  # none of them can send one
 CANNOT = {
     "aiohttp": (EMPTY_CLOSE,),
     "websocket-client": (EMPTY_CLOSE, "compression"),
@@ -24,7 +24,7 @@ PINGING = ("websockets-asyncio", "websockets-sync")
 
 @pytest.fixture(scope="session")
 def find(certificates: Certificates, cafile: str) -> Find:
-    """A function that puts a client through the checks."""
+    """A function that runs the checks on a client."""
 
     @once
     def find(client: str, scheme: Scheme) -> Results:

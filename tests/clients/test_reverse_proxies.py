@@ -1,4 +1,4 @@
-"""nginx and haproxy in front of the server, plain and with TLS, which ends at them."""
+"""nginx and HAProxy in front of the server, plain and terminating TLS."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def front(
     cafile: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Front]:
-    """A proxy for each kind of client; the server behind it believes what the proxy says of them."""
+    """A proxy for each kind of client; the server behind it believes what the proxy says about them."""
     name: str
     scheme: Scheme
     name, scheme = request.param

@@ -1,7 +1,7 @@
-"""Run the fuzzing client of the Autobahn test suite against the echo example, or against a server that runs.
+"""Runs the fuzzing client of the Autobahn test suite against the echo example, or against a running server.
 
-The report is the suite's own, one for each mode; the verdict is stricter (``evaluation.py``). Status 1 says
-that a case failed.
+The reports are the suite's own, one for each mode; the verdict is stricter (``evaluation.py``). Status 1
+means that a case failed.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from tests.compliance.wstest import AGENT, LOG, AutobahnError, Suite
 ENVIRONMENT = ROOT / ".venv" / "wstest"
 REPORT = ROOT / "build" / "autobahn"
 CASES_A_CLIENT = 26
-"""How many cases a client is started for, at most: the last ones to end leave little of a processor idle."""
+"""The most cases for each client: with small parts, the cores are busy almost to the end."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A server, the cases that it is to pass, and where their report goes."""
+    """A server, the cases that it must pass, and where their report goes."""
 
     name: str
     url: str
@@ -42,7 +42,7 @@ class Target:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what ``arguments`` (of the command line) say, print the verdicts and return the status."""
+    """Run what ``arguments`` (of the command line) ask for, print the verdicts and return the status."""
     options = parse(arguments)
     try:
         return run(options)
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
 
 @contextmanager
 def served(options: argparse.Namespace, cases: Sequence[Case], directory: Path) -> Iterator[list[Target]]:
-    """Serve the echo example in each mode of ``options``; the value is what to run the cases against."""
+    """Serve the echo example in each mode of ``options``; yields the targets to run the cases against."""
     with ExitStack() as stack:
         if options.server_url:
             yield [Target("server", options.server_url, cases, cleared(options.report / "server"))]
@@ -103,7 +103,7 @@ def served(options: argparse.Namespace, cases: Sequence[Case], directory: Path) 
 
 
 def cleared(report: Path) -> Path:
-    """Make the directory ``report``, or remove from it what an earlier run left; return its absolute path."""
+    """Make the directory ``report``, or remove what an earlier run left in it; return its absolute path."""
     report.mkdir(parents=True, exist_ok=True)
     for pattern in ("index.*", f"{AGENT}_case_*", "*.log"):
         for old in report.glob(pattern):
@@ -112,9 +112,9 @@ def cleared(report: Path) -> Path:
 
 
 def fuzz(suite: Suite, targets: Sequence[Target], directory: Path, jobs: int, deadline: float) -> None:
-    """Run all cases by ``jobs`` clients at a time, until the deadline on the monotonic clock.
+    """Run all cases, with ``jobs`` clients at a time, until the deadline on the monotonic clock.
 
-    The results of each are left in a directory of its own in ``directory``, one of the target's ``runs``.
+    The results of each client are in a directory of its own in ``directory``, one of the target's ``runs``.
     """
     total = sum(len(target.cases) for target in targets)
     done = shown = 0

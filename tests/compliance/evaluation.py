@@ -1,4 +1,4 @@
-"""The verdict on a run of Autobahn's fuzzing client, stricter than the suite's: all but OK is a failure."""
+"""The verdict on a run of Autobahn's fuzzing client, stricter than the suite's: only OK passes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 WITHOUT_EXPECTATION = frozenset({"7.1.6", "7.13.1", "7.13.2"})
-"""The cases in which anything may happen: to these alone the suite gives INFORMATIONAL, whatever it saw."""
+"""The cases in which anything may happen: only for these, the suite says INFORMATIONAL, whatever it saw."""
 
 NOT_RUN = "NOT RUN"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A case of the suite: ``group`` is what the suite calls all those of its first number."""
+    """A case of the suite; ``group`` is the suite's name for all cases with the same first number."""
 
     id: str
     group: str
@@ -29,7 +29,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the suite says of one case: of the messages, and of the way the connection ended."""
+    """What the suite says about one case: about the messages, and about how the connection ended."""
 
     case: Case
     behavior: str
@@ -39,7 +39,7 @@ class Outcome:
 
     @property
     def informational(self) -> bool:
-        """Whether the suite only tells what happened."""
+        """Whether the suite only reports what happened."""
         return "INFORMATIONAL" in (self.behavior, self.close_behavior)
 
     @property
@@ -52,7 +52,8 @@ class Outcome:
 def evaluate(cases: Iterable[Case], results: Mapping[str, Mapping[str, Any]]) -> list[Outcome]:
     """Return the outcome of each of ``cases``, in the order of their numbers.
 
-    ``results`` is what the suite's ``index.json`` holds for the server. A case that is not there failed.
+    ``results`` is the content of the suite's ``index.json`` for the server. A case that is missing there
+    failed.
     """
     return [_outcome(case, results.get(case.id)) for case in sorted(cases, key=lambda case: case.number)]
 

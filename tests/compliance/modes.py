@@ -1,4 +1,4 @@
-"""The ways in which the echo example is served to the test suite: compiled and pure, over ws and wss."""
+"""The modes in which the echo example is served to the test suite: compiled and pure, over ws and wss."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.compliance.wstest import AutobahnError
 
 ROOT = Path(__file__).parent.parent.parent
 LARGEST_MESSAGE = 16 * 1024 * 1024
-"""In bytes; cases 9 send it."""
+"""In bytes; cases 9.* send messages of this size."""
 PATIENCE = 20.0
-"""Seconds until the example must listen, and must end."""
+"""Seconds within which the example must listen, and end."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Mode:
 
     @property
     def name(self) -> str:
-        """What the command line and the report's directory call it."""
+        """Its name on the command line and in the report's directory."""
         return f"{self.backend}-{self.scheme}"
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment of a program that is to use the backend."""
+        """The environment of a program that must use the backend."""
         return {**os.environ, "PYTHONPATH": str(ROOT), "GEVENTKWS_PURE": str(int(self.backend == "pure"))}
 
 
@@ -46,9 +46,9 @@ MODES = {mode.name: mode for mode in (Mode(*each) for each in product(("compiled
 
 @contextmanager
 def echo_server(mode: Mode, directory: Path, log: Path) -> Iterator[str]:
-    """Serve the echo example, which writes to ``log``; its URL is the value.
+    """Serve the echo example, which writes to ``log``; yields its URL.
 
-    A certificate, where the mode needs one, is made in ``directory``.
+    If the mode needs a certificate, it is made in ``directory``.
     """
     check_backend(mode)
     command = [sys.executable, "examples/echo/server.py", "--host", HOST, "--port", "0"]
@@ -71,7 +71,7 @@ def echo_server(mode: Mode, directory: Path, log: Path) -> Iterator[str]:
 
 
 def check_backend(mode: Mode) -> None:
-    """Raise ``AutobahnError`` if a server of ``mode`` would run another backend: one that is not built."""
+    """Raise ``AutobahnError`` if a server in ``mode`` would run another backend: its own is not built."""
     command = [sys.executable, "-c", "import geventkws; print(geventkws.BACKEND)"]
     done = subprocess.run(command, env=mode.environ, capture_output=True, text=True, timeout=PATIENCE)
     if done.returncode:
@@ -84,7 +84,7 @@ def check_backend(mode: Mode) -> None:
 
 
 def listening_port(server: subprocess.Popen[bytes], log: Path) -> int:
-    """Return the port that ``server`` logs when it listens."""
+    """Return the port that ``server`` logs once it listens."""
     deadline = time.monotonic() + PATIENCE
     while not (found := re.search(r"Listening on port (\d+).*\n", log.read_text(errors="replace"))):
         if ended(server, within=0.05) or time.monotonic() > deadline:

@@ -1,9 +1,9 @@
-"""What only the suite itself, and so only its Python 2.7, can do. It runs there, and is correct Python 3 too.
+"""What only the suite itself can do, on its Python 2.7. This runs there, and is also valid Python 3.
 
 ``suite.py cases PATTERN...``
-    Write the cases that match as a list in JSON.
+    Write the matching cases as a JSON list.
 ``suite.py report DIRECTORY RUN...``
-    Write the suite's report on all the cases whose results are in the directories RUN.
+    Write the suite's report on all cases whose results are in the directories RUN.
 """
 
 import glob
@@ -52,15 +52,15 @@ def report(directory, *runs):
 def result(path):
     with open(path) as file:
         case = json.load(file)
-    for name in COUNTED_BY_NUMBER:  # JSON made text of the numbers
+    for name in COUNTED_BY_NUMBER:  # JSON turned the numbers into text
         case[name] = {int(number): count for number, count in case[name].items()}
-    for name in ("description", "expectation"):  # written to the report as they are
+    for name in ("description", "expectation"):  # written to the report unchanged
         case[name] = case[name].encode("utf-8")
     return case
 
 
 if __name__ == "__main__":
-    del sys.path[0]  # this directory, whose autobahn.py is not the package that the suite imports
+    del sys.path[0]  # this directory, because its autobahn.py is not the package that the suite imports
     if sys.argv[1] == "cases":
         cases(sys.argv[2:])
     else:

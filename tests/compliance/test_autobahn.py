@@ -15,7 +15,7 @@ FAST = ("1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.1.1", "9.2.1", "10.*
 
 @pytest.fixture(autouse=True)
 def installed() -> None:
-    """Without wstest there is nothing to run."""
+    """Skip the tests if wstest is not installed."""
     try:
         Suite(ENVIRONMENT)
     except AutobahnError as error:
@@ -24,7 +24,7 @@ def installed() -> None:
 
 def test_the_echo_example_passes_the_fast_cases(tmp_path: Path) -> None:
     status = main(["--report", str(tmp_path), "--modes", "pure-wss", "--cases", *FAST])
-    assert status == 0  # what failed is in the captured output
+    assert status == 0  # the failures are in the captured output
     assert (tmp_path / "pure-wss" / "index.html").exists()
 
 

@@ -1,4 +1,4 @@
-"""The verdict is strict: what the suite itself would wave through fails here."""
+"""The verdict is strict: what the suite itself would let pass fails here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ANYTHING = Case("7.13.1", "Close Handling", "Send close with close code 5000")
 
 
 def result(case: Case, behavior: str, close_behavior: str) -> dict[str, Any]:
-    """An entry of index.json, as the suite writes it."""
+    """An entry in index.json, as the suite writes it."""
     return {
         "behavior": behavior,
         "behaviorClose": close_behavior,

@@ -1,4 +1,4 @@
-"""What is run in CI instead of all, and by whom."""
+"""Which cases CI runs instead of all of them, and in which parts."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.compliance.evaluation import Case
 
 AGENT = "geventkws"
-"""What the suite calls the server in its reports."""
+"""The name of the server in the suite's reports."""
 LOG = "wstest.log"
 IN_PYTHON_2 = Path(__file__).with_name("suite.py")
 SUITE_TIMEOUT = 120.0
@@ -49,7 +49,7 @@ class Suite:
         return done.stdout
 
     def fuzz(self, url: str, cases: Sequence[Case], run: Path, timeout: float) -> None:
-        """Run a fuzzing client for ``cases``, which leaves results and its log in the directory ``run``.
+        """Run a fuzzing client for ``cases``, which writes results and its log to the directory ``run``.
 
         After ``timeout`` seconds it is ended, and leaves no results.
         """

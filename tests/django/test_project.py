@@ -27,7 +27,7 @@ pytestmark = [
 
 
 class Project:
-    """A running project, and the session of a user of its."""
+    """A running project, and the session of one of its users."""
 
     def __init__(self, program: Program, port: str) -> None:
         self.program = program
@@ -84,7 +84,7 @@ def project(served: Project) -> Iterator[Project]:
 
 @pytest.fixture
 def ann(project: Project) -> Project:
-    """The project, for who has logged in."""
+    """The project, for a user who has logged in."""
     assert project.get("/login?name=ann&password=s3cr3t").text == "Welcome"
     return project
 
@@ -145,7 +145,7 @@ def test_a_page_is_no_websocket(ann: Project) -> None:
 
 
 def await_listener(port: int) -> None:
-    """Wait until somebody listens, who says so only before."""
+    """Wait until a server listens that only announces it beforehand."""
     with gevent.Timeout(PATIENCE):
         while True:
             with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):

@@ -18,13 +18,13 @@ from tests.django.manage import DATABASE
 
 
 def open_files() -> int:
-    """Return how often this process has the database open."""
+    """Return how many times this process has the database open."""
     links = (each for each in Path("/proc/self/fd").iterdir() if each.exists())
     return sum(each.resolve() == Path(DATABASE).resolve() for each in links)
 
 
 class Users(WebSocketService):
-    """Answers a name with how many users have it."""
+    """Answers a name with the number of users who have it."""
 
     def connected(self, connection):
         connection.send(f"{User.objects.count()} users, open before: {open_files() - 1}")
@@ -38,7 +38,7 @@ class Users(WebSocketService):
 
 
 class Asking(WebSocketService):
-    """Takes the session's user itself, in the pull style."""
+    """In the pull style, finds the session's user itself."""
 
     def connecting(self, request):
         if "session" not in request.environ.get("HTTP_COOKIE", ""):

@@ -22,10 +22,10 @@ class Example:
 
     page: Path
     line: int
-    """Where its first line is on the page, counted from 1."""
+    """The number of its first line on the page, counted from 1."""
     code: str
     context: str
-    """What stands around it: the name of a class in ``tests.docs.contexts``, ``""`` for nothing."""
+    """The code around it: the name of a class in ``tests.docs.contexts``, ``""`` for none."""
 
     @property
     def place(self) -> str:
@@ -33,9 +33,9 @@ class Example:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
     def run(self, names: dict[str, object]) -> None:
-        """Run it with these names, which it may add to.
+        """Run it with these names, to which it may add.
 
-        A fixed port becomes one that is free, and a directory of the system one below the working directory.
+        A fixed port is replaced by a free one, and a system directory by one below the working directory.
         """
         code = "\n" * (self.line - 1) + _PORT.sub(r"\g<1>0)", self.code).replace("/etc/tls/", "tls/")
         exec(compile(code, self.page, "exec"), names)
@@ -50,11 +50,11 @@ def examples_of(page: Path) -> Iterator[Example]:
 
 
 def example_at(place: str) -> Example:
-    """Return the block at a place."""
+    """Return the block at a place such as ``docs/tutorial.md:10``."""
     page, _, _ = place.partition(":")
     return next(example for example in examples_of(ROOT / page) if example.place == place)
 
 
 def first_example_of(page: str) -> Example:
-    """Return a page's first block, which later ones go on from."""
+    """Return a page's first block, which later blocks continue."""
     return next(examples_of(ROOT / page))

@@ -1,7 +1,7 @@
 """Runs one block of the documentation: ``python -m tests.docs.run_example README.md:14``.
 
-If the block's context has a visitor, it is a program that serves: the visitor comes when the server listens,
-and ends it as Ctrl-C does. Any other block must end by itself.
+If the block's context has a visitor, the block is a program that serves: once the server listens, the visitor
+connects, and then ends the program as Ctrl-C does. Any other block must end by itself.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tests.docs.contexts.context import Context
 from tests.docs.examples import example_at
 
 PATIENCE = 20.0
-"""Seconds until what has not happened is an error."""
+"""Seconds to wait for what must happen."""
 
 
 class Listening(logging.Handler):
-    """Learns from the server's log on which port it listens."""
+    """Reads from the server's log on which port it listens."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)

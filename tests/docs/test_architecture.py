@@ -1,4 +1,4 @@
-"""The page on the architecture names every module, and none that does not exist."""
+"""The page on the architecture names every module, and no others."""
 
 from __future__ import annotations
 

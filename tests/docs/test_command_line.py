@@ -1,4 +1,4 @@
-"""The guide to the command line: its files are written, and its commands run, as the page has them."""
+"""The guide to the command line: its files are written, and its commands run, as they are on the page."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COMMAND = f"{shlex.quote(sys.executable)} -u -m geventkws "
 
 @pytest.fixture
 def directory(tmp_path: Path, certificates: Certificates) -> Path:
-    """A directory with the files of the guide, and the certificates that it takes for granted."""
+    """A directory with the files in the guide, and the certificates that it assumes."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     for stem in ("cert", "other"):
@@ -46,7 +46,7 @@ def directory(tmp_path: Path, certificates: Certificates) -> Path:
 
 
 def program(command: str, directory: Path, **environ: str) -> Program:
-    """Run a command of the guide, on a free port."""
+    """Run a command from the guide, on a free port."""
     command = command.replace("geventkws ", COMMAND, 1).replace(":8000", ":0")
     return Program(
         "sh", "-c", f"exec {command}", cwd=directory, env={"GEVENTKWS_BIND": "127.0.0.1:0", **environ}

@@ -1,4 +1,4 @@
-"""Which libraries let others go on while they wait: what the page about waiting in a callback says."""
+"""Which libraries cooperate with gevent while they wait, as the page about waiting in a callback says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 TIMEOUT = 2
-"""Seconds after which a library that nobody answers gives up; psycopg takes no less."""
+"""Seconds after which a library gives up if nobody answers; psycopg accepts no less."""
 
 CLIENTS: dict[str, Callable[[int], object]] = {
     "psycopg": lambda port: psycopg.connect(
@@ -29,7 +29,7 @@ CLIENTS: dict[str, Callable[[int], object]] = {
     "redis": lambda port: redis.Redis(port=port, socket_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0)).ping(),
     "requests": lambda port: requests.get(f"http://127.0.0.1:{port}/", timeout=TIMEOUT),
 }
-"""Libraries that cooperate: what they do of a server at a port."""
+"""Libraries that cooperate: how each talks to a server on a port."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def happened() -> list[str]:
 
 @pytest.fixture
 def port(happened: list[str]) -> Iterator[int]:
-    """The port of a server that closes its first connection, and is in this thread like its client."""
+    """The port of a server that closes its first connection, and runs in the same thread as its client."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
 
         def serve() -> None:
@@ -73,7 +73,7 @@ def test_subprocess_cooperates(happened: list[str]) -> None:
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Path]:
-    """A database of SQLite that nobody can write to."""
+    """An SQLite database that nobody can write to."""
     path = tmp_path / "locked.db"
     with closing(sqlite3.connect(path)) as holder:
         holder.execute("CREATE TABLE t (x)")
@@ -82,7 +82,7 @@ def locked(tmp_path: Path) -> Iterator[Path]:
 
 
 def insert(path: Path) -> None:
-    """Wait a little for a lock that is not given up."""
+    """Wait briefly for a lock that is not released."""
     with closing(sqlite3.connect(path, timeout=0.1)) as database, suppress(sqlite3.OperationalError):
         database.execute("INSERT INTO t VALUES (1)")
 

@@ -1,4 +1,4 @@
-"""Every block of Python in README and documentation runs, and does what the page says."""
+"""Every Python block in the README and the documentation runs, and does what the page says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation's tables of options say what the fields say."""
+"""The tables of options in the documentation agree with the fields."""
 
 from __future__ import annotations
 

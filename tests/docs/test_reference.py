@@ -1,4 +1,4 @@
-"""The reference has every public name, and nothing else."""
+"""The reference has every public name, and no others."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ MEMBERS: dict[type, set[str]] = {
 """What must be in the reference at least."""
 
 COMPLETE = (WebSocketService, WebSocketConnection)
-"""Classes of which everything must be, but what begins with an underscore."""
+"""Classes of which everything must be in the reference, except names that begin with an underscore."""
 
 
 class Reference:
-    """The page, and the names that Sphinx's inventory says are explained in it."""
+    """The page, and the names explained in it according to Sphinx's inventory."""
 
     def __init__(self, site: Path) -> None:
         self.page = (site / "reference" / "index.html").read_text()
@@ -55,7 +55,7 @@ class Reference:
         return {name.removeprefix(prefix) for name in self.names if name.startswith(prefix)}
 
     def entry(self, name: str) -> tuple[str, str]:
-        """Return the first line of an entry and its explanation, as a reader sees them."""
+        """Return the first line of an entry, and its explanation, as a reader sees them."""
         found = re.search(
             rf'<dt [^>]*id="geventkws\.{name}".*?>(.*?)</dt>\s*<dd>(.*?)</dd>', self.page, re.DOTALL
         )

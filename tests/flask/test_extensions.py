@@ -1,4 +1,4 @@
-"""``Sockets`` beside extensions of Flask, and Flask within Werkzeug's dispatcher."""
+"""``Sockets`` together with Flask extensions, and Flask within Werkzeug's dispatcher."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class User(UserMixin):  # type: ignore[misc]
 class TestFlaskLogin:
     @pytest.fixture
     def cookie(self, app: Flask) -> str:
-        """The cookie of who has logged in."""
+        """The cookie of a user who has logged in."""
         manager = LoginManager(app)
         manager.user_loader(User)
 

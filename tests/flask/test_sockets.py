@@ -438,7 +438,7 @@ class TestServices:
             client.send("hello")
             client.settle()
         assert seen == [(name, "site", False) for name in ("connected", "received", "disconnected")]
-        assert len(torn) == 4  # that of the request, too
+        assert len(torn) == 4  # including that of the request
 
     def test_with_a_request_context_each_callback_has_a_copy_of_the_handshakes(
         self, app: Flask, sockets: Sockets
@@ -455,7 +455,7 @@ class TestServices:
             for _ in range(2):
                 client.send("?")
                 assert client.receive() == "b Seeing None"
-        assert len(torn) == 5  # of the request, connected, two messages, disconnected
+        assert len(torn) == 5  # for the request, connected, two messages, disconnected
 
     def test_connecting_runs_within_the_request(self, app: Flask, sockets: Sockets) -> None:
         @app.before_request

@@ -1,7 +1,7 @@
-"""One flood, a program of its own: many connections, one loop, buffers made beforehand.
+"""One flood, as a program of its own: many connections, one loop, buffers made beforehand.
 
-It connects, says ``ready``, and then does what it reads: ``go`` begins the flood, ``figures`` prints
-them in JSON, and the end of its input ends it.
+It connects, prints ``ready``, and then obeys its input: ``go`` begins the flood, ``figures`` prints the
+figures in JSON, and the end of the input ends the program.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from time import monotonic
 from tests.hostile.kinds import HOST, LONG, Kind, of_connections
 
 TICK = 0.005
-"""Seconds, at most, between two looks at what a flood with a rate may send."""
+"""The most seconds between two checks of what a flood with a rate may send."""
 SLICE = 1200
-"""Bytes of such a flood that one connection sends before the next has its turn."""
+"""Bytes of such a flood that one connection sends before the next one has its turn."""
 UPGRADE = (
     "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{extensions}\r\n"
@@ -42,7 +42,7 @@ class Connection:
     def __init__(self, kind: Kind, port: int, tls: ssl.SSLContext | None) -> None:
         self.kind = kind
         self.answered = False
-        """Whether the server has answered anything, but for the handshake."""
+        """Whether the server has answered anything besides the handshake."""
         self._tls = tls
         self._script = kind.script()
         self._unsent = memoryview(b"")
@@ -89,7 +89,7 @@ class Connection:
             raise SystemExit(f"the server does not open the WebSocket: {head!r}")
 
     def send(self, limit: int) -> int:
-        """Send up to ``limit`` bytes and return how many."""
+        """Send up to ``limit`` bytes, and return how many were sent."""
         if not self._unsent:
             self._unsent = next(self._script)
         sent = self._sock.send(self._unsent[:limit])
@@ -97,7 +97,7 @@ class Connection:
         return sent
 
     def receive(self, buffer: bytearray) -> int:
-        """Receive into ``buffer`` and return how many bytes; ``Lost`` at the end."""
+        """Receive into ``buffer`` and return how many bytes; raises ``Lost`` at the end."""
         received = self._sock.recv_into(buffer)
         if not received:
             raise Lost
@@ -108,7 +108,7 @@ class Connection:
 
 
 class Flood:
-    """All connections; whichever the server ends is opened anew, as long as the server accepts."""
+    """All connections; if the server ends one, it is opened again, as long as the server accepts."""
 
     def __init__(self, kinds: list[Kind], port: int, tls: ssl.SSLContext | None) -> None:
         self._port = port
@@ -124,16 +124,16 @@ class Flood:
         self._ended = False
         self.sent = self.received = 0
         self.lost: Counter[str] = Counter()
-        """Of each kind, how often the server ended a connection."""
+        """How often the server ended a connection, by kind."""
         self.statuses: Counter[str] = Counter()
-        """The beginnings of the first answers over HTTP, each with how many connections have had it."""
+        """The beginnings of the first HTTP responses, with the number of connections that received each."""
         self._selector.register(0, EVENT_READ, self._obey)
         for kind in kinds:
             self._connect(kind)
         self._tell_if_ready()
 
     def run(self) -> None:
-        """Do what there is to do until the input ends."""
+        """Work until the input ends."""
         while not self._ended:
             for key, events in self._selector.select(TICK if self._rate else None):
                 key.data(events)
@@ -199,9 +199,9 @@ class Flood:
                 self.statuses[self._buffer[:12].decode("latin-1")] += 1
 
     def _drip(self, rate: int) -> None:
-        """Send what the rate allows, each connection in its turn."""
+        """Send what the rate allows, each connection in turn."""
         now = monotonic()
-        # After a pause, no more than a tenth of a second's at once.
+        # After a pause, no more at once than for a tenth of a second.
         most = max(rate / 10, SLICE)
         self._allowed = min(self._allowed + (now - self._counted_at) * rate, most)
         self._counted_at = now
@@ -231,7 +231,7 @@ class Flood:
 
 
 def main() -> None:
-    """Connect, and obey what comes."""
+    """Connect, and obey the input."""
     parser = argparse.ArgumentParser(description="Flood a server on this machine.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--kind", required=True, help="a name of tests/hostile/kinds.py, or mixed")

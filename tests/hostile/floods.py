@@ -1,7 +1,7 @@
-"""Flood a server, and show how long two innocent clients beside the flood wait for their answers.
+"""Floods a server, and shows how long two innocent clients beside the flood wait for their answers.
 
-Each line of the table is a server of its own: flooded, measured, and told to end (SIGTERM) while the flood
-goes on. Status 1 says that an innocent waited too long, or that a server did not end in time.
+Each line of the table is a server of its own, which is flooded, measured, and told to end (SIGTERM) while the
+flood goes on. Status 1 means that an innocent waited too long, or that a server did not end in time.
 """
 
 from __future__ import annotations
@@ -103,14 +103,14 @@ def count(text: str) -> int:
 
 
 def planned(options: argparse.Namespace) -> Iterator[Plan]:
-    """Yield what is to be done, in the order of the table."""
+    """Yield what to do, in the order of the table."""
     layers = [tls for tls, chosen in ((False, options.plain), (True, options.tls)) if chosen] or [False, True]
     for tls, connections, kind in product(layers, options.connections, options.kind):
         yield Plan(kind, connections, tls, options.seconds)
 
 
 def environment(options: argparse.Namespace) -> dict[str, str]:
-    """Return what the server's environment has besides ours."""
+    """Return what the server's environment has in addition to ours."""
     chosen: dict[str, str] = {}
     if options.checkout:
         chosen["PYTHONPATH"] = str(Path(options.checkout).resolve())

@@ -1,8 +1,8 @@
-"""Two well-behaved clients, a program of their own, so that nothing distorts their clock.
+"""Two well-behaved clients, in a program of their own, so that nothing distorts their clock.
 
-One echoes over a WebSocket, one asks over an HTTP connection that it keeps; each waits for its answer,
-pauses, and begins anew. The program says ``ready``, measures from the line ``go`` to the line ``end``, and
-prints the waits in JSON.
+One sends echoes over a WebSocket, the other requests over a kept-alive HTTP connection; each waits for its
+answer, pauses, and starts again. The program prints ``ready``, measures from the line ``go`` to the line
+``end``, and prints the waits in JSON.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class HTTPClient(Client):
 
 
 class Innocent(threading.Thread):
-    """Lets a client ask until ``ended`` is set, and notes how long each answer took."""
+    """Lets a client ask until ``ended`` is set, and records how long each answer took."""
 
     def __init__(self, client: Client, ended: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -113,7 +113,7 @@ class Innocent(threading.Thread):
             self._waits.append(monotonic() - asked)
 
     def figures(self) -> dict[str, Any]:
-        """Return what was measured, in seconds; an answer that never came counts with its wait."""
+        """Return what was measured, in seconds; an answer that never came counts with the time waited."""
         waits = self._waits or [0.0]
         return {
             "longest": max(waits),
@@ -124,7 +124,7 @@ class Innocent(threading.Thread):
 
 
 def main() -> None:
-    """Connect, and measure when told."""
+    """Connect, and measure when told to."""
     parser = argparse.ArgumentParser(description="Measure how long a server lets two clients wait.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--authority", help="the file of who issued the server's certificate, for TLS")
@@ -132,7 +132,7 @@ def main() -> None:
     tls = ssl.create_default_context(cafile=options.authority) if options.authority else None
     clients = {"websocket": WebSocketClient(options.port, tls), "http": HTTPClient(options.port, tls)}
     for client in clients.values():
-        client.ask()  # the first answer costs imports and the like
+        client.ask()  # the first answer also takes imports and the like
     ended = threading.Event()
     innocents = {name: Innocent(client, ended) for name, client in clients.items()}
     print("ready", flush=True)

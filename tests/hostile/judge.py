@@ -8,21 +8,21 @@ from tests.hostile.kinds import KINDS
 from tests.hostile.scene import STOP_TIMEOUT, Outcome
 
 LONGEST_WAIT = 1.0
-"""Seconds that an innocent may wait: many times what it takes, for the sake of busy machines."""
+"""Seconds that an innocent may wait: many times what it needs, to allow for busy machines."""
 MEDIAN_WAIT = 0.25
-"""Seconds that half of the waits may take: a busy machine spoils one, an unfair server all."""
+"""Seconds that half of the waits may take: a busy machine spoils one wait, an unfair server all of them."""
 QUEUED = 0.002
-"""Seconds added to both for each connection of the flood, which may have its turn before."""
+"""Seconds added to both for each connection of the flood, which may have its turn first."""
 GOAL = 0.1
-"""Seconds that it should not wait for longer on a quiet machine: shown, but not held against the server."""
+"""Seconds within which it should be answered on a quiet machine: shown, but not held against the server."""
 LONGEST_STOP = STOP_TIMEOUT + 2.0
-"""Seconds from SIGTERM to the end: with the moment that ``stop`` gives callbacks, and one of grace."""
+"""Seconds from SIGTERM to the end, with the second that ``stop`` gives callbacks, and one of grace."""
 LEAST_FLOOD = 100_000
-"""Bytes, in either direction, that make a flood."""
+"""Bytes, sent and received together, from which on it counts as a flood."""
 
 
 def complaints(outcome: Outcome) -> list[str]:
-    """Return what is wrong, in sentences; nothing if all is well."""
+    """Return what is wrong, in sentences; empty if all is well."""
     return [*about_the_flood(outcome), *about_the_waits(outcome), *about_the_end(outcome)]
 
 
@@ -38,7 +38,7 @@ def about_the_flood(outcome: Outcome) -> Iterator[str]:
 
 
 def about_the_waits(outcome: Outcome) -> Iterator[str]:
-    """Yield what an innocent may complain of."""
+    """Yield what an innocent may complain about."""
     queued = QUEUED * outcome.plan.connections
     for name, waits in outcome.innocents.items():
         if waits.error is not None:
@@ -50,7 +50,7 @@ def about_the_waits(outcome: Outcome) -> Iterator[str]:
 
 
 def about_the_end(outcome: Outcome) -> Iterator[str]:
-    """Yield how the server did not end as it should."""
+    """Yield in which ways the server did not end as it should."""
     if outcome.stop is None:
         yield "the server did not end at SIGTERM"
     elif outcome.stop > LONGEST_STOP:

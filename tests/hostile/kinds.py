@@ -1,6 +1,7 @@
-"""The floods: what each kind of attacker sends, once it is connected, without end.
+"""The floods: what each kind of attacker sends endlessly once it is connected.
 
-Neither this module nor the clients that use it import the package: what they send is no code's under test.
+Neither this module nor the clients that use it import the package: what they send does not come from the code
+under test.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from itertools import cycle, islice, repeat, zip_longest
 HOST = "127.0.0.1"
 MASK = b"mask"
 LONG = 256 * 1024
-"""Bytes, about, of a buffer that is sent again and again: so that few calls send much."""
+"""The approximate size in bytes of a buffer that is sent repeatedly, so that few calls send much."""
 MAX_FRAGMENTS = 131_072
-"""The frames that the server lets a message have, by default."""
+"""The most frames that the server allows in a message by default."""
 TEXT, BINARY, CONTINUATION, PING, PONG = 0x1, 0x2, 0x0, 0x9, 0xA
 FIN, RSV1 = 0x80, 0x40
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Bytes that are sent so many times, one after the other."""
+    """Bytes that are sent this many times, one after the other."""
 
     data: bytes
     times: int = 1
@@ -30,20 +31,20 @@ class Piece:
 
 @dataclass(frozen=True)
 class Kind:
-    """What one connection of a flood sends: ``opening`` once, then all ``pieces`` in turn, without end."""
+    """What one connection of a flood sends: ``opening`` once, then all ``pieces`` in turn, endlessly."""
 
     name: str
     about: str
     pieces: tuple[Piece, ...]
     opening: bytes = b""
     path: str = ""
-    """Of a WebSocket, which is opened before; without one, HTTP is spoken."""
+    """The path of a WebSocket to open first; without one, the connection speaks HTTP."""
     deflated: bool = False
     rate: int | None = None
-    """Bytes a second that all connections of the flood send together, at most."""
+    """The most bytes per second that all connections of the flood send together."""
 
     def script(self) -> Iterator[memoryview]:
-        """Yield all that a connection sends."""
+        """Yield everything that a connection sends."""
         if self.opening:
             yield memoryview(self.opening)
         for piece in cycle(self.pieces):
@@ -51,13 +52,13 @@ class Kind:
 
 
 def frame(head: int, payload: bytes = b"") -> bytes:
-    """Return a client's frame of at most 125 bytes; ``head`` is its first byte."""
+    """Return a client's frame with at most 125 bytes; ``head`` is its first byte."""
     masked = bytes(byte ^ MASK[index % 4] for index, byte in enumerate(payload))
     return bytes((head, 0x80 | len(payload))) + MASK + masked
 
 
 def endless(data: bytes) -> tuple[Piece]:
-    """Return ``data`` for ever, in long buffers."""
+    """Return ``data``, repeated for ever in long buffers."""
     return (Piece(data * (LONG // len(data) or 1)),)
 
 
@@ -66,7 +67,7 @@ def get(path: str) -> bytes:
 
 
 def post_of_chunks(path: str) -> bytes:
-    """Return a request whose body has 200,000 chunks, of a byte each."""
+    """Return a request whose body has 200,000 chunks of one byte each."""
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     return head + b"1\r\nX\r\n" * 200_000 + b"0\r\n\r\n"
 
@@ -78,12 +79,12 @@ def post_of_length(path: str, length: int) -> tuple[Piece, ...]:
 
 
 def message_of_fragments() -> bytes:
-    """Return an empty text of as many frames as the server takes."""
+    """Return an empty text message of as many frames as the server accepts."""
     return frame(TEXT) + frame(CONTINUATION) * (MAX_FRAGMENTS - 2) + frame(FIN | CONTINUATION)
 
 
 def deflated(text: bytes) -> bytes:
-    """Return a compressed message, which refers to none before it (RFC 7692, 7.2.1)."""
+    """Return a compressed message that refers to no earlier one (RFC 7692, 7.2.1)."""
     compressor = zlib.compressobj(wbits=-15)
     data = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)
     return frame(FIN | RSV1 | TEXT, data.removesuffix(b"\x00\x00\xff\xff"))
@@ -123,7 +124,7 @@ _ALL = (
 )
 KINDS = {kind.name: kind for kind in _ALL}
 MIXED = "mixed"
-"""All kinds at once that have no rate, HTTP and WebSockets in turn."""
+"""All kinds without a rate at once, HTTP and WebSockets in turn."""
 UNFAIR = Kind(
     "unfair",
     "a GET that burns 2 s in one call, and then hardly anything",
@@ -131,7 +132,7 @@ UNFAIR = Kind(
     opening=get("/unfair"),
     rate=20_000,
 )
-"""What no server can be fair with: it shows that the judge can find one guilty."""
+"""What no server can treat fairly; it shows that the judge can find a server guilty."""
 
 
 def of_connections(name: str, count: int) -> list[Kind]:

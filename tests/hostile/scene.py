@@ -1,4 +1,4 @@
-"""One flood from start to end: a server, the innocents, the attacker, and SIGTERM in the middle of it."""
+"""One flood from start to end: a server, the innocents, the attacker, and SIGTERM in the middle."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.programs import Program
 
 SERVER = Path(__file__).parent / "server.py"
 STOP_TIMEOUT = 0.5
-"""Seconds that the server's ``stop`` is given."""
+"""The timeout of the server's ``stop``, in seconds."""
 STOP_PATIENCE = 8.0
-"""Seconds after which a server that still runs is killed."""
+"""Seconds after which a server that is still running is killed."""
 LOOK = 0.25
 """Seconds between two looks at a flood."""
 JSON_LINE = r"(?m)^(\{.*\})\r?\n"
@@ -28,7 +28,7 @@ JSON_LINE = r"(?m)^(\{.*\})\r?\n"
 
 @dataclass(frozen=True)
 class Plan:
-    """A flood, by its kind's name and how many connections."""
+    """A flood, by the name of its kind and its number of connections."""
 
     kind: str
     connections: int
@@ -41,7 +41,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Waits:
-    """What an innocent went through, in seconds; ``error`` if it was let down altogether."""
+    """How long an innocent waited, in seconds; ``error`` if it got no answer at all."""
 
     longest: float
     median: float
@@ -51,7 +51,7 @@ class Waits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a flood did. ``seconds`` is its length, ``memory`` the most the server had, in bytes."""
+    """The effects of a flood. ``seconds`` is its length, ``memory`` the server's peak in bytes."""
 
     plan: Plan
     about: dict[str, Any]
@@ -69,7 +69,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Target:
-    """Which server: of which Python and environment, and the certificates for TLS."""
+    """The server to attack: its Python and environment, and the certificates for TLS."""
 
     certificates: Certificates
     authority: str
@@ -85,7 +85,7 @@ class Target:
 
 
 def target(directory: Path, python: str | None = None, environment: dict[str, str] | None = None) -> Target:
-    """Return the server of ``python`` (this one by default); its certificates are made in ``directory``."""
+    """Return the server run by ``python`` (by default this one), with certificates made in ``directory``."""
     certificates = Certificates(directory)
     authority = directory / "authority.pem"
     certificates.authority.cert_pem.write_to_path(str(authority))
@@ -94,7 +94,7 @@ def target(directory: Path, python: str | None = None, environment: dict[str, st
 
 @contextmanager
 def placed(server: bool) -> Iterator[None]:
-    """Start programs on the first core, which is the server's, or on the others, where there are any."""
+    """Start programs on the first core, which is the server's, or on the others, if there are any."""
     if not hasattr(os, "sched_getaffinity"):  # macOS
         yield
         return
@@ -108,7 +108,7 @@ def placed(server: bool) -> Iterator[None]:
 
 
 def run(plan: Plan, target: Target, look: Callable[[float], object] = lambda elapsed: None) -> Outcome:
-    """Carry out ``plan``; ``look`` is called now and then with the seconds that the flood has lasted."""
+    """Carry out ``plan``; ``look`` is called now and then with the seconds since the flood began."""
     with ExitStack() as stack:
         with placed(server=True):
             server = stack.enter_context(Program(*target.command(plan.tls), env=target.environment))
@@ -162,7 +162,7 @@ def _stop(server: Program) -> float | None:
 
 
 def peak_memory(process: int) -> int | None:
-    """Return the most resident memory that a process has had, in bytes, where the kernel tells."""
+    """Return the peak resident memory of a process in bytes, if the kernel reports it."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:

@@ -1,6 +1,6 @@
-"""The server under attack, a program of its own: ``python tests/hostile/server.py --help``.
+"""The server under attack, as a program of its own: ``python tests/hostile/server.py --help``.
 
-It needs nothing but the package's public names, so that any version of it can be attacked.
+It uses only the public names of the package, so that any version can be attacked.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Echo(WebSocketService):
 
 
 class Sink(WebSocketService):
-    """Takes whatever comes."""
+    """Accepts everything, and does nothing."""
 
     def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
         pass
 
 
 class DeflatedSink(Sink):
-    """The same, of compressed messages."""
+    """The same for compressed messages."""
 
     compression = True
 
@@ -51,7 +51,7 @@ def hello(environ: Environ) -> Iterable[bytes]:
 
 
 def burn(seconds: float) -> None:
-    """Use ``seconds`` of CPU, without a pause in which others might run."""
+    """Use ``seconds`` of CPU time without a pause in which others could run."""
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
@@ -95,7 +95,7 @@ PAGES: dict[str, Callable[[Environ], Iterable[bytes]]] = {
 
 
 def application(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer every page, with a length where the body is a list of one block."""
+    """Answer requests for every page; the response has a length if its body is a list of one block."""
     body = PAGES[environ["PATH_INFO"]](environ)
     headers = [("Content-Type", "text/plain")]
     if isinstance(body, list):
@@ -113,14 +113,14 @@ def services() -> ServiceRegistry:
 
 
 def end_with_input() -> None:
-    """End when the input does: a test that was killed leaves no server behind. In a native thread."""
+    """End when the input does, so that a killed test leaves no server behind. In a native thread."""
     while os.read(0, 1024):
         pass
     os._exit(1)
 
 
 def main() -> None:
-    """Serve until SIGTERM; the first line printed says, in JSON, what is served where."""
+    """Serve until SIGTERM; the first line of output says, in JSON, what is served where."""
     parser = argparse.ArgumentParser(
         description="Serve whatever the floods ask for, until SIGTERM or the end of input."
     )

@@ -1,4 +1,4 @@
-"""The table of floods: a line for each, with what the server, the attacker and the innocents did."""
+"""The table of floods: a line for each, with the figures of the server, the attacker and the innocents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADING = (
 
 
 def served(outcome: Outcome) -> str:
-    """Say which server it is."""
+    """Return a description of the server."""
     about = outcome.about
     return f"{about['package']}, {about['backend']}, {about['loop']}"
 
@@ -41,12 +41,12 @@ def failure(progress: str, plan: Plan, error: AssertionError) -> str:
 
 
 def show(text: str) -> None:
-    """Print ``text`` in place of the passing line."""
+    """Print ``text`` in place of the progress line."""
     print(_cleared(text), flush=True)
 
 
 def show_passing(progress: str, plan: Plan, elapsed: float) -> None:
-    """Say on a terminal what is going on, in a line that the next one overwrites."""
+    """Show on a terminal what is going on, in a line that the next one overwrites."""
     if sys.stdout.isatty():
         passing = f"{_flood(progress, plan)} | {elapsed:.1f} of {plan.seconds:g} s"
         print(_cleared(passing), end="", flush=True)
@@ -66,7 +66,7 @@ def _shown(waits: Waits) -> str:
 
 
 def _verdict(outcome: Outcome, found: Sequence[str]) -> str:
-    """Return what is wrong, in a line, or that all is well."""
+    """Return what is wrong, in one line, or that all is well."""
     if found:
         return "; ".join(each.splitlines()[0] for each in found)
     return "slow" if any(each.longest > GOAL for each in outcome.innocents.values()) else "ok"

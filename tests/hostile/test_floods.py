@@ -1,4 +1,4 @@
-"""No flood holds up those beside it, nor the server's end: ``kinds`` has the floods, ``judge`` the bounds.
+"""No flood holds up other clients, or the server's end: ``kinds`` has the floods, ``judge`` the limits.
 
 ``python -m tests.hostile.floods`` runs all of them, and shows the figures.
 """
@@ -26,14 +26,14 @@ PLANS = [
 
 pytestmark = [
     pytest.mark.alone,
-    # Waiting for a process, gevent's own subprocess sets shorter timers than libuv has.
+    # While it waits for a process, gevent's subprocess sets timers shorter than libuv supports.
     pytest.mark.filterwarnings("ignore:libuv only supports millisecond timer:UserWarning"),
 ]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Target:
-    """The server of this checkout; the environment says of which backend and event loop."""
+    """The server of this checkout, with the backend and event loop that the environment sets."""
     return target(tmp_path_factory.mktemp("certificates"))
 
 

@@ -1,4 +1,4 @@
-"""What a client gets for the bytes of a case: the statuses of the answers, in order."""
+"""What a client gets for the bytes of a case: the statuses of the responses, in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
 def converse(
     connect: Callable[[], socket.socket], reads: Iterable[bytes], half_close: bool = True
 ) -> tuple[list[int], bytes]:
-    """Send all of it, end, and return the statuses that came, and all bytes; a reset ends them too."""
+    """Send everything and end; return the statuses and bytes received until the end or a reset."""
     received = b""
     with connect() as client:
         with suppress(ConnectionError):
@@ -29,7 +29,7 @@ def converse(
 
 
 def statuses(received: bytes) -> list[int]:
-    """Return the status of each response in ``received``, whose bodies all have a length."""
+    """Return the status of each response in ``received``; all their bodies have a length."""
     found = []
     position = 0
     while match := _HEAD.match(received, position):

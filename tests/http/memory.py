@@ -1,4 +1,4 @@
-"""A transport in memory: what the peer sends is known, what it gets is kept."""
+"""A transport in memory: what the peer sends is given, and what it receives is kept."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MemoryTransport:
         return b"".join(self.writes)
 
     def fileno(self) -> int:
-        return 1_000_000  # it is open, but no descriptor of the process
+        return 1_000_000  # open, but not a descriptor of the process
 
     def recv(self, size: int) -> bytes | None:
         return self.reads.pop(0) if self.reads else b""
@@ -61,7 +61,7 @@ class MemoryTransport:
 
 
 class PatientLoop(Loop):
-    """A loop in which a turn never ends, since there are no others, and output leaves at once."""
+    """A loop in which a turn never ends, because there are no others, and output leaves at once."""
 
     def take_turn(self) -> None:
         pass
@@ -87,7 +87,7 @@ class _Owner(Owner):
 
 
 def stream_on(transport: MemoryTransport) -> Stream:
-    """Return a stream whose bytes come from a transport in memory, and go there."""
+    """Return a stream that reads from and writes to a transport in memory."""
     channel = Channel(patient_loop(), transport)
     stream = Stream(channel)
     channel.owner = _Owner(stream)
@@ -95,7 +95,7 @@ def stream_on(transport: MemoryTransport) -> Stream:
 
 
 def head_of(data: bytes) -> RequestHead:
-    """Return the head that ``data`` is."""
+    """Return the request head in ``data``."""
     reader = RequestReader()
     reader.feed(data)
     head = reader.head()

@@ -1,6 +1,6 @@
-"""A WSGI application that writes down each request it sees, in the words of the corpus: for other servers.
+"""A WSGI application for other servers that records each request it sees, in the notation of the corpus.
 
-The file is named by ``SEEN_FILE``; a line is one request, in JSON.
+``SEEN_FILE`` names the file; each line is one request, in JSON.
 """
 
 from __future__ import annotations

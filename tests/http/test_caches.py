@@ -1,4 +1,4 @@
-"""What is remembered of strangers' bytes, and of applications' words, is bounded in number and in size."""
+"""What is cached of strangers' bytes, and of applications' texts, is limited in number and size."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
 def answers(data: bytes) -> bytes:
-    """Return what a connection without a server answers."""
+    """Return the answer of a connection without a server."""
     ours, peer = socket.socketpair()
     context = HTTPContext(EnvironBuilder("h", 80), options=ServerOptions())
     channel = Channel(Loop.current(), PlainTransport(ours.detach()))

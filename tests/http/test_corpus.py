@@ -1,4 +1,4 @@
-"""The corpus of raw requests through the reader, however they are cut, and the page about it."""
+"""The corpus of raw requests through the reader, however they are cut, and the page about the corpus."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.http.refusals_page import PAGE, page
 
 
 def outcomes(reads: Iterable[bytes]) -> list[str | int]:
-    """Read as a connection does and tell what came of it, in the words of the corpus."""
+    """Read as a connection does, and return the outcomes in the notation of the corpus."""
     reader = RequestReader()
     told: list[str | int] = []
     head: RequestHead | None = None

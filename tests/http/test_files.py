@@ -1,4 +1,4 @@
-"""Which files the kernel may send by itself."""
+"""Which files the kernel may send directly."""
 
 from __future__ import annotations
 

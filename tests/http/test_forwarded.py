@@ -1,4 +1,4 @@
-"""What is believed of a proxy's word, and of whose."""
+"""What is believed of what proxies say, and which proxies are believed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Framing by itself: it holds without llhttp in front of it."""
+"""Framing by itself, correct even without llhttp in front of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The PROXY protocol's headers, byte for byte."""
+"""The headers of the PROXY protocol, byte for byte."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BEHIND = b"GET / HTTP/1.1\r\n\r\n"
 
 
 class Wire(MemoryTransport):
-    """Gives at most what is asked for, as a socket does, and at most ``most`` bytes at once."""
+    """Like a socket, returns at most the bytes asked for, and at most ``most`` bytes at once."""
 
     def __init__(self, data: bytes, most: int = 65536) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Wire(MemoryTransport):
 
 
 def receive(wire: Wire) -> ProxiedAddress | None:
-    """Read a header as a connection does: never more than may be missing."""
+    """Read a header as a connection does: never more bytes than may still be missing."""
     data = b""
     while left := missing(data):
         received = wire.recv(left)

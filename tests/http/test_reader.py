@@ -14,7 +14,7 @@ GET = b"GET /a?b=c HTTP/1.1\r\nHost: example.org\r\n\r\n"
 
 
 def read_all(reads, **limits) -> list[Any]:
-    """Feed a reader and return each request with its body, and the status of the error at the end."""
+    """Feed a reader, and return each request with its body, and the status of the error at the end."""
     reader = RequestReader(ServerOptions(**limits))
     requests: list[Any] = []
     head, body = None, b""
@@ -269,7 +269,7 @@ REGISTERED = [
     "UPDATEREDIRECTREF",
     "VERSION-CONTROL",
 ]
-"""The IANA registry, without CONNECT and TRACE, which are refused, and PRI, which is no request's."""
+"""The IANA registry without CONNECT and TRACE, which are refused, and PRI, which no request has."""
 
 
 @pytest.mark.parametrize("method", REGISTERED)

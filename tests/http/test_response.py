@@ -316,14 +316,14 @@ def test_the_servers_own_response_has_defaults_and_takes_what_is_given() -> None
 
 
 class Reads:
-    """A file whose blocks are not what they should be."""
+    """A file whose blocks are not as they should be."""
 
     def __init__(self, data) -> None:
         self.read = lambda size: data
 
 
 class Bytes(bytes):
-    """A kind of bytes."""
+    """A subclass of ``bytes``."""
 
 
 @pytest.mark.parametrize(

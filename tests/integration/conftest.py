@@ -1,4 +1,4 @@
-"""A server under test and a service that tells what it was told."""
+"""A server under test, and a service that records its callbacks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Call = tuple[Any, ...]
 
 
 class Recorder(WebSocketService):
-    """Puts every callback into ``calls`` and then does what the test gave it to do."""
+    """Records every callback in ``calls``, and then does what the test wants."""
 
     def __init__(self, **callbacks: Callable[..., object]) -> None:
         self.calls: Queue[Call] = Queue()
@@ -51,7 +51,7 @@ class Recorder(WebSocketService):
         assert self.calls.get(timeout=PATIENCE) == call
 
     def expect_nothing_more(self) -> None:
-        """Let everything that is due happen; no callback may be among it."""
+        """Let everything that is due happen, and check that it includes no callback."""
         gevent.sleep(0.02)
         assert self.calls.empty(), list(self.calls.queue)
 
@@ -114,7 +114,7 @@ def serve() -> Iterator[Serve]:
 def connection_on(
     ours: socket.socket, service: WebSocketService, deflate: Deflate | None = None, **options: Any
 ) -> WebSocketConnection:
-    """Return the connection of one end of a socket pair, open, for tests of what happens in which turn."""
+    """Return an open connection on one end of a socket pair, for tests of what happens in which turn."""
     host: Any = SimpleNamespace(
         options=ServerOptions(**options), websocket_closed=lambda connection, reason: None
     )
@@ -132,7 +132,7 @@ def connection_on(
 
 @pytest.fixture(autouse=True)
 def no_tracebacks(caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whatever a peer does, nothing but a service's own mistake is worth an error in the log."""
+    """Fail if an error is logged: only a service's own mistake is one, whatever a peer does."""
     yield
     if request.node.get_closest_marker("logs_errors") is None:
         errors = [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]

@@ -1,4 +1,4 @@
-"""The same small site in each framework: a greeting, a form, a cookie, a file, a stream, an error."""
+"""The same small site in each framework: a greeting, a form, a cookie, a file, a stream and an error."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def django(path: str, gate: Callable[[], object]) -> Application:
 
 
 def plain(path: str, gate: Callable[[], object]) -> Application:
-    """The stream alone, as a generator that is the application."""
+    """Only the stream; the application is a generator function."""
 
     def application(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/event-stream")])

@@ -1,4 +1,4 @@
-"""A server of large bodies, as a process of its own, patched for gevent by ``python -m gevent.monkey``."""
+"""A server for large bodies, in a process of its own, patched for gevent by ``python -m gevent.monkey``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ app = Flask("large")
 
 @app.post("/upload")
 def upload():
-    """Take a file; Werkzeug keeps it on disk."""
+    """Accept a file, which Werkzeug keeps on disk."""
     stream = request.files["file"].stream
     return {"size": sum(len(block) for block in iter(lambda: stream.read(65536), b""))}
 
 
 @app.get("/download/<int:size>")
 def download(size: int):
-    """Generate so many bytes."""
+    """Generate this many bytes."""
     blocks = (BLOCK for _ in range(size // len(BLOCK)))
     return app.response_class(blocks, headers={"Content-Length": str(size)})
 

@@ -1,4 +1,4 @@
-"""A response that the application takes its time with ends soon after its client has gone."""
+"""A response that the application is slow to produce ends soon after its client has gone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def in_time() -> Iterator[None]:
 
 
 class Events:
-    """Server-sent events: one, and then for a long time none."""
+    """Server-sent events: one, and then none for a long time."""
 
     def __init__(self, *headers: tuple[str, str], last: bytes = b"data: last\n\n") -> None:
         self.headers = [("Content-Type", "text/event-stream"), *headers]

@@ -1,4 +1,4 @@
-"""``accept`` from a view of each framework: after its own middleware, as its users would write it."""
+"""``accept`` from a view in each framework, after its own middleware, as its users would write it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def werkzeug() -> Any:
 
 
 def validated() -> Any:
-    """An application of nothing but PEP 3333, held to it by the standard library's validator."""
+    """An application of PEP 3333 alone, checked by the standard library's validator."""
 
     def application(environ, start_response):
         if "HTTP_AUTHORIZATION" not in environ:

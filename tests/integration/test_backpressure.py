@@ -1,4 +1,4 @@
-"""Back-pressure: a full buffer makes its own sender wait and nobody else, and memory stays bounded."""
+"""Back-pressure: a full buffer makes only its own sender wait, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, Frame, RawClient, close_f
 
 LIMIT = 50_000
 SIZE = 5_000
-"""Bytes of a test's message: several fit below the limit."""
+"""Bytes in a test's message; several fit below the limit."""
 
 
 def narrow(site: Site) -> Site:
-    """Let the kernel keep little for the connections that are accepted from now on."""
+    """Let the kernel buffer little for connections accepted from now on."""
     for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
         site.server.socket.setsockopt(socket.SOL_SOCKET, option, 8_192)
     return site
@@ -56,7 +56,7 @@ def wait_until_still(value: Callable[[], int]) -> int:
 
 
 class Flooded:
-    """A connection that a callback sends to faster than the client reads, until ``send`` blocks."""
+    """A connection on which a callback sends faster than the client reads, until ``send`` blocks."""
 
     def __init__(self, serve: Serve, count: int = 1000, **options: Any) -> None:
         self.count = count
@@ -214,7 +214,7 @@ class TestBroadcast:
             # Some more may fit, where the kernel has just taken some.
             result.set(min(broadcast(connections, "news" * 1_000) for _ in range(10)))
 
-        gevent.get_hub().loop.run_callback(broadcast_from_a_timer)  # there, waiting would be an error
+        gevent.get_hub().loop.run_callback(broadcast_from_a_timer)  # where waiting would be an error
         assert result.get(timeout=1) == 3
         for other in others:
             assert [other.frame() for _ in range(10)] == [Frame(TEXT, b"news" * 1_000)] * 10
@@ -225,7 +225,7 @@ class TestBroadcast:
 
 class TestOrder:
     def test_nothing_overtakes_what_is_corked(self, serve: Serve) -> None:
-        """Neither small nor large messages, pings or broadcasts, nor what flushes at once: a full buffer."""
+        """Neither small nor large messages, pings or broadcasts, nor a full buffer, which flushes at once."""
         script: list[Frame] = []
 
         def received(text: str, connection: WebSocketConnection) -> None:
@@ -248,7 +248,7 @@ class TestOrder:
         assert frames == script
 
     def test_a_message_from_elsewhere_follows_what_the_batch_had_sent(self, serve: Serve) -> None:
-        """Another connection's callback sends to this one while its own worker blocks, and after."""
+        """Another connection's callback sends to this one while its own worker blocks, and afterwards."""
         go_on = Event()
 
         def received(text: str, connection: WebSocketConnection) -> None:
@@ -290,7 +290,7 @@ class TestOrder:
 
 
 def segments_sent(connection: WebSocketConnection) -> int:
-    """Return how many TCP segments with data have left: without delays, one for each small write."""
+    """Return how many TCP segments with data were sent: without delays, one for each small write."""
     with socket.socket(fileno=os.dup(connection._channel.transport.fileno())) as ours:
         information = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
     return int.from_bytes(information[156:160], sys.byteorder)  # tcpi_data_segs_out of Linux's tcp_info
@@ -362,7 +362,7 @@ class TestInbox:
             connection = connection_on(ours, service, max_inbox_messages=4)
             sent = masked(TEXT, "x") * 5 + masked(BINARY, bytes(service.max_message_size))
             sent = sent[: RECEIVE_BUFFER_SIZE + 10_000]
-            while sent:  # without a turn of the hub: its first read finds all of it
+            while sent:  # without a turn of the hub, so that its first read finds everything
                 sent = sent[peer.send(sent[:32_768]) :]
             gevent.sleep(0.05)
             assert connection.traffic.bytes_received == RECEIVE_BUFFER_SIZE
@@ -390,7 +390,7 @@ class TestInbox:
         assert names == ["connected", "received", "disconnected"]
 
     def test_a_close_frame_survives_a_full_inbox(self, serve: Serve) -> None:
-        """The peer's time has come while the service is busy; unread bytes must not reset the connection."""
+        """The peer's time is up while the service is busy; unread bytes must not reset the connection."""
         release = Event()
         service = Recorder(received=lambda message, connection: release.wait(10))
         site = serve(service, max_inbox_messages=4, close_timeout=0.3)
@@ -515,7 +515,7 @@ class TestTheWeightOfText:
 
 
 def test_what_was_sent_before_a_drop_may_take_longer_than_close_timeout(serve: Serve) -> None:
-    """As long as the peer takes some of it now and then."""
+    """It is sent as long as the peer takes some of it now and then."""
     sent = bytes(3_000_000)
 
     def received(message: str, connection: WebSocketConnection) -> None:

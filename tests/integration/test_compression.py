@@ -1,4 +1,4 @@
-"""permessage-deflate over real sockets, by a client that has it: ``websockets`` and raw frames."""
+"""permessage-deflate over real sockets, with ``websockets`` as the client, and with raw frames."""
 
 from __future__ import annotations
 
@@ -120,11 +120,11 @@ def test_a_bomb_is_1009(serve: Serve) -> None:
 
 
 class TestManyBombsAtOnce:
-    """Each is within ``max_message_size``, and what arrives in one read inflates to a hundred times that."""
+    """Each is within ``max_message_size``, but what arrives in one read inflates to a hundred times that."""
 
     COUNT = 100
     AT_ONCE = 5
-    """As many as one read may hold, whole or in part."""
+    """As many as one read may contain, whole or in part."""
 
     @pytest.fixture
     def bombs(self) -> bytes:
@@ -196,7 +196,7 @@ def test_a_close_frame_behind_messages_counts_if_it_came_in_time() -> None:
         connection = connection_on(ours, service, deflate_for(PerMessageDeflate()), close_timeout=5)
         connection.close()
         gevent.sleep(0.01)
-        # What follows happens in one turn of the hub: the peer has answered, and its time is up.
+        # The following happens in one turn of the hub: the peer has answered, and its time is up.
         peer.send(b"".join(masked(BINARY, bytes(1_000)) for _ in range(20)) + close_frame(1000))
         gevent.get_hub().loop.run_callback(connection._check, monotonic() + 5)
         gevent.sleep(0.01)

@@ -25,7 +25,7 @@ def no_descriptor_leaks():
     before = open_descriptors()
     yield
     with gevent.Timeout(5):
-        while open_descriptors() > before + 3:  # the listener and what a finished test still holds
+        while open_descriptors() > before + 3:  # the listener, and what a finished test still holds
             gevent.sleep(0.01)
 
 
@@ -178,7 +178,7 @@ class TestWeEnd:
         site.wait_until_empty()
 
     def test_a_close_frame_survives_bytes_that_nobody_reads(self, serve: Serve) -> None:
-        """Closing with unread bytes would reset the connection and could destroy the frame on its way."""
+        """Closing with unread bytes would reset the connection, and could destroy the frame on its way."""
         service = Recorder(received=lambda message, connection: connection.drop(4000, "enough"))
         client = serve(service).connect()
         client.send(masked(TEXT, "stop") + masked(BINARY, bytes(60_000)) * 5)
@@ -391,7 +391,7 @@ def test_a_connection_in_its_closing_handshake_ignores_a_reset(serve: Serve) -> 
 
 
 def test_a_connection_that_ends_in_the_callback_of_another_leaves_its_input_alone() -> None:
-    """The rest of what was received with a message waits in the loop's buffer while that is handled."""
+    """What was received together with a message waits in the loop's buffer while the message is handled."""
 
     received: list[str | bytes] = []
 
@@ -425,14 +425,14 @@ def test_a_connection_that_ends_in_the_callback_of_another_leaves_its_input_alon
 
 
 def drain(peer: socket.socket) -> None:
-    """Read all that there is."""
+    """Read everything that is there."""
     with suppress(BlockingIOError):
         while peer.recv(1 << 20):
             pass
 
 
 def test_what_a_peer_sent_before_it_went_is_told_though_nothing_can_be_sent_to_it() -> None:
-    """The first answer already fails; most messages are not even parsed by then."""
+    """Already the first answer fails; by then, most messages have not even been parsed."""
     service = Echo()
     ours, peer = socket.socketpair()
     sent = [f"{index}" for index in range(2_000)]

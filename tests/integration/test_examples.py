@@ -1,4 +1,4 @@
-"""The examples, run as a person would run them and met by real clients."""
+"""The examples, run as a person would run them, with real clients."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Plain:
 
 
 class Page(Plain):
-    """What the chat's page says and hears, without the page."""
+    """What the chat's page sends and receives, without the page."""
 
     def __init__(self, chat: Server) -> None:
         super().__init__(chat, ["chat.json"])
@@ -80,7 +80,7 @@ def room(chat: Server) -> Iterator[Room]:
 
 
 class Room:
-    """Lets people into the chat and closes their sockets in the end."""
+    """Lets people into the chat, and closes their sockets in the end."""
 
     def __init__(self, chat: Server, stack: ExitStack) -> None:
         self._chat = chat

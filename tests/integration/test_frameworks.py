@@ -1,4 +1,4 @@
-"""Frameworks as their users write them, through a real client; and large bodies in little memory."""
+"""Frameworks, used as their users would, through a real client; and large bodies in little memory."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ UPLOAD = 200 * MIB
 DOWNLOAD = 1024 * MIB
 FILE = 256 * MIB
 SPARE = 24 * MIB
-"""What the server may use beyond what it used before, whatever the size of a body."""
+"""How much more memory the server may use than before, whatever the size of a body."""
 
 
 class Site(NamedTuple):
-    """A framework's site, and what lets its stream go on."""
+    """A framework's site, and what lets its stream continue."""
 
     url: str
     go_on: Event
@@ -142,13 +142,13 @@ class Upload:
 
 
 class Large(NamedTuple):
-    """A server of large bodies and its process."""
+    """A server for large bodies, and its process."""
 
     port: int
     pid: int
 
     def peak(self) -> int:
-        """Return the most memory that the process has had, in bytes (proc(5), VmHWM)."""
+        """Return the peak memory of the process, in bytes (proc(5), VmHWM)."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         match = re.search(r"VmHWM:\s+(\d+) kB", status)
         assert match is not None
@@ -195,7 +195,7 @@ def test_a_large_download_to_a_slow_reader_needs_no_memory(large: Large, path: s
         received = len(client.buffer)
         buffer = bytearray(MIB)
         for _ in range(5):
-            gevent.sleep(0.1)  # the server has time to send more than the client takes
+            gevent.sleep(0.1)  # so that the server has time to send more than the client takes
             received += client.sock.recv_into(buffer)
         while count := client.sock.recv_into(buffer):
             received += count

@@ -1,4 +1,4 @@
-"""Handshakes at the edges of what is legal, as a server answers them."""
+"""How a server answers handshakes at the edges of what is legal."""
 
 from __future__ import annotations
 

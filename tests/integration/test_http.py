@@ -1,4 +1,4 @@
-"""HTTP over real sockets: requests, and raw bytes where a client would not send them."""
+"""HTTP over real sockets: requests, and raw bytes that no client would send."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def url(site: Site, path: str = "/") -> str:
 
 
 def exchange(site: Site, data: bytes) -> bytes:
-    """Send ``data`` and return all that comes until the server closes."""
+    """Send ``data``, and return everything that arrives until the server closes."""
     with RawClient(site.port) as client:
         client.send(data)
         return client.read_to_end()
@@ -108,7 +108,8 @@ class TestConnections:
         assert b"Connection: keep-alive" in kept
 
     def test_a_refusal_outlives_the_bytes_that_were_not_read(self, serve: Serve) -> None:
-        # Closed at once, the unread bytes would cause a reset and the client might never see the 400.
+        # If the socket were closed at once, the unread bytes would cause a reset, and the client might not
+        # see the 400.
         data = exchange(serve(application=hello), b"BAD\r\n\r\n" + b"x" * 500_000)
         assert data.startswith(b"HTTP/1.1 400 Bad Request")
         assert data.endswith(b"The request line is not 'method target version'\n")
@@ -432,7 +433,7 @@ class TestApplicationsThatFail:
 
 
 class Keeping:
-    """An application that keeps every ``write``, and answers in two parts, the second when it is let."""
+    """An application that keeps every ``write``, and answers in two parts, the second when allowed."""
 
     def __init__(self) -> None:
         self.writes: list[Any] = []
@@ -460,7 +461,7 @@ class Keeping:
         yield b"second"
 
     def write_late(self) -> None:
-        """Use the first ``write``, as an application might that left something to do for later."""
+        """Use the first ``write``, as an application might that has left something for later."""
         for data in (b"late", b""):
             with pytest.raises(
                 RuntimeError, match=r"was called (after its response had ended|a second time)"

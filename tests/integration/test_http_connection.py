@@ -1,4 +1,4 @@
-"""How an HTTP connection shares the hub: what it sends when, what it reads ahead, which greenlets answer."""
+"""How an HTTP connection shares the hub: when it sends, what it reads ahead, which greenlets answer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def tell_path(environ: Environ, start_response: Callable[..., Any]) -> Iterable[
 
 
 class Blocking:
-    """An application that answers with the path, ``/wait...`` when it is let."""
+    """An application that answers with the path; for ``/wait...``, when allowed."""
 
     def __init__(self) -> None:
         self.called: list[str] = []
@@ -68,7 +68,7 @@ class Blocking:
         self.go_on.setdefault(path, Event()).set()
 
     def expect(self, *paths: str) -> None:
-        """Wait until it has been called for these, in this order, and nothing else."""
+        """Wait until it has been called for these paths, in this order, and no others."""
         with gevent.Timeout(PATIENCE):
             while len(self.called) < len(paths):
                 gevent.sleep(0.001)
@@ -83,7 +83,7 @@ class TestSending:
         def application(environ: Environ, start_response: Callable[..., Any]) -> Iterator[bytes]:
             start_response("200 OK", [*PLAIN, ("Content-Length", "11")])
             yield b"first"
-            # The hub, and with it the server, stands still while this is computed.
+            # The hub, and thus the server, stands still during this computation.
             descriptor = client.sock.fileno()
             while select([descriptor], [], [], 1)[0]:
                 arrived.append(os.read(descriptor, 65536))
@@ -126,7 +126,7 @@ class TestSending:
 
 
 class TestReuse:
-    """The requests of one connection are answered by one greenlet, if they do not block."""
+    """One greenlet answers the requests of a connection, as long as they do not block."""
 
     @pytest.mark.parametrize("pipelined", [True, False])
     @pytest.mark.parametrize("blocks", [True, False])
@@ -141,7 +141,7 @@ class TestReuse:
             start_response("200 OK", PLAIN)
             if blocks:
                 gevent.sleep(0.001)
-            # One kind at a time: a greenlet with a gevent.local is not used again.
+            # One kind at a time: a greenlet with a gevent.local is not reused.
             if kind == "context variable":
                 seen = variable.get()
                 variable.set("somebody")
@@ -163,12 +163,12 @@ class TestReuse:
 
 
 def in_kernel(descriptor: int, request: int) -> int:
-    """Return how many bytes wait in one of a socket's queues."""
+    """Return how many bytes are in one of a socket's queues."""
     return int.from_bytes(fcntl.ioctl(descriptor, request, bytes(4)), "little")
 
 
 def fill(sock: socket.socket) -> int:
-    """Send until nothing more is taken for a while; return how much was."""
+    """Send until nothing more is taken for a while; return how many bytes were."""
     sent, block = 0, bytes(256 * 1024)
     sock.settimeout(0.3)
     try:
@@ -182,7 +182,7 @@ def fill(sock: socket.socket) -> int:
 
 class TestReadingAhead:
     def taken(self, site: Site, client: RawClient, sent: int) -> int:
-        """Return how much of what was sent is in neither kernel queue."""
+        """Return how many of the bytes sent are in neither kernel queue."""
         (channel,) = site.server._connections.peers
         with gevent.Timeout(PATIENCE):
             while True:
@@ -221,7 +221,7 @@ class TestReadingAhead:
 
 
 class CountingPool(Pool):
-    """A pool that counts the greenlets it was asked for."""
+    """A pool that counts the greenlets that it was asked for."""
 
     asked = 0
 
@@ -328,4 +328,4 @@ def test_the_time_of_an_idle_connection_begins_with_its_answer(serve: Serve) -> 
         client.send(get("/"))
         assert client.read_head().startswith("HTTP/1.1 200")
         assert client.read_body(2) == b"ok"
-        gevent.sleep(0.2)  # the clock looks more often than this
+        gevent.sleep(0.2)  # the clock checks more often than this

@@ -1,4 +1,4 @@
-"""The corpus of raw requests over sockets: what a client is told, and what an application sees."""
+"""The corpus of raw requests over sockets: what a client receives, and what an application sees."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.raw import PATIENCE
 
 
 class Corpus(NamedTuple):
-    """A server and the requests that its application has seen."""
+    """A server, and the requests that its application has seen."""
 
     connect: Callable[[], socket.socket]
     seen: list[str]

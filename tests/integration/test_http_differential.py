@@ -1,4 +1,4 @@
-"""The corpus against gunicorn and through nginx: where they differ, it says why ours is right."""
+"""The corpus against gunicorn and through nginx: where they differ, the corpus says why we are right."""
 
 from __future__ import annotations
 
@@ -78,18 +78,18 @@ def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 def kinds(answers: list[int]) -> list[str]:
-    """Which answers are refusals: by which status does not matter here."""
+    """Return which answers are refusals; their status does not matter here."""
     return ["refused" if status >= 400 else "answered" for status in answers]
 
 
 def check_differences(program: str, differing: set[Case]) -> None:
-    """Every difference is told in the corpus."""
+    """Check that the corpus explains every difference."""
     untold = {str(case) for case in differing if program not in case.differs}
     assert not untold, f"the corpus does not say why {program} differs in these"
 
 
 class Other(NamedTuple):
-    """Another server, and the file of requests that its application has seen."""
+    """Another server, and the file with the requests that its application has seen."""
 
     port: int
     seen: Path
@@ -118,7 +118,7 @@ def test_where_gunicorn_differs_the_corpus_says_why(gunicorn: Other) -> None:
     for case in CASES:
         gunicorn.seen.write_text("")
         _, received = converse(connect_to(gunicorn.port), [case.data])
-        # Its refusals go through textwrap.dedent, which makes a bare LF of an empty line since Python 3.14.
+        # Its refusals go through textwrap.dedent, which turns an empty line into a bare LF since Python 3.14.
         answers = statuses(received.replace(b"\r\n\n", b"\r\n\r\n"))
         seen = [json.loads(line) for line in gunicorn.seen.read_text().splitlines()]
         if kinds(answers) != kinds(case.answers) or seen != case.requests:
@@ -127,7 +127,7 @@ def test_where_gunicorn_differs_the_corpus_says_why(gunicorn: Other) -> None:
 
 
 class Proxied(NamedTuple):
-    """A server of ours behind nginx, what its application saw and what nginx says that it passed on."""
+    """Our server behind nginx, what its application saw, and what nginx says it passed on."""
 
     port: int
     seen: list[tuple[str, str]]
@@ -177,7 +177,7 @@ def test_behind_nginx_we_see_the_requests_that_it_passes_on_and_no_others(nginx:
     answers = dict(Pool(AT_ONCE).imap_unordered(send, CASES))
     differing = {case for case in CASES if kinds(answers[case]) != kinds(case.answers)}
     lines = [json.loads(line) for line in nginx.log.read_text("latin-1").splitlines()]
-    # What it passed on and we answered by the application: refusals and upgrades are not its requests.
+    # What nginx passed on and our application answered: refusals and upgrades do not reach the application.
     passed_on = Counter((method, target) for method, target, status in lines if status == "200")
     assert Counter(nginx.seen) == passed_on
     check_differences("nginx", differing)

@@ -1,4 +1,4 @@
-"""Files as responses, by the kernel and by reads, and all that may be wrong with them."""
+"""Files as responses, sent by the kernel or by reads, and everything that may be wrong with them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """What each call of ``os.sendfile`` has sent."""
+    """How many bytes each call of ``os.sendfile`` has sent."""
     counts: list[int] = []
     sendfile = os.sendfile
 

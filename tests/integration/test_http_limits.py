@@ -1,4 +1,4 @@
-"""How many requests and connections there may be, and how a response that is cut off ends."""
+"""How many requests and connections are allowed, and how a response that is cut off ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def exchange(site: Site, data: bytes) -> bytes:
 
 
 def answered(client: RawClient) -> None:
-    """Have a request answered, so that the connection is known to be counted."""
+    """Send a request and read the response, so that the connection is certainly counted."""
     client.send(GET)
     assert client.read_head().startswith("HTTP/1.1 200")
 
@@ -139,7 +139,7 @@ class TestTheServersName:
 
 
 class TestResponsesThatAreCutOff:
-    """With HTTP/1.0 the end of the connection is the end of the body, unless it is a reset."""
+    """With HTTP/1.0, the end of the connection is the end of the body, unless it is a reset."""
 
     @pytest.mark.logs_errors
     def test_an_error_behind_the_head_is_seen(self, serve: Serve) -> None:

@@ -1,4 +1,4 @@
-"""What clients do at the wrong moment: an end or a reset while an answer is under way, and the like."""
+"""What clients do at the wrong moment: an end or a reset in the middle of a response, and the like."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def hello(environ, start_response):
 
 
 class TestLongHeads:
-    """A head can be longer than what is read ahead behind a request."""
+    """A head can be longer than what is read ahead after a request."""
 
     LINE = b"X: %b\r\n" % (b"a" * 1000)
 
@@ -49,7 +49,7 @@ def large(environ, start_response):
 
 
 def wait_until_stuck(site: Site) -> None:
-    """Wait until the only connection has answers that its peer does not take."""
+    """Wait until the only connection has responses that its peer does not take."""
     (channel,) = site.server._connections.peers
     with gevent.Timeout(PATIENCE):
         while not channel.awaits_room:
@@ -60,7 +60,7 @@ def test_a_half_close_behind_answers_that_wait_closes_when_they_have_left(serve:
     site = serve(application=large, keepalive_timeout=None)
     client = site.connect(None, receive_buffer=4096)
     wanted = 0
-    # The last answer, and nothing but it, is to wait for the peer.
+    # Only the last response must wait for the peer.
     while not any(channel.awaits_room for channel in site.server._connections.peers):
         client.send(GET + b"\r\n")
         wanted += 1
@@ -72,7 +72,7 @@ def test_a_half_close_behind_answers_that_wait_closes_when_they_have_left(serve:
 
 
 class TestResetsWithinAnAnswer:
-    """The application learns of it where it writes, and nothing is logged as its mistake."""
+    """The application learns of it when it writes, and nothing is logged as its mistake."""
 
     def test_one_in_a_file_that_the_kernel_sends(self, serve: Serve, tmp_path: Path) -> None:
         path = tmp_path / "file"
@@ -86,7 +86,7 @@ class TestResetsWithinAnAnswer:
         client = site.connect(None, receive_buffer=4096)
         client.send(GET + b"\r\n")
         client.peek(1)
-        gevent.sleep(0.1)  # till the kernel takes no more of it
+        gevent.sleep(0.1)  # until the kernel takes no more of it
         client.reset()
         site.wait_until_empty()  # and ``no_tracebacks`` finds no error
 
@@ -96,7 +96,7 @@ class TestResetsWithinAnAnswer:
         def write(environ, start_response):
             write = start_response("200 OK", [("Content-Length", "30000000")])
             try:
-                # One that waits for room is all that is left of it when the peer goes.
+                # When the peer goes, only a block that waits for room is left.
                 while True:
                     write(bytes(100_000))
                     count.append(1)
@@ -116,7 +116,7 @@ class TestResetsWithinAnAnswer:
 
 
 def test_an_http_1_0_response_that_stop_cuts_off_is_reset(serve: Serve) -> None:
-    """Its end is that of the connection: a FIN would say that this was all."""
+    """The end of the connection is the end of the response, so a FIN would say that it was complete."""
 
     def endless(environ, start_response):
         start_response("200 OK", [])
@@ -164,7 +164,7 @@ def test_a_body_that_comes_while_100_continue_is_sent_is_not_waited_for_again(
         return [body]
 
     class LateStream(Stream):
-        """Waits for its turn for a while, as with many others, before it sends what the client waits for."""
+        """Before it sends what the client waits for, waits a while for its turn, as among many others."""
 
         def take_turn(self) -> None:
             gevent.sleep(0.05)
@@ -180,7 +180,7 @@ def test_a_body_that_comes_while_100_continue_is_sent_is_not_waited_for_again(
 
 
 class WaitingHandler(logging.Handler):
-    """A handler of the log that waits, as one that sends it somewhere."""
+    """A log handler that waits, like one that sends the log somewhere."""
 
     def emit(self, record: logging.LogRecord) -> None:
         gevent.sleep(0.01)
@@ -201,7 +201,7 @@ def waiting_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.mark.usefixtures("waiting_log")
 class TestALogThatWaits:
-    """What the server itself answers, it answers in the hub, where nobody can wait."""
+    """The server sends its own responses in the hub, where nobody can wait."""
 
     def test_a_malformed_request_gets_its_answer(self, serve: Serve) -> None:
         clients = [serve(application=hello).connect(None) for _ in range(2)]

@@ -118,7 +118,7 @@ class TestTheProxyProtocol:
         site = serve(application=tell, proxy_protocol=True, head_timeout=0.1)
         with RawClient(site.port) as client:
             client.send(sent)
-            with suppress(ConnectionResetError):  # where what was sent behind it was not read
+            with suppress(ConnectionResetError):  # if bytes sent after it were not read
                 assert client.read_to_end() == b""
         site.wait_until_empty()
 

@@ -1,4 +1,4 @@
-"""``connection_timeout``: who is pinged, who is dropped, and whose silence is not the peer's fault."""
+"""``connection_timeout``: which peers are pinged or dropped, and whose silence is not their fault."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from tests.raw import BINARY, CLOSE, PATIENCE, PING, PONG, TEXT, Frame, RawClien
 Flooding = tuple[WebSocketConnection, socket.socket, Callable[..., None]]
 
 TIMEOUT = 0.6
-"""Seconds: long enough that a busy machine is not taken for a silent peer."""
+"""Seconds; long enough not to take a busy machine for a silent peer."""
 
 SHORT = 0.3
-"""Seconds, where the peer is silent anyway."""
+"""Seconds, for a peer that is silent anyway."""
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def with_timeout(service: Recorder, timeout: float | None) -> Recorder:
 
 
 def burn(seconds: float) -> None:
-    """Use the CPU, so that the hub has no turn."""
+    """Use the CPU, so that the hub cannot run."""
     end = monotonic() + seconds
     while monotonic() < end:
         pass
@@ -87,7 +87,7 @@ class TestSilence:
         assert client.frame() == Frame(PING, b"")
         pinged = monotonic()
         client.send(life)
-        while client.frame().opcode != PING:  # it starts anew
+        while client.frame().opcode != PING:  # it starts again
             pass
         assert monotonic() - pinged >= TIMEOUT / 2 * 0.9
         assert "disconnected" not in [call[0] for call in service.calls.queue]
@@ -134,7 +134,7 @@ class TestSilence:
         site.connect("/late")
         service.expect("connected")
         service.expect("disconnected", 1006)
-        assert monotonic() - begun < 1.5  # the two sweeps it takes are a second apart otherwise
+        assert monotonic() - begun < 1.5  # otherwise the two sweeps that it takes are a second apart
 
     @pytest.mark.parametrize("timeout", [0, -1, float("nan"), "60", True])
     def test_a_timeout_that_makes_no_sense_is_refused(self, timeout: object) -> None:
@@ -167,7 +167,7 @@ class TestTheClockStandsStill:
         client = serve(service, max_inbox_messages=2).connect()
         for index in range(4):
             client.send(masked(TEXT, str(index)))
-            gevent.sleep(0.01)  # each a read of its own
+            gevent.sleep(0.01)  # so that each is a separate read
         service.expect("connected")
         service.expect("received", "0")
         gevent.sleep(4 * SHORT)
@@ -175,7 +175,7 @@ class TestTheClockStandsStill:
         go_on.set()
         for index in range(1, 4):
             service.expect("received", str(index))
-        # And it goes on from where it stood: the peer has been silent all along.
+        # And it continues from where it was: the peer has been silent all along.
         assert client.frame() == Frame(PING, b"")
         service.expect("disconnected", 1006)
 
@@ -216,7 +216,7 @@ class TestTheClockStandsStill:
         site = serve(service, max_send_buffer=2 * size)
         client = site.connect(receive_buffer=65536)
         service.expect("connected")
-        gevent.sleep(timeout * 0.8)  # the ping is behind the message since half of it
+        gevent.sleep(timeout * 0.8)  # since half of it, the ping has been queued behind the message
         read = len(client.buffer)
         while read < size:
             read += len(client.sock.recv(256 * 1024))
@@ -274,7 +274,7 @@ class TestABlockedHub:
                 assert frame == Frame(TEXT, b"burn")
             service.expect_nothing_more()
             assert len(site.server.websockets) == 21
-            # The process that answered for them is stopped: now they are cut off.
+            # The process that answered for them is stopped, so they are now cut off.
             peers.send_signal(signal.SIGSTOP)
             for _ in range(20):
                 service.expect("disconnected", 1006)
@@ -307,7 +307,7 @@ class TestABlockedHub:
         gevent.sleep(0.1)
         client.sock.setblocking(False)
         read, end = len(client.buffer), monotonic() + 1
-        while monotonic() < end:  # the hub has no turn, and the kernel's buffers empty
+        while monotonic() < end:  # the hub cannot run, and the kernel's buffers empty
             try:
                 read += len(client.sock.recv(65536))
             except BlockingIOError:
@@ -321,7 +321,7 @@ class TestABlockedHub:
 
 
 class peers_in_a_process_of_their_own:  # noqa: N801 - used as a function is
-    """Clients that answer pings, whatever this process does."""
+    """Clients that answer pings whatever this process does."""
 
     PROGRAM = """
         import selectors, socket, sys
@@ -351,7 +351,7 @@ class peers_in_a_process_of_their_own:  # noqa: N801 - used as a function is
 
 
 def answer_pings(client: RawClient) -> None:
-    """Answer pings; nothing else may come."""
+    """Answer pings; nothing else may arrive."""
     while True:
         assert client.frame() == Frame(PING, b"")
         client.send(masked(PONG))
@@ -365,7 +365,7 @@ class TestMany:
         site = serve(service)
         with ExitStack() as stack:
             alive, silent, answering = [], [], []
-            for _ in range(count // 2):  # who connects first is pinged before the last one connects
+            for _ in range(count // 2):  # the first is pinged before the last one connects
                 alive.append(stack.enter_context(RawClient(site.port, "/service")))
                 answering.append(gevent.spawn(answer_pings, alive[-1]))
                 silent.append(stack.enter_context(RawClient(site.port, "/service")))
@@ -400,8 +400,8 @@ def test_a_peer_is_not_lost_in_the_moment_when_the_last_output_leaves() -> None:
         while not connection._endpoint.output_size:
             connection.send(b"x" * 10_000)
             connection._channel.flush()
-        # What follows happens in one turn of the hub: the ping was sent behind the rest of the output, and
-        # the peer made room for that a moment ago.
+        # The following happens in one turn of the hub: the ping was sent after the rest of the output, for
+        # which the peer made room a moment ago.
         drain(peer)
         now = monotonic()
         connection._pinged_at, connection._stuck_since = now - 11, now - 5
@@ -412,11 +412,11 @@ def test_a_peer_is_not_lost_in_the_moment_when_the_last_output_leaves() -> None:
 
 
 class TestAFloodWinsNoTime:
-    """The rest of what a peer has sent may wait for its turn whenever the clock looks."""
+    """Part of what a peer has sent may be waiting for its turn whenever the clock checks."""
 
     @pytest.fixture
     def flooding(self) -> Iterator[Flooding]:
-        """Yield a connection, its peer, and what lets it receive more than it takes in a turn."""
+        """Yield a connection, its peer, and what makes it receive more than it handles in a turn."""
         ours, peer = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
@@ -465,7 +465,7 @@ class TestAFloodWinsNoTime:
 
 
 def drain(peer: socket.socket) -> None:
-    """Read all that there is."""
+    """Read everything that is there."""
     with suppress(BlockingIOError):
         while peer.recv(1 << 20):
             pass

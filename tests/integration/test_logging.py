@@ -21,7 +21,7 @@ FORGED = "/rooms/%0aCRITICAL%20root%1b[31m%c2%9b%e2%80%a8%e2%80%ae"
 
 
 class Refusing(Recorder):
-    """Says who is refused what, and why, in the words of the request."""
+    """Refuses, with texts from the request in the reason."""
 
     def connecting(self, request):
         raise HandshakeError(403, f"{request.path} is not for {request.headers['User-Agent']}")
@@ -37,7 +37,7 @@ class FailingAtOnce(Recorder):
 
 
 class Representing(Recorder):
-    """Logs everything about its connections that has a ``repr``."""
+    """Logs the ``repr`` of everything about its connections."""
 
     def connected(self, connection):
         request = connection.request

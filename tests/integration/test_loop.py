@@ -1,4 +1,4 @@
-"""The frame loop's rules with real sockets: no greenlet without work, nothing out of a watcher."""
+"""The rules of the loop with real sockets: no greenlet without work, no exception out of a watcher."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ sys.stdin.readline()
 
 @pytest.fixture
 def many() -> Iterator[int]:
-    """As many connections as the limit of open files allows, at best 10,000, and the time to clean up."""
+    """As many connections as the limit of open files allows, up to 10,000, with time to clean up."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     yield MANY if hard == resource.RLIM_INFINITY else min(MANY, hard - 500)
@@ -98,7 +98,7 @@ def test_ten_thousand_idle_connections_hold_no_greenlets(serve: Serve, many: int
 
 
 class TestReuse:
-    """What one connection's callback leaves behind in its greenlet never reaches the next connection."""
+    """What a connection's callback leaves behind in its greenlet never reaches the next connection."""
 
     def two_connections(
         self, serve: Serve, leave: Callable[[], object], look: Callable[[], object]
@@ -240,12 +240,12 @@ class TestNothingEscapesAWatcher:
         bystander.close()
         site.wait_until_empty()
         gevent.sleep(0.01)
-        capsys.readouterr()  # the hub has said so on standard error
+        capsys.readouterr()  # the hub has reported it on standard error
 
 
 @pytest.mark.logs_errors
 class TestAKilledWorker:
-    """Whatever is thrown into a callback that waits ends its connection with 1011, completely."""
+    """Whatever is thrown into a waiting callback ends its connection with 1011, completely."""
 
     @pytest.mark.parametrize(
         "error",

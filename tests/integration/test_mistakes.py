@@ -1,4 +1,4 @@
-"""Mistakes that only show when a service runs: nobody is let in by them, and the log says what to do."""
+"""Mistakes that only show when a service runs: they let nobody in, and the log says what to do."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LAZY = [coroutine, generator, async_generator]
 
 @pytest.fixture
 def handled(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
-    """What the hub's error handler was given, which would end this process."""
+    """The types of errors passed to the hub's error handler, which would end this process."""
     given: list[type[BaseException]] = []
     monkeypatch.setattr(gevent.get_hub(), "handle_error", lambda context, kind, *rest: given.append(kind))
     return given
@@ -237,7 +237,7 @@ class TestForeignOrigins:
 
 
 class TestTLS:
-    """TLS spoken to a plain port, and the other way round, is told once by each server."""
+    """Each server logs once that a client speaks TLS to a plain port, or the other way round."""
 
     def test_a_client_that_speaks_tls_to_a_plain_port(
         self, serve: Serve, certificates: Certificates, caplog: pytest.LogCaptureFixture

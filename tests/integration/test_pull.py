@@ -19,7 +19,7 @@ from tests.raw import PONG, TEXT, Frame, RawClient, close_frame, masked
 
 
 class Puller(Recorder):
-    """Runs what the test gave it; the result, or what it raised, is in ``ended``."""
+    """Runs the test's function; its result, or the exception it raised, is in ``ended``."""
 
     def __init__(
         self, run: Callable[[WebSocketConnection], object], **callbacks: Callable[..., object]
@@ -253,7 +253,7 @@ class TestTheInbox:
         for index in range(20):
             client.send(masked(TEXT, f"{index}"))
             gevent.sleep(0.005)
-        # One read may hold several messages, and reading stops behind the one that fills the inbox.
+        # One read may contain several messages, and reading stops after the one that fills the inbox.
         assert 2 <= service.connections[0]._inbox_size < 20
         client.send(close_frame())
         start.set()

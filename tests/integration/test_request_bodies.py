@@ -1,4 +1,4 @@
-"""Bodies of requests as applications get them: chunked ones, and those that do not arrive well."""
+"""Request bodies as applications get them: chunked ones, and ones that do not arrive as they should."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORM_START = b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nAnn'
 
 
 class Telling:
-    """An application that reads its body and tells of it, and keeps the input."""
+    """An application that reads the body, reports it, and keeps the input."""
 
     def __init__(self) -> None:
         self.inputs: list[Any] = []
@@ -45,7 +45,7 @@ CHUNKED = head("Transfer-Encoding: chunked")
 
 
 def told(client: RawClient, data: bytes) -> Any:
-    """Send a request and return what the application tells, or the status if it is not asked."""
+    """Send a request, and return the application's report, or the status if it is not called."""
     client.send(data)
     answer = client.read_head()
     length = next(line for line in answer.split("\r\n") if line.startswith("Content-Length: "))
@@ -136,7 +136,7 @@ BROKEN = {
 
 @pytest.fixture(params=FRAMEWORKS)
 def site(request: pytest.FixtureRequest, serve: Serve) -> Site:
-    """A site with a form, made with a framework; bodies may have 1000 bytes, and have to hurry."""
+    """A site with a form, made with a framework; bodies are limited to 1000 bytes and a short time."""
     pytest.importorskip(request.param)
     application = FRAMEWORKS[request.param]("", lambda: None)
     return serve(application=application, max_body_size=1000, body_timeout=0.2)
@@ -155,6 +155,6 @@ def test_a_body_that_does_not_arrive_well_gets_the_status_that_says_why(
         assert client.read_head().startswith(f"HTTP/1.1 {status} ")
     ours = [record for record in caplog.records if record.name.startswith("geventkws")]
     assert not [record for record in ours if record.levelno > logging.INFO]
-    # Flask takes the error of a read for a client that has left; the others do not know what to make of it.
+    # Flask takes an error of a read for a client that has left; the others do not handle it.
     if "chunked" in case or request.node.callspec.params["site"] == "flask":
         assert not [record for record in caplog.records if record.levelno > logging.INFO]

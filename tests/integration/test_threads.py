@@ -25,14 +25,14 @@ LIMIT = 20_000
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPool]:
-    """Real threads; ask for it before ``serve``, whose end lets go those that wait."""
+    """Real threads; request it before ``serve``, whose end releases those that wait."""
     pool = ThreadPool(THREADS)
     yield pool
     pool.kill()
 
 
 class One:
-    """A service's one connection and its client."""
+    """A service's only connection, and its client."""
 
     def __init__(self, serve: Serve, narrow: bool = False, **options: Any) -> None:
         self.service = Recorder(received=lambda message, connection: connection.send(message))
@@ -164,7 +164,7 @@ class TestCalls:
         assert one.connection.active
 
     def test_a_thread_of_a_callback_may_send_to_its_own_connection(self, serve: Serve) -> None:
-        """The callback waits for the thread, which sends: neither waits for the other's turn."""
+        """The callback waits for the thread, which sends; neither may wait for the other's turn."""
 
         def received(message: str, connection: WebSocketConnection) -> None:
             gevent.get_hub().threadpool.apply(connection.send, (message,))
@@ -181,7 +181,7 @@ class TestOverTheLimit:
             sent.append(one.connection.send("x" * 2_000))
 
     def wait_until_they_wait(self, *results: list[bool]) -> int:
-        """Return how many messages were taken when the threads have stopped sending."""
+        """Return how many messages were taken by the time the threads have stopped sending."""
         with gevent.Timeout(10):
             before, now = -1, 0
             while before != now or not now:
@@ -267,7 +267,7 @@ class TestOverTheLimit:
         def flood() -> None:
             taken.extend(broadcast(one.service.connections, "x" * size) for _ in range(1_000))
 
-        # The hub runs in this thread, which does nothing but wait for the other one.
+        # The hub runs in this thread, which only waits for the other one.
         run_in_thread(flood)
         count = taken.index(0)
         assert taken == [2] * count + [0] * (1_000 - count)
@@ -302,7 +302,7 @@ class TestOverTheLimit:
 
 
 def run_in_thread(function: Callable[[], object]) -> None:
-    """Run ``function`` in a native thread; meanwhile nothing runs in this one, and not its hub."""
+    """Run ``function`` in a native thread; meanwhile nothing runs in this one, not even its hub."""
     done = allocate_lock()
     done.acquire()
     errors: list[BaseException] = []

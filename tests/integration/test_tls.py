@@ -1,4 +1,4 @@
-"""https and wss on one port: handshakes, clients' certificates, records however they come, and the end."""
+"""https and wss on one port: handshakes, client certificates, records however they arrive, and the end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ both_versions = pytest.mark.parametrize("version", [TLS_1_2, TLS_1_3], ids=lambd
 
 
 class Application:
-    """Answers with ``body`` and keeps the environs."""
+    """Answers with ``body``, and keeps the environs."""
 
     def __init__(self, body: bytes = b"hello") -> None:
         self.body = body
@@ -73,7 +73,7 @@ def wss(
 
 
 def records(site: Site, context: ssl.SSLContext, *feed: Feed) -> RecordSocket:
-    """Return a client that has yet to do its handshake."""
+    """Return a client that has not done its handshake yet."""
     return RecordSocket(connected_socket(site.port), context, *feed)
 
 
@@ -230,7 +230,7 @@ class TestTheHandshake:
         stuck = []
         for index in range(50):
             sock = records(site, certificates.client())
-            sock.sock.sendall(sock.take_client_hello()[: index * 4])  # from nothing at all to most of it
+            sock.sock.sendall(sock.take_client_hello()[: index * 4])  # from nothing to most of it
             stuck.append(sock)
         client = wss(site, tls_socket(site.port, certificates.client()))
         for sock in stuck:
@@ -252,7 +252,7 @@ class TestTheHandshake:
                 gevent.sleep(0.01)
 
         site = serve_tls(Recorder(), handshake_timeout=0.4)
-        sock = records(site, certificates.client(), slowly)  # type: ignore[arg-type]  # an iterable will do
+        sock = records(site, certificates.client(), slowly)  # type: ignore[arg-type]  # any iterable will do
         with pytest.raises((ssl.SSLError, ConnectionError)):
             sock.handshake()
         sock.close()
@@ -269,7 +269,7 @@ class TestTheHandshake:
 
 def assert_refused(site: Site, context: ssl.SSLContext) -> None:
     def try_a_request() -> None:
-        # With TLS 1.3, a client learns only later what the server thinks of its certificate.
+        # With TLS 1.3, a client learns only later whether the server accepts its certificate.
         with tls_socket(site.port, context) as sock:
             sock.sendall(upgrade_request("/service"))
             sock.recv(1)
@@ -358,7 +358,7 @@ class TestRecords:
         client = wss(site, sock)
         client.send(masked(TEXT, "hello"))
         client.send(masked(BINARY, bytes(1000)) + masked(PING, "?"))
-        # A ping may be answered before messages ahead of it.
+        # A ping may be answered before the messages ahead of it.
         expected = [Frame(TEXT, b"hello"), Frame(BINARY, bytes(1000)), Frame(PONG, b"?")]
         assert sorted([client.frame(), client.frame(), client.frame()]) == expected
 
@@ -424,7 +424,7 @@ class TestRecords:
 
 
 class TestKeyUpdates:
-    """By another implementation, since OpenSSL's cannot be asked for them from Python."""
+    """With another implementation, because Python cannot make OpenSSL send them."""
 
     def connect(self, site: Site, sock: socket.socket | None = None) -> tuple[RawClient, TLSConnection]:
         connection = TLSConnection(sock or connected_socket(site.port))
@@ -582,7 +582,7 @@ class TestBackPressure:
         while stalled != len(sent):
             stalled = len(sent)
             gevent.sleep(0.2)
-        # The limit, what the kernel holds and one record: far from the 16 MiB there are to send.
+        # The limit, the kernel's buffers and one record: far less than the 16 MiB to be sent.
         assert len(sent) < count // 2
         for index in range(count):
             assert client.frame() == Frame(BINARY, index.to_bytes(1, "big") + self.MESSAGE)

@@ -1,4 +1,4 @@
-"""A channel between a socket and an owner that does what the test says: turns, watchers, errors, the end."""
+"""A channel between a socket and an owner that does what the test wants: turns, watchers, errors, the end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Owner(roles.Owner):
         assert [self.calls.get(timeout=PATIENCE) for _ in calls] == list(calls)
 
     def told(self) -> list[Call]:
-        """Return what it has been asked so far and not been expected."""
+        """Return the calls so far that were not expected."""
         return [self.calls.get_nowait() for _ in range(self.calls.qsize())]
 
 
@@ -96,7 +96,7 @@ class Line:
         outcome.get(timeout=PATIENCE)
 
     def spend_the_slice(self) -> None:
-        """Leave no time for anybody else until the next slice."""
+        """Use up the slice, so that nobody else has time until the next one."""
         self.loop.begin_turn()
         burn_a_slice()
         self.loop.end_turn()
@@ -115,7 +115,7 @@ def line(loop: Loop) -> Iterator[Line]:
 
 @pytest.fixture
 def other(line: Line) -> Iterator[Line]:
-    """A second connection of the same hub."""
+    """A second connection on the same hub."""
     other = Line(line.loop)
     yield other
     other.close()
@@ -329,7 +329,7 @@ def failing(kind: type[BaseException]) -> Callable[[], object]:
 
 @pytest.mark.parametrize("kind", [ValueError, ConnectionResetError, SystemExit, KeyboardInterrupt])
 class TestAnError:
-    """Out of a watcher it would end the program with libuv, and the watching with libev."""
+    """Raised out of a watcher, it would end the program with libuv, and the watching with libev."""
 
     def test_in_reading_is_given_to_the_owner_and_the_watching_goes_on(
         self, line: Line, kind: type[BaseException]

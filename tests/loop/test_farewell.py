@@ -23,7 +23,7 @@ LONG = 60.0
 
 
 class Line:
-    """Two ends of a TCP connection, one of which takes its leave."""
+    """Two ends of a TCP connection, one of which says farewell."""
 
     def __init__(self, loop: Loop) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -44,7 +44,7 @@ class Line:
         self.over.set(monotonic())
 
     def expect_the_end(self) -> None:
-        """Wait until it is over, which is said once, when the descriptor is gone."""
+        """Wait until it is over, which is reported once, when the descriptor is closed."""
         self.over.get(timeout=PATIENCE)
         gevent.sleep(0)
         assert self.ends == [self.channel]

@@ -1,4 +1,4 @@
-"""The loop's leaf, in both of its forms: bytes from and to a descriptor, and the clock."""
+"""The loop's leaf, in both of its forms: bytes to and from a descriptor, and the clock."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def pair() -> Iterator[Pair]:
 
 
 class Secure:
-    """A transport that is not a plain one, so that its methods are called."""
+    """A transport that is not plain, so that its methods are called."""
 
     pending = True
 
@@ -149,7 +149,7 @@ class TestTheSystem:
     def test_the_clock_is_pythons(self, leaf: Any) -> None:
         before = time.monotonic()
         now = leaf.monotonic()
-        # The one rounds nanoseconds to a float in another way than the other.
+        # The two round nanoseconds to a float differently.
         assert before - 1e-6 <= now <= time.monotonic() + 1e-6
 
     def test_each_thread_has_its_number(self, leaf: Any) -> None:

@@ -1,4 +1,4 @@
-"""The frame loop without a socket: who gets which greenlet, what waits corked, what threads may call."""
+"""The loop without a socket: who gets which greenlet, what is corked, what threads may call."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def comes_out(play: Callable[[], Result], result: Result) -> bool:
 
 
 class Job:
-    """A borrower that calls ``function`` and remembers, weakly, which worker it was given."""
+    """A borrower that calls ``function``, and keeps a weak reference to the worker that it was lent."""
 
     def __init__(self, function: Callable[[], object] = lambda: None) -> None:
         self.function = function
         self.worker: Callable[[], greenlet | None] = lambda: None
         self.result: AsyncResult[object] = AsyncResult()
         self.left: list[object] = []
-        """What was said to have left."""
+        """What was reported as having left."""
 
     def _blocked(self, worker: greenlet) -> None:
         self.left.append(weakref.ref(worker))
@@ -80,7 +80,7 @@ class Output(Corked):
 
 
 class Guest:
-    """Somebody who queues for a turn, writes its name into ``log`` and does something."""
+    """Queues for a turn, writes its name into ``log``, and does something."""
 
     def __init__(self, log: list[str], name: str, act: Callable[[], object] = lambda: None) -> None:
         self.log = log
@@ -95,7 +95,7 @@ class Guest:
 
 
 def burn(seconds: float) -> None:
-    """Let time pass without letting anybody else run, as a long computation does."""
+    """Let time pass without letting anything else run, as a long computation does."""
     end = monotonic() + seconds
     while monotonic() < end:
         pass
@@ -219,10 +219,10 @@ class TestLending:
 
 
 class TestTurns:
-    """Who proceeds when; all that is queued in one turn of the hub is queued before the first is served."""
+    """Who proceeds when; everything queued in one turn of the hub is queued before the first is served."""
 
     def serve(self, loop: Loop, *guests: tuple[Guest, bool]) -> None:
-        """Queue ``guests`` (and whether they have news) and wait until the last of them was served."""
+        """Queue ``guests`` (each with whether it has news), and wait until the last of them was served."""
 
         def queue() -> None:
             for guest, fresh in guests:
@@ -298,7 +298,7 @@ class TestTurns:
             assert loop.begin_turn()
             return not loop.turn_is_over()
 
-        # Of some turns: another program may have the processor for the whole of one.
+        # Several turns: another program may have the processor during the whole of one.
         assert any(in_hub(has_begun) for _ in range(20))
         burn(TURN)
         assert loop.turn_is_over()
@@ -364,7 +364,7 @@ class TestAGreenletsTurn:
             assert guest.served.wait(5)
             return kept
 
-        patience = monotonic() + 5  # on a busy machine a turn may be over before the test has begun
+        patience = monotonic() + 5  # on a busy machine, a turn may be over before the test has begun
         while not keeps():
             assert monotonic() < patience
 
@@ -572,7 +572,7 @@ class TestCallsFromThreads:
         assert "RuntimeError: oops" in capsys.readouterr().err
 
     def test_calls_that_never_stop_leave_the_hub_time_for_everything_else(self, loop: Loop) -> None:
-        """Each call queues the next, as a thread does that is always faster than the hub."""
+        """Each call queues the next one, as a thread would that is always faster than the hub."""
         stop: list[bool] = []
         count: list[int] = []
 
@@ -647,7 +647,7 @@ class TestMistakes:
 
 class TestTeardown:
     def test_watchers_are_stopped_and_closed_before_the_descriptor(self) -> None:
-        """The other way round, a watcher would watch whatever file the descriptor's number goes to next."""
+        """In the other order, a watcher would watch whatever file gets the descriptor's number next."""
         order: list[str] = []
 
         class Watcher:

@@ -1,4 +1,4 @@
-"""Several certificates on one port, chosen by name, and new ones while the server runs."""
+"""Several certificates on one port, chosen by name, and replaced while the server runs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.tls import connected_socket
 
 
 class Files:
-    """Certificates of one authority, in files."""
+    """Certificates from one authority, in files."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.authority = trustme.CA()
 
     def issue(self, *names: str, to: str) -> tuple[str, str]:
-        """Write a certificate for ``names`` to the files ``to``, in place of what is there."""
+        """Write a certificate for ``names`` to the files ``to``, replacing what is there."""
         issued = self.authority.issue_cert(*names)
         certfile, keyfile = str(self.directory / f"{to}.pem"), str(self.directory / f"{to}.key")
         issued.cert_chain_pems[0].write_to_path(certfile)
@@ -32,7 +32,7 @@ class Files:
         return certfile, keyfile
 
     def names(self, site: Site, asked: str | None) -> set[str]:
-        """Return the names in the certificate that a client is shown who asks for a name."""
+        """Return the names in the certificate that a client gets when it asks for a name."""
         context = ssl.create_default_context()
         self.authority.configure_trust(context)
         context.check_hostname = False

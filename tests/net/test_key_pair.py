@@ -1,4 +1,4 @@
-"""Certificates and keys that cannot be used, and what is said of them."""
+"""Certificates and keys that cannot be used, and the errors about them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOBODY = 65534
 
 @pytest.fixture
 def files(certificates: Certificates, tmp_path: Path) -> dict[str, str]:
-    """Paths by what is in the files."""
+    """Paths, by what the files contain."""
     openssl = require_program("openssl")
     paths = {"cert": certificates.certfile, "key": certificates.keyfile, "both": certificates.bothfile}
     paths |= {

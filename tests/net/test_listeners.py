@@ -1,4 +1,4 @@
-"""Where a server may listen: Unix-domain sockets, both versions of IP, sockets of systemd."""
+"""Where a server can listen: Unix-domain sockets, both versions of IP, sockets passed by systemd."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def ask(family: int, address) -> str:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[str]:
-    # The path of a Unix-domain socket has little room (unix(7)), and pytest's directories are deep.
+    # The path of a Unix-domain socket must be short (unix(7)), and pytest's directories are deep.
     os.chdir(tmp_path)
     yield "app.sock"
     os.chdir(ROOT)
@@ -156,7 +156,7 @@ class TestUnixSockets:
             os.umask(before)
 
     def test_nobody_can_connect_before_it_has_its_mode_and_its_owner(self, path: str) -> None:
-        """Who asks at each system call on the way is refused, or finds the file as it shall be."""
+        """At each system call on the way, a client is refused, or finds the file as it should be."""
         seen: list[tuple[str, bool, int]] = []
 
         def look(frame: object, event: str, argument: Any) -> None:
@@ -190,7 +190,7 @@ class TestUnixSockets:
     def test_an_owner_that_may_not_be_given_is_an_error_and_leaves_no_file(self, path: str) -> None:
         os.chmod(".", 0o777)
         if UID == 0:
-            os.seteuid(NOBODY)  # who may give nothing away
+            os.seteuid(NOBODY)  # who may not give files away
         try:
             with pytest.raises(PermissionError, match=r"unix_socket_owner cannot be set: .*: 'app\.sock'"):
                 UnixAddress(path, owner=(1234, -1)).bind(16)
@@ -282,7 +282,7 @@ class TestIP:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Let root be nobody meanwhile: root may do everything."""
+    """Run as nobody meanwhile, because root may do everything."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)
@@ -301,7 +301,7 @@ def _has_ipv6() -> bool:
     return True
 
 
-# Puts the socket where systemd does, at descriptor 3, says so and becomes the server.
+# Puts the socket where systemd does, at descriptor 3, says so, and becomes the server.
 ACTIVATED = """
 import os, sys
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=sys.argv[2], LISTEN_FDNAMES=sys.argv[3])
@@ -346,7 +346,7 @@ class TestSystemd:
         process = activate(listener, len(sockets), names, True, sockets)
         address = sockets[chosen].getsockname()
         try:
-            # The socket listens already: the connection waits until the server is there.
+            # The socket already listens: the connection waits until the server is there.
             assert ask(socket.AF_INET, address) == "activated"
         finally:
             process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The TLS transport on a socket pair: what a watcher of its descriptor may rely on."""
+"""The TLS transport on a socket pair: what a watcher of its descriptor can rely on."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_nothing_is_left_behind_when_the_descriptor_is_no_longer_readable(
 
 
 def test_one_read_of_the_socket_is_enough_even_if_it_gives_nothing(pair: Pair) -> None:
-    """Or a peer that sends without a pause what holds no data would have the hub to itself."""
+    """Otherwise a peer that keeps sending records without data would have the hub to itself."""
     pair.client.sendall(bytes(1_000))
     buffer = memoryview(bytearray(MAX_CIPHERTEXT + 100))
     calls = 1

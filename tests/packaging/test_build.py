@@ -1,4 +1,4 @@
-"""The package with and without a C compiler, built from a copy of the sources and seen from elsewhere."""
+"""The package with and without a C compiler, built from a copy of the sources, and used from elsewhere."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def install(sources: Path, target: Path, **environ: str) -> subprocess.Completed
 
 
 def backend(target: Path, directory: Path, **environ: str) -> str:
-    """Return which backend the installed package has, and see that it works."""
+    """Return which backend the installed package has, and check that it works."""
     program = (
         "import geventkws\n"
         "from geventkws.protocol.endpoint import Endpoint\n"

@@ -18,14 +18,14 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A directory with what ``make chat`` looks at before it serves the chat."""
+    """A directory with the files that ``make chat`` needs before it serves the chat."""
     for name in ("Makefile", "pyproject.toml", "setup.py"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
 
 def make_chat(clone: Path, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
-    """Run ``make chat`` where pip finds no packages."""
+    """Run ``make chat`` while pip finds no packages."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "PIP_"))}
     return subprocess.run(
         [require_program("make"), "chat", f"PYTHON={python}"],

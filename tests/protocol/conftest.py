@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the protocol."""
+"""Fixtures for the tests of the protocol."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def max_frames(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def parse(backend: Backend, chunked: Feed, max_frames: int) -> Parse:
-    """A function that gives the events of a client's bytes, however these are cut into reads and taken."""
+    """A function that returns the events in a client's bytes, however these are cut into reads and taken."""
 
     def parse(data: bytes, *, max_message_size: int = 1 << 20, max_fragments: int = 1 << 17) -> list[Event]:
         parser = backend.FrameParser(max_message_size, max_fragments)

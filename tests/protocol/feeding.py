@@ -1,4 +1,4 @@
-"""Bytes given to a parser or an endpoint as an event loop does that bounds its work."""
+"""Feeds bytes to a parser or an endpoint as does an event loop that limits its work."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from geventkws.protocol.messages import Event
 
 
 def frames_at_a_time(parser: Any, data: bytes, max_frames: int | Callable[[], int]) -> list[Event]:
-    """Return the events of ``data``, fed again from where each call stopped, behind ``max_frames`` frames.
+    """Return the events in ``data``, fed again from where each call stopped, after ``max_frames`` frames.
 
-    What was taken is then written over, as in a buffer that is used again.
+    Bytes that were taken are then overwritten, as in a buffer that is reused.
     """
     feed = getattr(parser, "receive", None) or parser.feed
     buffer = bytearray(data)

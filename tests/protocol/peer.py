@@ -1,4 +1,4 @@
-"""The other side of the wire: a client's frames, right and wrong, and what a server's bytes say."""
+"""The other side of the wire: a client's frames, right and wrong, and a parser for a server's bytes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def frame(
 ) -> bytes:
     """Return a client's frame.
 
-    ``key=None`` leaves it unmasked; ``length_bits`` is 7, 16 or 64 where the shortest form is not
-    wanted; ``length`` is what the head claims, which a payload may contradict.
+    ``key=None`` leaves it unmasked; ``length_bits`` is 7, 16 or 64 if the shortest form is not wanted;
+    ``length`` is what the head claims, even if it is not that of the payload.
     """
     if length is None:
         length = len(payload)
@@ -41,7 +41,7 @@ def frame(
 
 
 def masked(data: bytes, key: bytes) -> bytes:
-    """Return ``data`` masked as section 5.3 has it, byte by byte."""
+    """Return ``data`` masked as in section 5.3, byte by byte."""
     return bytes(byte ^ mask for byte, mask in zip(data, cycle(key)))
 
 
@@ -58,7 +58,7 @@ def continuation(payload: bytes = b"", **fields) -> bytes:
 
 
 def fragments(opcode: int, pieces: list[bytes]) -> list[bytes]:
-    """Return the frames of a message in these pieces."""
+    """Return the frames of a message that consists of these pieces."""
     last = len(pieces) - 1
     return [
         frame(opcode if index == 0 else opcodes.CONTINUATION, piece, fin=index == last)
@@ -88,7 +88,7 @@ class ServerFrame(NamedTuple):
 
 
 def server_frames(data: bytes) -> list[ServerFrame]:
-    """Return the frames in a server's bytes; anything else in them is an ``AssertionError``."""
+    """Return the frames in a server's bytes; raises ``AssertionError`` if there is anything else in them."""
     frames = []
     while data:
         first, second = data[0], data[1]

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: what clients send, right, wrong and damaged, and how it is cut into reads."""
+"""Hypothesis strategies for what clients send, right, wrong or damaged, and how it is cut into reads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
 
 @st.composite
 def conversations(draw) -> tuple[list[Event], bytes]:
-    """Return what a client says, fragmented and with control frames in between, and its bytes."""
+    """Draw what a client sends, fragmented and with control frames between, and return its bytes, too."""
     events: list[Event] = []
     wire = b""
     for message in draw(st.lists(MESSAGES, max_size=5)):
@@ -53,7 +53,7 @@ FRAMES = st.builds(
     key=KEYS | st.none(),
     length_bits=st.sampled_from((None, None, 16, 64)),
 )
-"""Frames of any kind, in place and out of it."""
+"""Frames of any kind, allowed where they are or not."""
 
 DATA_FRAMES = st.builds(
     peer.frame, st.sampled_from((opcodes.TEXT, opcodes.CONTINUATION)), PAYLOADS, fin=st.booleans(), key=KEYS
@@ -62,7 +62,7 @@ DATA_FRAMES = st.builds(
 
 @st.composite
 def damaged(draw) -> bytes:
-    """Return a conversation in which some bytes are changed, lost or added."""
+    """Draw a conversation in which some bytes are changed, lost or added."""
     wire = bytearray(draw(conversations())[1])
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(wire)))

@@ -1,4 +1,4 @@
-"""The closing handshake (RFC 6455, sections 5.5.1 and 7.1): each row, and what holds on every way."""
+"""The closing handshake (RFC 6455, sections 5.5.1 and 7.1): each row, and what is true on every path."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from geventkws.protocol import closing
 from geventkws.protocol.closing import Action, Event, Outcome, State
 
-# State, event, the state then, the outcome that is decided, the actions. The last line of a state names the
-# events that change nothing.
+# State, event, next state, decided outcome, actions. The last line for a state names the events that change
+# nothing.
 ROWS = """
 OPEN CLOSE -> CLOSING NONE : ARM DISCARD SEND_CLOSE RESUME
 OPEN DROP -> FINISHING OURS : ARM DISCARD SEND_CLOSE RESUME
@@ -81,7 +81,7 @@ CLOSED = CLOSE DROP FAILED PEER_CLOSE PEER_ERROR PEER_END LOST HANDLED SENT SENT
 """
 
 DECIDED = {State.FINISHING, State.ANSWERING, State.DRAINING, State.CLOSED}
-"""The states in which it is known what the service will be told."""
+"""The states in which it is known which reason the service will get."""
 
 
 class Row(NamedTuple):
@@ -121,7 +121,7 @@ def rows() -> list[Row]:
 
 
 class Position(NamedTuple):
-    """Where a connection has got to, by what it was told to do."""
+    """How far a connection has got, by the actions so far."""
 
     state: State = State.OPEN
     outcome: Outcome = Outcome.NONE
@@ -142,11 +142,11 @@ class Step(NamedTuple):
 
 
 def count(times: int, done: bool) -> int:
-    return min(times + done, 3)  # what happens more often than it may does so on and on
+    return min(times + done, 3)  # beyond the limit, more does not matter
 
 
 def take(before: Position, event: Event) -> Step:
-    """Do what the table says, as a connection would."""
+    """Take a step in the table, as a connection would."""
     row = look_up(before.state, event)
     actions = row.actions
     reading = (before.reading and Action.PAUSE not in actions) or Action.RESUME in actions
@@ -166,7 +166,7 @@ def take(before: Position, event: Event) -> Step:
 
 
 def is_possible(position: Position, event: Event) -> bool:
-    """Return whether the peer, which says nothing after its last word, and the socket can do this."""
+    """Return whether this can happen, given that the peer sends nothing after its last word."""
     if event == Event.PEER_CLOSE:
         return not (position.peer_closed or position.peer_ended or position.state == State.PEER_FAILED)
     return event != Event.PEER_END or position.reading
@@ -179,9 +179,9 @@ def follow(position: Position) -> Iterator[Step]:
 
 
 def every_step() -> list[Step]:
-    """Return what can happen on any way from the start, breadth first.
+    """Return every step that is possible on any path from the start, breadth first.
 
-    While messages may wait, a full inbox pauses reading, too.
+    While messages may be waiting, a full inbox may pause reading, too.
     """
     steps: list[Step] = []
     seen = {Position()}
@@ -224,7 +224,7 @@ def test_each_state_says_what_each_event_does():
 
 
 def test_the_table_is_of_plain_integers_by_state_and_event():
-    """A member of an enumeration would be slower, and take more memory where it is made by arithmetic."""
+    """Members of an enumeration would be slower, and would take more memory if made by arithmetic."""
     assert [len(events) for events in closing.TRANSITIONS] == [len(Event)] * len(State)
     cells = [cell for events in closing.TRANSITIONS for row in events for cell in row]
     assert {type(cell) for cell in cells} == {int}
@@ -257,7 +257,7 @@ def test_a_last_word_is_held_back_in_exactly_the_states_that_end_when_the_messag
     } == closing.HELD
 
 
-# What holds on every way
+# What is true on every path
 
 
 def test_every_state_can_be_reached():
@@ -372,7 +372,7 @@ def test_with_both_close_frames_there_the_server_closes_first_and_at_once():
 
 
 def test_a_socket_with_input_unread_is_not_closed_but_read_to_its_end():
-    """It would be reset, which can destroy what is on its way to the peer (7.1.1)."""
+    """Otherwise it would be reset, which can destroy what is on its way to the peer (7.1.1)."""
     for row in rows():
         if row.event == Event.SENT_UNREAD:
             assert Action.RELEASE not in row.actions
@@ -387,7 +387,7 @@ def test_whoever_waits_for_the_peer_reads():
 
 
 def test_the_end_of_the_peers_stream_is_read_once():
-    """The socket would be readable again and again."""
+    """Otherwise the socket would be readable again and again."""
     for step in every_step():
         if step.row.event == Event.PEER_END and step.after.state != State.CLOSED:
             assert not step.after.reading
@@ -437,7 +437,7 @@ def test_our_close_counts_exactly_if_it_was_answered_or_followed_by_a_drop():
     }
 
 
-# Some ways, told from beginning to end
+# Some paths, from beginning to end
 
 
 @pytest.mark.parametrize(

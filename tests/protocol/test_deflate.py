@@ -1,4 +1,4 @@
-"""Compressed messages (RFC 7692, sections 6 and 7.2): received, sent, and what they may cost."""
+"""Compressed messages (RFC 7692, sections 6 and 7.2): received, sent, and what they may cost at most."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ HELLO = bytes.fromhex("f2 48 cd c9 c9 07 00")
 
 
 class Client:
-    """A client's compressor and decompressor, by zlib."""
+    """A client's compressor and decompressor, with zlib."""
 
     def __init__(self, bits: int = 15, keeps_context: bool = True) -> None:
         self.bits = bits
@@ -55,7 +55,7 @@ class Client:
         return compressed.removesuffix(TAIL) or b"\x00"
 
     def decompress(self, data: bytes) -> bytes:
-        """Inflate as a small client would, for whom the window's size matters."""
+        """Inflate as a small client would, for which the size of the window matters."""
         result, rest = b"", data + TAIL
         while True:
             piece = self.decompressor.decompress(rest, 64)
@@ -92,7 +92,7 @@ def parameters(request: pytest.FixtureRequest) -> PerMessageDeflate:
 
 @pytest.fixture
 def receive(backend, chunked):
-    """A function that gives the events of a client's bytes on a connection with permessage-deflate."""
+    """A function that returns the events in a client's bytes on a connection with permessage-deflate."""
 
     def receive(
         data: bytes, parameters: PerMessageDeflate = ALONE, max_message_size: int = 1 << 20
@@ -448,7 +448,7 @@ def test_a_bomb_of_1_gib_fails_with_1009_and_takes_little_more_memory_than_a_mes
 
 
 def compressed_zeros(size: int) -> bytes:
-    """Return ``size`` zeros, compressed about 1000 to 1, made from one part of them."""
+    """Return ``size`` zeros, compressed about 1000 to 1, made by repeating one part."""
     client = zlib.compressobj(wbits=-15)
     part = client.compress(bytes(1 << 20)) + client.flush(zlib.Z_FULL_FLUSH)
     return (part * (size >> 20)).removesuffix(TAIL)
@@ -462,7 +462,7 @@ def compressed_zeros(size: int) -> bytes:
     ],
 )
 def test_a_flood_of_tiny_blocks_is_inflated_in_linear_time(backend, block):
-    """It would not be if all that is unused were copied anew for each block."""
+    """It would not be if the unused rest were copied again for each block."""
     parser = backend.FrameParser(1 << 20, 10, deflate_for(ALONE))
     wire = rsv1(opcodes.BINARY, block * ((1 << 21) // len(block)) + b"\x00")
     start = time.process_time()
@@ -488,7 +488,7 @@ JSON = json.dumps([{"id": number, "name": f"user {number}", "active": True} for 
 
 @pytest.fixture(params=["zlib", "the fastest"])
 def compressing_module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compress by zlib, and by whatever else is installed."""
+    """Compress with zlib, and with whatever else is installed."""
     monkeypatch.setattr(deflate, "fast_zlib", zlib if request.param == "zlib" else fastest_zlib())
     monkeypatch.setattr(deflate, "_idle", {})
 
@@ -680,7 +680,7 @@ def test_isal_compresses_if_it_is_installed(monkeypatch):
 
 
 def broadcast_to(backend, broadcast: Broadcast, *parameters: PerMessageDeflate | None) -> list[bytes]:
-    """Return the frame for an endpoint of each of these parameters."""
+    """Return the frame for an endpoint with each of these parameters."""
     frames = []
     for each in parameters:
         endpoint = make_endpoint(backend, each)

@@ -1,4 +1,4 @@
-"""A server's side of a connection: the bytes it sends, and the events and counts of what it receives."""
+"""The server's side of a connection: the bytes it sends, and the events and counts of what it receives."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def endpoint(backend):
 
 
 def wire(endpoint) -> bytes:
-    """Return the bytes that wait to be sent."""
+    """Return the bytes waiting to be sent."""
     data = b"".join(endpoint.output)
     assert endpoint.output_size == len(data)
     return data
 
 
 def speak(endpoint) -> None:
-    """Send one of each, the payloads short and long."""
+    """Send one of each kind, with short and long payloads."""
     endpoint.send(opcodes.TEXT, b"Hello")
     endpoint.ping(b"p")
     endpoint.send(opcodes.BINARY, LARGE)

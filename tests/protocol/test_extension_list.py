@@ -1,4 +1,4 @@
-"""``Sec-WebSocket-Extensions`` taken apart (RFC 6455, section 9.1)."""
+"""Parsing ``Sec-WebSocket-Extensions`` (RFC 6455, section 9.1)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SPACES = st.text(" \t", max_size=2)
 
 @st.composite
 def written(draw):
-    """Draw offers and a line that says them, spaced, quoted and escaped at will."""
+    """Draw offers, and a line that contains them, with arbitrary spaces, quotes and escapes."""
     offers, members = [], []
     for name in draw(st.lists(TOKENS, max_size=3)):
         parameters, text = [], name

@@ -264,7 +264,7 @@ def test_a_value_in_quotes_or_behind_a_space_is_the_same_value(value):
 
 
 def test_a_head_full_of_offers_is_judged_in_linear_time():
-    """Four times the longest head there is by default; quadratic time would be minutes."""
+    """Four times the longest head allowed by default; quadratic time would take minutes."""
     start = time.process_time()
     assert is_declined("permessage-deflate;x," * (1 << 14))
     assert time.process_time() - start < 2

@@ -1,4 +1,4 @@
-"""A feed that stops within a read: after so many frames, of whatever kind, and nothing is lost or doubled."""
+"""A feed that stops within a read, after a number of frames of any kind: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ KINDS = [
 @pytest.mark.parametrize("limit", [1, 2, 3, 15, 16, 17, 29, 30, 31])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_frame_counts_of_whatever_kind(backend, kind, limit):
-    """And of those there are, as many are taken as may be."""
+    """And as many frames are taken as are there and allowed."""
     frames = of_kind(kind, 30)
     parser = parser_of(backend)
     assert parser.feed(b"".join(frames), limit) == parser_of(backend).feed(b"".join(frames[:limit]))
@@ -98,7 +98,7 @@ def test_without_a_limit_everything_is_taken(backend, kind):
 
 
 def test_a_frame_counts_where_it_ends(backend):
-    """One that began in an earlier read, be it only its head's first byte, is the first of the next."""
+    """One that began in an earlier read, even with only a byte of its head, is the first in the next."""
     first, second = peer.text("first"), peer.text("second")
     for cut in range(1, len(first)):
         parser = parser_of(backend)
@@ -148,7 +148,7 @@ def test_a_close_frame_just_behind_the_limit_waits(backend):
 
 @st.composite
 def compressed_conversations(draw) -> bytes:
-    """Return what a client says, some of it compressed, in fragments and with control frames in between."""
+    """Draw a client's messages, some compressed, in fragments and with control frames between them."""
     frames = []
     for message in draw(st.lists(MESSAGES, max_size=5)):
         opcode = opcodes.TEXT if isinstance(message, str) else opcodes.BINARY
@@ -164,7 +164,7 @@ def compressed_conversations(draw) -> bytes:
 
 
 def fed(parser, reads: list[bytes], draw) -> list:
-    """Return the events of ``reads``, with a limit of its own for each call."""
+    """Return the events in ``reads``, with a separate limit for each call."""
     limit = st.shared(LIMITS, key="limit") if draw.draw(st.booleans()) else LIMITS
     return [event for read in reads for event in frames_at_a_time(parser, read, lambda: draw.draw(limit))]
 
@@ -184,7 +184,7 @@ def test_how_any_bytes_are_cut_and_taken_does_not_matter(backend, wire, draw):
 
 @given(wire=ANY_BYTES, draw=st.data())
 def test_how_any_reads_are_taken_does_not_matter_where_messages_are_compressed(backend, wire, draw):
-    """How they are cut may: what inflates to no text, and is damaged behind that, fails for either."""
+    """How they are cut may: what inflates to invalid text, and is corrupt later, fails for either reason."""
     reads = draw.draw(pieces(wire))
     limits = {"max_message_size": 400, "max_fragments": 3}
     parser = parser_of(backend, **limits)
@@ -198,7 +198,7 @@ def test_how_any_reads_are_taken_does_not_matter_where_messages_are_compressed(b
     draw=st.data(),
 )
 def test_no_call_takes_more_frames_than_it_may_and_none_takes_fewer(backend, wire, limit, draw):
-    """Until the end, after which all is taken: a call stops behind the frame that it may take last."""
+    """Until the end, after which everything is taken, a call stops after the last frame that it may take."""
     ends = ends_of_frames(wire)
     parser = parser_of(backend)
     position = 0
@@ -255,7 +255,7 @@ def test_an_endpoint_counts_the_bytes_that_were_taken(backend):
     "kind", ["empty messages", "texts", "pongs", "empty fragments", "compressed messages"]
 )
 def test_what_lies_behind_the_limit_costs_nothing(backend, kind):
-    """It is not copied, not once for each call."""
+    """It is not copied for each call."""
     wire = memoryview(b"".join(of_kind(kind, 200_000)))
     parser = parser_of(backend, max_fragments=1 << 20)
     parser.feed(wire, 32)

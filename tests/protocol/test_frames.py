@@ -23,7 +23,7 @@ TOO_LARGE = too_large("A message must be at most 1048576 bytes")
 def run(
     backend, reads: list[bytes], max_message_size: int = 1 << 20, max_fragments: int = 1 << 17
 ) -> list[Event]:
-    """Return the events of these reads, each of which arrives in the buffer of the one before."""
+    """Return the events in these reads, each of which arrives in the same buffer as the one before."""
     parser = backend.FrameParser(max_message_size, max_fragments)
     buffer = bytearray(max(map(len, reads), default=0))
     events = []
@@ -86,7 +86,7 @@ def test_an_empty_read_is_no_event(backend):
 
 
 def test_all_64_bits_of_a_length_are_read(parse):
-    """Read as 32 bits it would be a message of five bytes."""
+    """Read as 32 bits, it would be a message of five bytes."""
     data = peer.binary(b"Hello", length=(1 << 32) + 5, length_bits=64)
     assert parse(data) == [TOO_LARGE]
     assert parse(data, max_message_size=1 << 62) == []

@@ -35,7 +35,7 @@ class Policy:
 
 
 def request(*lines, without=(), **replaced):
-    """Return the header fields of a good request, some replaced (``sec_websocket_key=...``), lines added."""
+    """Return the fields of a valid request, some replaced (``sec_websocket_key=...``), some lines added."""
     fields = {name: value for name, value in REQUEST.items() if name not in without}
     for name, value in replaced.items():
         fields[next(known for known in fields if known.lower() == name.replace("_", "-"))] = value
@@ -282,7 +282,7 @@ def test_a_key_that_is_not_16_bytes_in_base64_is_refused(key):
 
 
 def test_a_key_may_set_the_spare_bits_of_its_last_digit():
-    # RFC 4648, 3.5: a decoder may refuse that, and need not.
+    # RFC 4648, 3.5: a decoder may refuse that, but need not.
     assert len(base64.b64decode("AAAAAAAAAAAAAAAAAAAAAB==")) == 16
     assert accepted(request(sec_websocket_key="AAAAAAAAAAAAAAAAAAAAAB=="))
 
@@ -435,7 +435,7 @@ def test_malformed_extensions_are_refused_whatever_the_service_has(line, policy)
     assert refused(mixed, policy).status == 400
 
 
-# The order of the checks: each request has all the faults from its own on, and the first is the answer.
+# The order of the checks: each request has all faults from its own on, and the first one decides the answer.
 
 FAULTS = [
     ("Host", [], 400, "Host header missing in the upgrade request"),

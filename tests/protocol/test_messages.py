@@ -1,4 +1,4 @@
-"""Messages out of frames: fragments, control frames in between, text, limits (RFC 6455, 5.4 to 5.6, 8.1)."""
+"""Messages from frames: fragments, control frames between them, text, limits (RFC 6455, 5.4 to 5.6, 8.1)."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_ping_of_125_bytes_is_right(parse):
 
 @pytest.mark.parametrize("payload", [b"", b"Hello", bytes(125)])
 def test_a_pong_that_nobody_asked_for_is_no_event(parse, payload):
-    """Nothing is expected in return (5.5.3)."""
+    """It needs no response (5.5.3)."""
     assert parse(pong(payload)) == []
     assert parse(pong(payload) + text("a", fin=False) + pong(payload) * 2 + continuation(b"b")) == ["ab"]
 
@@ -160,7 +160,7 @@ def test_text_that_is_not_utf8_fails_with_the_byte_that_offends(parse, start, of
 @pytest.mark.parametrize(("start", "offender"), OFFENCES)
 @pytest.mark.parametrize("fin", [True, False])
 def test_it_fails_with_that_byte_in_a_later_fragment_too(parse, start, offender, fin):
-    """The fragments end inside of the character."""
+    """The fragments end inside the character."""
     good = b"".join(
         (
             peer.frame(opcodes.TEXT, BEFORE + start[:1], fin=False),
@@ -187,7 +187,7 @@ def test_text_that_ends_inside_a_character_fails_with_its_last_byte(parse, end):
 
 
 def test_the_next_text_begins_anew(parse):
-    """What was left of one message's last character is not taken into the next."""
+    """An incomplete last character of one message is not carried over into the next."""
     wire = peer.frame(opcodes.TEXT, b"\xe2\x82\xac", fin=False) + continuation() + text("a") + text("\u20ac")
     assert parse(wire) == ["\u20ac", "a", "\u20ac"]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from geventkws.protocol.origin import Authority, Origin, origin_allowed, parse_authority, parse_origin
 
-# Text of the characters that the grammars are made of gets further than text of any.
+# Text made of the characters in the grammars gets further than arbitrary text.
 ORIGINLIKE = st.text("aA0:/[]@.?#%*, \t-nul\x00é") | st.text()
 
 
@@ -19,7 +19,7 @@ ORIGINLIKE = st.text("aA0:/[]@.?#%*, \t-nul\x00é") | st.text()
         ("https://example.com", "example.com"),
         ("http://example.com:8080", "example.com:8080"),
         ("https://example.com:8443", "example.com:8443"),
-        # a missing port is the origin's scheme's, on either side
+        # a missing port is the default of the origin's scheme, on either side
         ("http://example.com", "example.com:80"),
         ("http://example.com:80", "example.com"),
         ("https://example.com", "example.com:443"),
@@ -28,7 +28,7 @@ ORIGINLIKE = st.text("aA0:/[]@.?#%*, \t-nul\x00é") | st.text()
         ("http://example.com:0080", "example.com"),
         ("ws://example.com", "example.com:80"),
         ("wss://example.com", "example.com:443"),
-        # scheme and host have no case
+        # scheme and host are case-insensitive
         ("HTTP://Example.COM", "eXAMPLE.com"),
         ("http://XN--BCHER-KVA.example", "xn--bcher-kva.example"),
         # addresses
@@ -38,7 +38,7 @@ ORIGINLIKE = st.text("aA0:/[]@.?#%*, \t-nul\x00é") | st.text()
         ("http://[2001:DB8::1]", "[2001:db8:0::1]"),
         ("http://localhost", "localhost"),
         ("http://my_host", "my_host"),
-        # a scheme without a port of its own must name one
+        # a scheme without a default port must name one
         ("app://example.com:8080", "example.com:8080"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The compiled protocol and the readable one do the same: events, errors, bytes out and what is counted."""
+"""The compiled and the readable protocol do the same: events, errors, output and counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""UTF-8, checked while the bytes arrive (RFC 6455, section 8.1; RFC 3629; Unicode, table 3-7)."""
+"""UTF-8, checked as the bytes arrive (RFC 6455, section 8.1; RFC 3629; Unicode, table 3-7)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EDGES = sorted({edge for row in WELL_FORMED for part in row for edge in (part[0]
 
 
 def first_offence(data: bytes) -> int | None:
-    """Return the index of the first byte that no well-formed text has there, by the table."""
+    """Return the index of the first byte that, by the table, no well-formed text can have there."""
     due: tuple[range, ...] = ()
     for index, byte in enumerate(data):
         if due:

@@ -1,4 +1,4 @@
-"""``accept``: an application opens a WebSocket, whatever stands around it, or says no in its own words."""
+"""``accept``: an application opens a WebSocket, whatever surrounds it, or refuses with its own response."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def echoes(client: RawClient) -> None:
 
 
 def status(client: RawClient) -> int:
-    """Return the status of an answer behind which the server closes."""
+    """Return the status of a response after which the server closes."""
     client.read_to_end()
     return int(client.head.split()[1])
 
@@ -163,7 +163,7 @@ def wrapping_the_body(application: Application) -> Application:
 
 
 def generating(application: Application) -> Application:
-    """Call the application only when the body is read."""
+    """Call the application only when the response body is read."""
 
     def middleware(environ, start_response):
         yield from application(environ, start_response)
@@ -187,7 +187,7 @@ def catching(application: Application) -> Application:
 
 
 def calling(application: Application) -> Application:
-    """Treat what the application returned as one, as frameworks do with what a view returns."""
+    """Call the application's result as an application, as frameworks do with the result of a view."""
     return lambda environ, start_response: application(environ, start_response)(environ, start_response)
 
 
@@ -231,7 +231,7 @@ class TestMiddleware:
 
 
 class Failing:
-    """An application that keeps what ``accept`` has raised, and raises it."""
+    """An application that keeps the exception that ``accept`` raised, and lets it pass."""
 
     def __init__(self, application: Application) -> None:
         self.application = application

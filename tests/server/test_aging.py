@@ -1,4 +1,4 @@
-"""``max_connection_age``: connections end in good order when they have lived long enough, not all at once."""
+"""``max_connection_age``: connections end in good order when they are old enough, but not all at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections that must introduce themselves: the PROXY header and the handshake, in pieces or not at all."""
+"""Connections before their first request: the PROXY header and the handshake, in pieces or not at all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tell(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
 
 
 def trickle(sock: socket.socket, data: bytes) -> None:
-    """Send ``data`` byte by byte; the server has its turn after each."""
+    """Send ``data`` byte by byte; the server has its turn after each byte."""
     for piece in byte_by_byte(data):
         sock.sendall(piece)
         gevent.sleep(0)
@@ -81,7 +81,7 @@ class TestInPieces:
 
 class TestTimeLimits:
     def expect_the_end(self, client: RawClient, limit: float) -> None:
-        """Read to the end, which must not come long after the limit."""
+        """Read to the end, which must come soon after the limit."""
         began = monotonic()
         with suppress(ConnectionResetError):
             assert client.read_to_end() == b""
@@ -114,7 +114,7 @@ class TestTimeLimits:
     def test_a_handshake_that_stalls_behind_a_header_has_its_own(
         self, serve: Serve, certificates: Certificates, share: float
     ) -> None:
-        """``share`` of the first flight has come; behind all of it, the answer is left unread."""
+        """``share`` of the first flight has arrived; if it was all, the answer is left unread."""
         site = secure(serve, certificates, handshake_timeout=0.2, head_timeout=30)
         sock = RecordSocket(connected_socket(site.port), certificates.client())
         hello = sock.take_client_hello()

@@ -1,4 +1,4 @@
-"""A child process has no part in its parent's connections, on either event loop and however it was forked."""
+"""A child process has no part in its parent's connections, on either event loop, however it was forked."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class Parent:
             assert client.frame() == Frame(TEXT, f"{number} {self.pid}".encode())
 
     def still_serves(self, client: RawClient) -> None:
-        """Each message and each connection is answered by the parent, and once."""
+        """Check that each message and each connection is answered by the parent, exactly once."""
         self.echoes(client, 20)
         for _ in range(10):
             assert self.get("/") == b"parent"
@@ -177,7 +177,7 @@ class Parent:
                 closes(other)
 
     def stop(self, client: RawClient) -> None:
-        """Stop the parent, which tells its services; nobody else has told any."""
+        """Stop the parent, which calls its services' callbacks; nobody else has called any."""
         closes(client)
         self.program.signal(signal.SIGTERM)
         assert self.program.wait() == 0
@@ -185,7 +185,7 @@ class Parent:
 
 
 def closes(client: RawClient) -> None:
-    """Let the server close; its child, if there is one, must not keep the connection open."""
+    """Let the server close the connection, which its child, if any, must not keep open."""
     client.send(masked(TEXT, "close"))
     assert client.frame() == Frame(CLOSE, b"\x03\xe8")
     client.send(close_frame(1000))
@@ -281,7 +281,7 @@ def test_a_subprocess_costs_the_parent_nothing(parent: Parent, way: str) -> None
 
 
 def test_a_childs_signals_are_its_own_again(parent: Parent) -> None:
-    """``multiprocessing`` and others end their processes by SIGTERM."""
+    """``multiprocessing`` and others end their processes with SIGTERM."""
     client = parent.client()
     client.send(masked(TEXT, "terminate"))
     parent.program.expect("terminated with -15\n")

@@ -1,4 +1,4 @@
-"""What a program does once when its server starts and once when it stops."""
+"""What a program does once when its server starts, and once when it stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said once in a while."""
+"""What is logged only once in a while."""
 
 from __future__ import annotations
 

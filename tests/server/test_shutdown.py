@@ -1,4 +1,4 @@
-"""``stop``: nobody new, a good-bye to everybody, what was taken is delivered, and an end to all waiting."""
+"""``stop``: no new clients, a goodbye to everybody, delivery of what was taken, and an end to all waiting."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.tls import connected_socket
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 LONG = 60.0
-"""Seconds that no test waits: who gets so much time must not need it."""
+"""Seconds that no test waits: whoever gets this much time must not need it."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def in_time() -> Iterator[None]:
 
 
 def stop(site: Site, timeout: float | None = LONG) -> gevent.Greenlet[..., None]:
-    """Let the server stop beside the test, and get it under way."""
+    """Let the server stop in a greenlet beside the test, and let that start."""
     greenlet = gevent.spawn(site.server.stop, timeout)
     while not site.server.stopping:
         gevent.sleep(0)
@@ -51,7 +51,7 @@ def answer_close(client: RawClient) -> None:
 
 
 class BlockingApplication:
-    """Answers when it is let."""
+    """Answers when allowed."""
 
     def __init__(self) -> None:
         self.called = Signal()
@@ -124,7 +124,7 @@ class TestWebSockets:
             lock.release()
 
         monkey.get_original("_thread", "start_new_thread")(in_thread, ())
-        assert lock.acquire(timeout=PATIENCE)  # the hub has no turn: nothing has been sent yet
+        assert lock.acquire(timeout=PATIENCE)  # the hub cannot run, so nothing has been sent yet
 
         def read_all() -> None:
             for index in range(100):
@@ -251,7 +251,7 @@ class TestRacingUpgrades:
         client = site.connect(None)
         request = upgrade_request("/service")
         client.send(request[:-2])
-        gevent.sleep(0.05)  # the server has the beginning, so the request is under way
+        gevent.sleep(0.05)  # the server has the beginning, so the request has begun
         stopped = stop(site)
         client.send(request[-2:])
         assert client.read_head().startswith("HTTP/1.1 503 ")
@@ -274,7 +274,7 @@ class TestRacingUpgrades:
         client.send(upgrade_request("/service"))
         asked.wait()
         stopped = stop(site)
-        gevent.sleep(0.05)  # those that were there are told meanwhile
+        gevent.sleep(0.05)  # meanwhile those that were connected are told
         go_on.set()
         assert client.read_head().startswith("HTTP/1.1 101 ")
         answer_close(client)
@@ -675,5 +675,5 @@ class TestFromAnywhere:
         service.expect("connected")
         hub: Any = gevent.get_hub()
         hub.loop.run_callback(site.server.stop, 0.1)
-        service.expect("disconnected", 1006)  # and yet the timeout holds
+        service.expect("disconnected", 1006)  # and yet the timeout is kept
         site.wait_until_empty()

@@ -86,7 +86,7 @@ def test_a_second_ends_a_program_that_is_stuck(loop: str) -> None:
         client.send(masked(TEXT, "work"))
         program.expect("working")
         program.signal(signal.SIGTERM)
-        time.sleep(0.2)  # nothing shows that it has arrived: two at once would be one
+        time.sleep(0.2)  # nothing shows that it has arrived, and two at once would count as one
         program.signal(signal.SIGTERM)
         assert program.wait() == -signal.SIGTERM
 
@@ -111,7 +111,7 @@ def as_process_1() -> tuple[str, ...]:
 def test_so_does_process_1_of_a_container(
     loop: str, number: signal.Signals, as_process_1: tuple[str, ...]
 ) -> None:
-    """The kernel spares it the default action of a signal."""
+    """For process 1, the kernel does not carry out a signal's default action."""
     with serving(f"{SERVE}; assert os.getpid() == 1", loop, *as_process_1) as (program, client):
         os.kill(inner_pid(program), number)
         say_goodbye(program, client)
@@ -142,7 +142,7 @@ def test_a_handler_of_the_programs_own_is_left_alone(loop: str, number: signal.S
         for _ in range(2):
             program.signal(number)
             program.expect("mine")
-        program.signal(other)  # which is still ours
+        program.signal(other)  # the handler for which is still ours
         say_goodbye(program, client)
 
 
@@ -248,7 +248,7 @@ def test_in_another_thread_signals_are_not_touched() -> None:
 
     def serve_until_stopped() -> list[object]:
         server.start()
-        seen = gevent.spawn(handlers)  # its turn comes when the server is waited for
+        seen = gevent.spawn(handlers)  # it runs while the server is waited for
         gevent.spawn_later(0.01, server.stop)
         server.serve_forever()
         return seen.get()
@@ -265,7 +265,7 @@ PROGRAMS = {
     )
     if "serve_forever" in block and "class ChatService" in block
 }
-"""The documentation's programs that are complete."""
+"""The complete programs in the documentation."""
 
 
 @each_loop

@@ -1,4 +1,4 @@
-"""What blocks the hub is named in the log while it does, and nothing else is."""
+"""Code that blocks the hub is named in the log while it does so, and nothing else is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.raw import PATIENCE, TEXT, RawClient, masked
 
 LIMIT = 0.25
 
-pytestmark = pytest.mark.alone  # what else runs here holds up the hub, too
+pytestmark = pytest.mark.alone  # anything else that runs here holds up the hub, too
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def nobody_was_named_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def block(seconds: float) -> None:
-    """Sleep as the standard library does, which a module that kept it would be warned of."""
+    """Sleep with the standard library's own function; a module that kept it would cause a warning."""
     monkey.get_original("time", "sleep")(seconds)
 
 
@@ -44,7 +44,7 @@ def hold_up(message: object, connection: object) -> None:
 
 
 def compute(message: object, connection: object) -> None:
-    """Keep even other threads from running: the regular expression holds Python's lock."""
+    """Keep even other threads from running: a regular expression holds the GIL."""
     began, length = monotonic(), 20
     while monotonic() - began < 4 * LIMIT:
         re.match(r"(a+)+$", "a" * length + "b")
@@ -56,7 +56,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def told_in_time(caplog: pytest.LogCaptureFixture, number: int) -> list[str]:
-    """Wait for so many warnings: the thread that gives one may be late, where others keep Python's lock."""
+    """Wait for this many warnings; the thread that logs them may be late if others hold the GIL."""
     with gevent.Timeout(PATIENCE):
         while len(told(caplog)) < number:
             gevent.sleep(0.005)
@@ -70,14 +70,14 @@ def watching() -> int:
 
 
 def settles_at(number: int) -> None:
-    """Wait until so many threads watch a hub."""
+    """Wait until this many threads watch a hub."""
     with gevent.Timeout(PATIENCE):
         while watching() != number:
             gevent.sleep(0.005)
 
 
 def call(serve: Serve, *functions: Callable[..., None]) -> None:
-    """Let a service call ``functions``, one at a message."""
+    """Let a service call ``functions``, one for each message."""
     waiting = list(functions)
     service = Recorder(received=lambda message, connection: waiting.pop(0)(message, connection))
     client = serve(service, block_warning=LIMIT).connect()
@@ -130,7 +130,7 @@ def test_who_waits_by_gevent_or_has_many_short_calls_is_not_told(
 
 
 def test_the_thread_ends_with_the_server_and_there_is_none_without_a_limit(serve: Serve) -> None:
-    settles_at(0)  # those of the tests before
+    settles_at(0)  # those of earlier tests
     serve(block_warning=None)
     assert watching() == 0
     site = serve(block_warning=60)
@@ -139,7 +139,7 @@ def test_the_thread_ends_with_the_server_and_there_is_none_without_a_limit(serve
     settles_at(0)
 
 
-# The watchers ended with their loop, which gevent does not see when it looks for those left open.
+# The watchers ended with their loop, which gevent does not notice when it looks for open ones.
 @pytest.mark.filterwarnings("ignore:.*watcher.__del__:pytest.PytestUnraisableExceptionWarning")
 def test_the_thread_ends_with_a_hub_that_is_no_more() -> None:
     settles_at(0)
@@ -192,7 +192,7 @@ WebSocketServer(("127.0.0.1", 0), block_warning=0.2).serve_forever()
 
 def test_a_process_that_was_suspended_did_not_block(program: Program) -> None:
     port = int(program.expect(r"Listening on port (\d+)")[1])
-    for _ in range(10):  # who is the first to go on, hub or thread, is left to chance
+    for _ in range(10):  # whether hub or thread continues first is left to chance
         program.signal(signal.SIGSTOP)
         time.sleep(0.5)
         program.signal(signal.SIGCONT)

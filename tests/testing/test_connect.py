@@ -145,7 +145,7 @@ class TestTimeLimits:
 
 
 class Slow(WebSocketService):
-    """Handles messages when it is let, and answers none."""
+    """Handles messages when allowed, and answers none."""
 
     def __init__(self) -> None:
         self.go_on = Event()

@@ -1,4 +1,4 @@
-"""The pytest plugin, in a pytest of its own, as the users of geventkws have it: nothing is patched there."""
+"""The pytest plugin in a pytest of its own, as users have it: nothing is patched there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Echo(WebSocketService):
 
 
 def run_tests(directory: Path, text: str) -> tuple[int, str]:
-    """Run a module of tests; return pytest's exit code and what it printed."""
+    """Run a test module; return pytest's exit code and output."""
     (directory / "test_it.py").write_text(text)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "pytest", "-p", "pytest_geventkws", "-p", "no:cacheprovider"],

@@ -1,4 +1,4 @@
-"""A user's program, to which a type checker has nothing to say."""
+"""A user's program, with which a type checker finds no fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a type checker says of programs that use the public names."""
+"""What a type checker says about programs that use the public names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.programs import ROOT
 
 HERE = Path(__file__).parent
 LIMIT = 150.0
-"""Seconds for mypy, which without its cache reads the standard library first."""
+"""Seconds for mypy, which without its cache first reads the standard library."""
 
 
 def errors_of(name: str) -> set[tuple[int, str]]:
-    """Return the lines of a program that mypy finds errors in, and their codes."""
+    """Return the lines of a program in which mypy finds errors, and the errors' codes."""
     command = [sys.executable, "-m", "mypy", "--no-pretty", "--no-error-summary", str(HERE / name)]
     output = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False

@@ -1,4 +1,4 @@
-"""Mistakes in a user's program: each line with a code of mypy behind it has an error of that code."""
+"""Mistakes in a user's program: each line followed by one of mypy's codes has an error with that code."""
 
 from __future__ import annotations
 

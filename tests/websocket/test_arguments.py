@@ -1,4 +1,4 @@
-"""Wrong arguments of a connection's methods: the error says what to give instead, and nothing is done."""
+"""Wrong arguments to a connection's methods: the error says what to give instead, and nothing is done."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_wrong_argument_is_told_and_the_connection_goes_on(
         call(service.connections[0])
     service.connections[0].send("still here")
     if error is TypeError and "None" in said and "connections" in said:
-        assert client.frame() == Frame(TEXT, b"x")  # the first of the receivers was right
+        assert client.frame() == Frame(TEXT, b"x")  # the first receiver was valid
     assert client.frame() == Frame(TEXT, b"still here")
 
 

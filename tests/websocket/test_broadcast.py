@@ -12,7 +12,7 @@ from tests.raw import BINARY, TEXT, Frame, RawClient, close_frame, masked
 
 
 class Audience:
-    """Some connections to one service, and their clients in the same order."""
+    """Several connections to one service, and their clients in the same order."""
 
     def __init__(self, serve: Serve, size: int) -> None:
         self.service = Recorder()
@@ -116,7 +116,7 @@ def test_any_number_of_peers_may_have_gone_unnoticed(serve: Serve, capfd: pytest
     audience = Audience(serve, 400)
     for client in audience.clients[:-1]:
         client.reset()
-    # Not a turn of the hub in between: each of the sends fails, one after the other.
+    # The hub has no turn in between: the sends fail one after the other.
     assert broadcast(audience.connections, "hello") == 400
     for _ in range(399):
         audience.service.expect("disconnected", Code.CLOSED_ABNORMALLY)

@@ -1,4 +1,4 @@
-"""What a service sees of a connection, whichever backend runs: the names of the API and nothing else."""
+"""What a service sees of a connection, whichever backend runs: the names in the API, and no others."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_each_name_but_a_plain_field_is_documented() -> None:
 
 
 def texts() -> dict[str, list[str | None]]:
-    """Return what ``help`` says of each method: how it is called, and its text."""
+    """Return what ``help`` shows for each method: its signature and its text."""
     methods = {name: getattr(WebSocketConnection, name) for name in sorted(METHODS)}
     return {name: [str(inspect.signature(each)), inspect.getdoc(each)] for name, each in methods.items()}
 

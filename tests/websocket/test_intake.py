@@ -1,4 +1,4 @@
-"""What a connection takes in, in both forms of the module, which must tell the same of the same bytes."""
+"""The intake of a connection, in both forms of the module, which must do the same with the same bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG = 3 << 20
 
 
 def parse(form: str, wire: bytes, cuts: list[int], max_frames: int) -> list[object]:
-    """Return everything that ``parse`` makes of ``wire``, received into one buffer in pieces."""
+    """Return everything that ``parse`` makes of ``wire``, which is received into one buffer in pieces."""
     endpoint = BACKENDS[form].Endpoint(1 << 20, 1000)
     story: list[object] = []
     position = 0
@@ -111,7 +111,7 @@ class TestTheRestOfALongMessage:
         assert events == [payload]
         assert line.endpoint.bytes_received == len(wire)
 
-    # In Python nothing is received in place.
+    # In Python, nothing is received in place.
     @pytest.mark.parametrize("form", [form for form in INTAKES if form != "pure"])
     def test_its_end_and_its_loss_are_told(self, form: str, line: Line) -> None:
         line.endpoint.receive(peer.frame(opcodes.BINARY, bytes(LONG))[:100_000])

@@ -1,4 +1,4 @@
-"""The gate where native threads wait for room."""
+"""The gate at which native threads wait for room."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from geventkws.websocket.thread_gate import CALL_SIZE, ThreadGate
 
 
 class Connection:
-    """What a gate is told about: a limit less what waits, and whether the connection is open."""
+    """What a gate asks about: the room left below the limit, and whether the connection is open."""
 
     def __init__(self, room: int) -> None:
         self.gate = ThreadGate()
@@ -29,14 +29,14 @@ class Connection:
 
 @pytest.fixture
 def threads() -> Iterator[ThreadPool]:
-    """Real threads, which nothing that gevent patched can make wait."""
+    """Real threads, on which gevent's patches have no effect."""
     pool = ThreadPool(8)
     yield pool
     pool.kill()
 
 
 def waiting(*threads: Any) -> bool:
-    """Tell whether all of these are still waiting after a while."""
+    """Return whether all of these are still waiting after a while."""
     gevent.sleep(0.03)
     return not any(thread.ready() for thread in threads)
 
@@ -130,7 +130,7 @@ def test_who_must_not_wait_does_not_shut_what_has_ended() -> None:
 
 
 def test_no_wake_up_is_lost_between_looking_and_waiting(threads: ThreadPool) -> None:
-    """Threads enter and leave by turns as fast as they can; a lost wake-up would leave them waiting."""
+    """Threads enter and leave in turn as fast as they can; a lost wake-up would leave them waiting."""
     connection = Connection(1)
 
     def enter_and_leave() -> int:

@@ -1,4 +1,4 @@
-"""What stands around the blocks of the documentation, which a page names before the block.
+"""The code around the blocks in the documentation; a page names the context before the block.
 
 A context is a subclass of ``Context``, in a module named after the page.
 """
@@ -22,5 +22,5 @@ CONTEXTS = {context.__name__: context for context in _subclasses(Context)}
 
 
 def context_called(name: str) -> Context:
-    """Return the context of a block; without a name there is nothing around it."""
+    """Return the context with this name; without a name, an empty one."""
     return CONTEXTS[name]() if name else Context()

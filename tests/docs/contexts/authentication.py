@@ -1,4 +1,4 @@
-"""Let in only whom you know."""
+"""Let in only the people you know."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Inbox(Context):
 
 
 class FirstMessage(Context):
-    """The first message is a token, and has to come in time."""
+    """The first message is a token, which must arrive in time."""
 
     def names(self) -> dict[str, Any]:
         return {"user_of_token": USERS.get}

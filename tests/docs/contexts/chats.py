@@ -1,4 +1,4 @@
-"""README, index and the tutorial: the chats."""
+"""The chats in the README, the index and the tutorial."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.programs import PATIENCE
 
 
 class Chat(Context):
-    """A chat that runs; everybody but the sender gets a message."""
+    """A chat that runs; everybody except the sender gets a message."""
 
     def visit(self, address: str) -> None:
         ann, ben = connect(address, "/chat"), connect(address, "/chat")
@@ -25,7 +25,7 @@ class Chat(Context):
 
 
 class ChatWithEverybody(Context):
-    """A chat that runs; everybody gets a message, its sender too."""
+    """A chat that runs; everybody gets a message, including its sender."""
 
     def visit(self, address: str) -> None:
         ann, ben = connect(address, "/chat"), connect(address, "/chat")
@@ -46,7 +46,7 @@ def up_to(marker: str, page: str) -> dict[str, Any]:
 
 
 class ChatBesideFlask(Chat):
-    """The README's chat, up to where it is registered, beside a page."""
+    """The README's chat, up to its registration, beside a page."""
 
     def names(self) -> dict[str, Any]:
         return up_to("WebSocket.register", "README.md")
@@ -57,14 +57,14 @@ class ChatBesideFlask(Chat):
 
 
 class TutorialsPage(ChatBesideFlask):
-    """The tutorial's chat but for its last line."""
+    """The tutorial's chat without its last line."""
 
     def names(self) -> dict[str, Any]:
         return up_to("WebSocketServer", "docs/tutorial.md")
 
 
 class Greeter(Context):
-    """The service of the pull style."""
+    """The service in the pull style."""
 
     def names(self) -> dict[str, Any]:
         return {"WebSocketService": geventkws.WebSocketService}

@@ -15,21 +15,21 @@ from geventkws import ServiceRegistry, WebSocketServer, WebSocketService
 from tests.programs import PATIENCE
 
 PUBLIC = {name: getattr(geventkws, name) for name in geventkws.__all__}
-"""What `from geventkws import ...` can have imported above a block."""
+"""What `from geventkws import ...` may have imported above a block."""
 
 
 class Context:
-    """The names that a block uses without having them, and what it must have done."""
+    """The names that a block uses without defining them, and the checks of what it did."""
 
     def names(self) -> dict[str, Any]:
-        """Return what the block finds: what the page tells of before, or leaves to the reader."""
+        """Return the names that the block finds: those the page has introduced, or leaves to the reader."""
         return {}
 
     def visit(self, address: str) -> None:
-        """Meet the server that the block runs, at ``"127.0.0.1:port"``; defined for a block that serves."""
+        """Connect to the block's server at ``"127.0.0.1:port"``; defined for a block that serves."""
 
     def check(self, block: SimpleNamespace) -> None:
-        """Look at what the block has left behind."""
+        """Check what the block has left behind."""
 
     @property
     def serves(self) -> bool:
@@ -63,7 +63,7 @@ def close_code(connection: websocket.WebSocket) -> int:
 
 
 def get(address: str, path: str = "/") -> str:
-    """Return what a GET gives."""
+    """Return the body of the response to a GET."""
     with urllib.request.urlopen(f"http://{address}{path}", timeout=PATIENCE) as response:
         return str(response.read().decode())
 
@@ -85,7 +85,7 @@ def serving(
 
 
 def echoes(address: str, path: str, **options: Any) -> None:
-    """See that what is sent comes back."""
+    """Check that what is sent comes back."""
     connection = connect(address, path, **options)
     connection.send("Hello")
     assert connection.recv() == "Hello"

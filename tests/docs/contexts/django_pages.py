@@ -15,7 +15,7 @@ from tests.docs.contexts.services import application
 
 
 def somebody(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Know Ann by her cookie: middleware, in the place of Django's, which needs a database."""
+    """Recognize Ann by her cookie: middleware that replaces Django's, which needs a database."""
 
     def middleware(request: Any) -> Any:
         request.user = SimpleNamespace(is_authenticated=request.COOKIES.get("user") == "Ann")

@@ -1,4 +1,4 @@
-"""Serve a Flask application and WebSockets on one port."""
+"""A Flask application and WebSockets on one port."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ from tests.docs.contexts.context import Context, get
 from tests.docs.contexts.services import application
 
 FIRST_SOCKET = 3
-"""The descriptor that systemd passes on (sd_listen_fds(3))."""
+"""The descriptor that systemd passes (sd_listen_fds(3))."""
 
 
 class Start(Context):
-    """A server that can have its address."""
+    """A server whose address is available."""
 
     def names(self) -> dict[str, Any]:
         return {"server": WebSocketServer(("127.0.0.1", 0), application), "sys": sys}
@@ -34,13 +34,13 @@ class Start(Context):
 
 
 class SystemdSocket(Context):
-    """The socket is there before the program is, which starts once more with it, as systemd starts one."""
+    """The socket exists before the program, which is started again with it, as by systemd."""
 
     def names(self) -> dict[str, Any]:
         if "LISTEN_PID" not in os.environ:
             listener = socket.create_server(("127.0.0.1", 0))
             os.dup2(listener.fileno(), FIRST_SOCKET)
-            os.set_inheritable(FIRST_SOCKET, True)  # which dup2 leaves out where both are the same
+            os.set_inheritable(FIRST_SOCKET, True)  # dup2 does not, if both are the same
             environ = {**os.environ, "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
             os.execve(sys.executable, sys.orig_argv, environ)
         return {"WebSocketServer": WebSocketServer, "app": application}
@@ -63,7 +63,7 @@ class Files:
         issued.private_key_pem.write_to_path(keyfile)
 
     def certificate(self, server: WebSocketServer, name: str) -> dict[str, Any]:
-        """Return the certificate that a client which asks for ``name`` gets, and which is good for it."""
+        """Return the certificate that a client gets if it asks for ``name``, for which it must be valid."""
         context = ssl.create_default_context()
         assert server.server_port
         self.authority.configure_trust(context)

@@ -18,7 +18,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 
 
 class Echo(WebSocketService):
-    """Sends back what it gets."""
+    """Sends back what it receives."""
 
     def received(self, message: str | bytes, connection: geventkws.WebSocketConnection) -> None:
         connection.send(message)
@@ -36,13 +36,13 @@ class Service(Context):
         ]
         assert classes
         for one in classes:
-            # The page leaves out what such a service does with its messages.
+            # The page leaves out how such a service handles its messages.
             whole = type(one.__name__, (one, Echo), {})
             ServiceRegistry().register(whole(), "/")
 
 
 class Server(Context):
-    """A server that is only made, of an application."""
+    """A server that is only made, from an application."""
 
     def names(self) -> dict[str, Any]:
         return {"WebSocketServer": WebSocketServer, "app": application}

@@ -1,4 +1,4 @@
-"""Test a service: the tests on the page are called as pytest calls them."""
+"""Test a service: the tests on the page are called as pytest would call them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Private(Echo):
 
 
 class TextOnly(WebSocketService):
-    """Takes no binary messages."""
+    """Accepts no binary messages."""
 
     def received_text(self, message, connection):
         connection.send(message)
 
 
 def run_tests(block: SimpleNamespace, *fixtures: object) -> None:
-    """Call the tests of a block, of which there must be one at least."""
+    """Call the tests in a block; there must be at least one."""
     tests = [each for name, each in vars(block).items() if name.startswith("test_")]
     assert tests
     for test in tests:
@@ -64,7 +64,7 @@ class TestsWithAPort(Context):
 
 
 class PatchedTests(Context):
-    """The first lines of a conftest."""
+    """The first lines of a ``conftest.py``."""
 
     def check(self, block: SimpleNamespace) -> None:
         assert block.monkey.is_module_patched("socket")

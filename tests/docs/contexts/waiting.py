@@ -26,7 +26,7 @@ from tests.programs import PATIENCE
 
 
 class Scores(Context):
-    """A database that is locked for a while, during which somebody else is served."""
+    """A database that is locked for a while; meanwhile somebody else is served."""
 
     def names(self) -> dict[str, Any]:
         with closing(sqlite3.connect("scores.db")) as database:
@@ -41,7 +41,7 @@ class Scores(Context):
             client = connect(address, "/")
             lock.execute("BEGIN EXCLUSIVE")
             client.send("Ann")
-            connect(address, "/").close(timeout=PATIENCE)  # is served while the other waits
+            connect(address, "/").close(timeout=PATIENCE)  # served while the other waits
             lock.rollback()
             assert json.loads(client.recv()) == [9, 8, 7]
             client.close(timeout=PATIENCE)
