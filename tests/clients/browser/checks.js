@@ -1,8 +1,8 @@
-// What every client in JavaScript is put through, in a browser and in Node, with whatever class has
-// the browsers' WebSocket interface. Each check is a promise: it is kept, or says what was wrong.
+// The checks for every JavaScript client, in a browser or in Node, with any class that has the browsers'
+// WebSocket interface. Each check is a promise, which is fulfilled, or rejected with what was wrong.
 "use strict";
 
-const PATIENCE = 20000;  // milliseconds to wait for what must come
+const PATIENCE = 20000;  // milliseconds to wait for what must happen
 const MEBI = 1024 * 1024;
 const EMOJI = "Grüße 👩‍👩‍👧‍👦 𝄞 \u{10FFFF} \u{FFFD} \u0000 end";
 
@@ -27,7 +27,7 @@ function within(promise, what) {
   return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
 }
 
-// A connection whose events are waited for instead of called back.
+// A connection whose events are awaited instead of calling back.
 class Peer {
   constructor(WebSocketClass, url, protocols, binaryType = "arraybuffer") {
     this.messages = [];
@@ -39,7 +39,7 @@ class Peer {
       this.socket.onopen = resolve;
       this.closed.then((event) => reject(new Error(`closed with ${event.code} instead of opened`)));
     });
-    this.opened.catch(() => {});  // who waits for a refusal does not ask
+    this.opened.catch(() => {});  // not awaited by those who expect a refusal
     this.socket.onerror = () => { this.failed = true; };
     this.socket.onmessage = (event) => {
       if (this.waiting.length) this.waiting.shift()(event.data);
@@ -122,7 +122,7 @@ const CHECKS = {
 
   async a_mebibyte_of_text_both_ways(connect) {
     const peer = await connect("/echo").open();
-    const text = "wörd".repeat(MEBI / 5) + ".";  // whose UTF-8 is just the most that the service takes
+    const text = "wörd".repeat(MEBI / 5) + ".";  // its UTF-8 is exactly as long as the service allows
     peer.send(text);
     assert(await peer.receive() === text, "another text came back");
     await peer.close();
@@ -246,7 +246,7 @@ const CHECKS = {
 
   async its_pongs_keep_an_idle_connection(connect) {
     const peer = await connect("/idle").open();
-    await pause(3000);  // the service drops who is silent for 1.5 seconds
+    await pause(3000);  // the service drops clients that are silent for 1.5 seconds
     peer.send("");
     const [messages, bytes] = JSON.parse(await peer.receive());
     assertEqual(messages, 1, "the number of messages");
@@ -255,7 +255,7 @@ const CHECKS = {
   },
 };
 
-// Run `checks`, the slow one beside the others, and return what was wrong with each ("" is nothing).
+// Runs `checks`, the slow one beside the others, and returns what was wrong with each ("" if nothing was).
 async function runChecks(connect, checks) {
   async function ending(name) {
     const peer = await connect("/commands").open();

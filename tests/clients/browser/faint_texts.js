@@ -1,4 +1,4 @@
-// Returns the texts of a page whose contrast with their ground is below 4.5 (WCAG 2.2, 1.4.3), each with its contrast.
+// Returns the texts of a page whose contrast with the background is below 4.5 (WCAG 2.2, 1.4.3), with the contrast.
 
 const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 

@@ -1,5 +1,5 @@
-// Runs the checks in a browser, without anybody who drives it, and tells the server the results. Then the
-// page reloads itself and goes away to another page, each time with a connection open.
+// Runs the checks in a browser that nobody drives, and sends the results to the server. Then the page reloads
+// itself, and navigates to another page, each time with a connection open.
 "use strict";
 
 function connect(path, protocols = [], binaryType = "arraybuffer") {

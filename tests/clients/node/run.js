@@ -1,10 +1,10 @@
-// Put a client of npm through the checks: `node run.js <ws or websocket> <address of the server>`.
+// Runs the checks on one of npm's clients: `node run.js <ws or websocket> <address of the server>`.
 "use strict";
 
 const {CHECKS, Peer, runChecks} = require("../browser/checks.js");
 
-// The `websocket` package's client with the interface of the browsers' WebSocket. (The package has such a
-// class too, which takes an empty text for binary and every close but 1000 for unclean.)
+// The `websocket` package's client, with the interface of the browsers' WebSocket. (The package has such a class
+// of its own, but that takes an empty text for binary, and every close except 1000 for unclean.)
 class EventedWebSocket {
   constructor(url, protocols) {
     this.extensions = "";
