@@ -1,4 +1,4 @@
-"""Which libraries cooperate with gevent while they wait, as the page about waiting in a callback says."""
+"""Which libraries cooperate with gevent while they wait, as the page about blocking libraries says."""
 
 from __future__ import annotations
 

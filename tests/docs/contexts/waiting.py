@@ -1,4 +1,4 @@
-"""Wait in a callback, and work in the background."""
+"""Use databases and blocking libraries, and work in the background."""
 
 from __future__ import annotations
 
