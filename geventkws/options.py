@@ -136,9 +136,11 @@ class ServerOptions:
 
     max_fragments: int = _count(131_072, "frames in one message", "closed with 1009")
     max_inbox_size: int = _size(
-        1 * MIB, "messages waiting for a connection's callback", "the socket is not read"
+        1 * MIB, "bytes of messages waiting for a connection's callback", "the socket is not read"
     )
-    max_inbox_messages: int = _count(64, "the number of these messages", "the socket is not read")
+    max_inbox_messages: int = _count(
+        64, "messages waiting for a connection's callback", "the socket is not read"
+    )
     max_send_buffer: int = _size(
         1 * MIB,
         "bytes waiting to be sent on a connection",
