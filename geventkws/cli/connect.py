@@ -74,7 +74,7 @@ def connect(target: Target, wait: float | None) -> int:
 
 
 class Conversation:
-    """A connection: this thread sends, another one prints what arrives. As a context manager it is released."""
+    """A connection: this thread sends, another one prints what arrives. A context manager."""
 
     def __init__(self, socket: Any, errors: type[Exception]) -> None:
         self.over = Event()
