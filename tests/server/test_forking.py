@@ -59,10 +59,11 @@ def fork_in_thread(connection):
 def fork_while_locked(connection):
     pool = gevent.get_hub().threadpool
     pool.apply(connection.send, ("from a thread",))  # which makes the gate for threads
-    with connection._loop.lock, connection._gate._lock:  # as if it were another thread that has them
+    loop, gate = connection._channel.loop, connection._lifecycle.senders._gate
+    with loop.lock, gate._lock:  # as if it were another thread that has them
         if not os.fork():
             living = gevent.spawn(live)
-            connection._loop.call_from_thread(lambda: print("child called", flush=True))
+            loop.call_from_thread(lambda: print("child called", flush=True))
             sent = pool.apply(connection.send, ("from the child",))
             print("child sent", sent, connection.active, flush=True)
             living.join()
@@ -72,7 +73,7 @@ class Waiting:
         print("parent" if os.getpid() == me else "child", "proceeded", flush=True)
 
 def fork_and_serve(connection):
-    connection._loop.queue(Waiting())  # as a connection that has much to do, while the process forks
+    connection._channel.loop.queue(Waiting())  # as a connection that has much to do, while the process forks
     if not os.fork():
         server = WebSocketServer(("127.0.0.1", 0), application, ServiceRegistry())
         server.start()
