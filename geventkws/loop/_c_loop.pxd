@@ -44,6 +44,7 @@ cdef class Loop:
     @cython.locals(references=Py_ssize_t)
     cpdef lend(self, borrower)
     cdef _idle_worker(self)
+    cdef _new_worker(self)
     cdef bint _is_reusable(self, worker, Py_ssize_t references) except -1
     @cython.locals(references=Py_ssize_t)
     cdef Py_ssize_t _count_references(self) except -1

@@ -200,7 +200,13 @@ class Loop:
 
     def _idle_worker(self) -> Worker:
         worker, self._idle = self._idle, None
-        return Worker(parent=self.hub) if worker is None or worker.dead else worker
+        return self._new_worker() if worker is None or worker.dead else worker
+
+    def _new_worker(self) -> Worker:
+        """Return a worker that waits for its first loan: what it is started with, it keeps for its life."""
+        worker = Worker(parent=self.hub)
+        worker.switch()
+        return worker
 
     def _is_reusable(self, worker: Worker, references: int) -> bool:
         """Return whether nothing of the batch clings to ``worker``, which never left during it.
@@ -212,7 +218,7 @@ class Loop:
 
     def _count_references(self) -> int:
         """Return how many references an untouched worker has: learnt from an empty batch."""
-        worker = Worker(parent=self.hub)
+        worker = self._new_worker()
         worker.switch(LOAN, Idler())
         references = leaf.references(worker)
         worker.switch(RETIRE)

@@ -114,6 +114,15 @@ class TestReuse:
         jobs = [lend(loop) for _ in range(3)]
         assert jobs[0].worker() is jobs[1].worker() is jobs[2].worker() is not None
 
+    def test_an_idle_worker_keeps_nobody_it_worked_for(self, loop: Loop) -> None:
+        for _ in range(2):  # the first of all, too
+            job = lend(loop)
+            borrower = weakref.ref(job)
+            assert job.worker() is not None
+            del job
+            gc.collect()
+            assert borrower() is None
+
     def test_a_worker_that_blocked_ends_after_its_batch(self, loop: Loop) -> None:
         job = lend(loop, lambda: gevent.sleep(0.01))
         assert job.worker() is not None
