@@ -11,14 +11,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
+import gevent
 import pytest
+from gevent.event import AsyncResult
 
 import geventkws.backend
 
 Feed = Callable[[bytes], Iterator[bytes]]
+Result = TypeVar("Result")
 
 
 def whole(data: bytes) -> Iterator[bytes]:
@@ -88,3 +91,18 @@ def running(module: ModuleType) -> ModuleType:
     """Return the module whose globals are in effect: the compiled form of ``module``, if that runs."""
     package, _, name = module.__name__.rpartition(".")
     return sys.modules.get(f"{package}._c_{name}", module)
+
+
+def in_hub(function: Callable[..., Result], *args: Any) -> Result:
+    """Call ``function`` in the hub, as a watcher would, and return what it returns."""
+    outcome: AsyncResult[Result] = AsyncResult()
+
+    def call() -> None:
+        try:
+            outcome.set(function(*args))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    gevent.get_hub().loop.run_callback(call)
+    result: Result = outcome.get(timeout=5)  # type: ignore[assignment]
+    return result

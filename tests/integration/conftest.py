@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -12,12 +10,6 @@ import pytest
 from gevent.queue import Queue
 
 from geventkws import ServiceRegistry, WebSocketConnection, WebSocketServer, WebSocketService
-from geventkws.loop.channel import Channel
-from geventkws.loop.loop import Loop
-from geventkws.net.transport import PlainTransport
-from geventkws.options import ServerOptions
-from geventkws.protocol.deflate import Deflate
-from geventkws.service import pull_style_run
 from tests.raw import PATIENCE, RawClient
 
 Call = tuple[Any, ...]
@@ -109,25 +101,6 @@ def serve() -> Iterator[Serve]:
             client.close()
         site.server.stop(timeout=1)
         assert not site.server.websockets
-
-
-def connection_on(
-    ours: socket.socket, service: WebSocketService, deflate: Deflate | None = None, **options: Any
-) -> WebSocketConnection:
-    """Return an open connection on one end of a socket pair, for tests of what happens in which turn."""
-    host: Any = SimpleNamespace(
-        options=ServerOptions(**options), websocket_closed=lambda connection, reason: None
-    )
-    request: Any = SimpleNamespace(path="/")
-    channel = Channel(Loop.current(), PlainTransport(ours.detach()))
-    pulls = pull_style_run(service) is not None
-    connection = WebSocketConnection(
-        channel, host=host, service=service, request=request, pulls=pulls, deflate=deflate
-    )
-    channel.start_reading()
-    channel.queue()
-    gevent.sleep(0.01)
-    return connection
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,9 @@ from gevent.event import AsyncResult, Event
 from geventkws import WebSocketCloseReasonCode as Code
 from geventkws import WebSocketConnection, broadcast
 from geventkws.loop.loop import RECEIVE_BUFFER_SIZE
-from tests.integration.conftest import Echo, Recorder, Serve, Site, connection_on
+from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
+from tests.websocket.lines import connection_on
 
 LIMIT = 50_000
 SIZE = 5_000

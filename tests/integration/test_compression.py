@@ -15,8 +15,9 @@ from gevent.event import Event
 
 from geventkws import PerMessageDeflate, broadcast
 from geventkws.protocol.deflate import deflate_for
-from tests.integration.conftest import Echo, Recorder, Serve, connection_on
+from tests.integration.conftest import Echo, Recorder, Serve
 from tests.raw import BINARY, PATIENCE, TEXT, Frame, RawClient, close_frame, masked
+from tests.websocket.lines import connection_on
 
 OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
 RSV1 = 0x40

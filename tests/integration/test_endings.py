@@ -12,8 +12,9 @@ import pytest
 from geventkws import WebSocketCloseReasonCode as Code
 from geventkws import WebSocketConnection, WebSocketService
 from geventkws.protocol.closing import State
-from tests.integration.conftest import Echo, Recorder, Serve, connection_on
+from tests.integration.conftest import Echo, Recorder, Serve
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, Frame, close_frame, masked
+from tests.websocket.lines import connection_on
 
 
 def open_descriptors() -> int:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from time import monotonic
 
 import gevent
@@ -16,11 +16,8 @@ import pytest
 import websocket
 from gevent.event import Event as Signal
 
-from geventkws import ServiceRegistry, WebSocketConnection, WebSocketService
-from geventkws.loop.loop import RECEIVE_BUFFER_SIZE
-from geventkws.protocol.closing import State
-from geventkws.websocket.keepalive import PATIENCE_WITH_RESTS
-from tests.integration.conftest import Echo, Recorder, Serve, Site, connection_on
+from geventkws import ServiceRegistry, WebSocketConnection
+from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import BINARY, CLOSE, PATIENCE, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
 
 Flooding = tuple[WebSocketConnection, socket.socket, Callable[..., None]]
@@ -387,85 +384,3 @@ class TestMany:
                     gevent.sleep(0.01)
             assert len(site.server.websockets) == len(alive)
             site.server.stop(timeout=0)
-
-
-def test_a_peer_is_not_lost_in_the_moment_when_the_last_output_leaves() -> None:
-    class Service(WebSocketService):
-        connection_timeout = 20
-
-    ours, peer = socket.socketpair()
-    with peer:
-        peer.setblocking(False)
-        connection = connection_on(ours, Service())
-        while not connection._endpoint.output_size:
-            connection.send(b"x" * 10_000)
-            connection._channel.flush()
-        # The following happens in one turn of the hub: the ping was sent after the rest of the output, for
-        # which the peer made room a moment ago.
-        drain(peer)
-        now = monotonic()
-        connection._pinged_at, connection._stuck_since = now - 11, now - 5
-        connection._check(now)
-        assert connection.active
-        connection.drop()
-        gevent.sleep(0.01)
-
-
-class TestAFloodWinsNoTime:
-    """Part of what a peer has sent may be waiting for its turn whenever the clock checks."""
-
-    @pytest.fixture
-    def flooding(self) -> Iterator[Flooding]:
-        """Yield a connection, its peer, and what makes it receive more than it handles in a turn."""
-        ours, peer = socket.socketpair()
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        with peer:
-            peer.setblocking(False)
-            connection = connection_on(ours, WebSocketService(), close_timeout=5, send_timeout=60)
-
-            def flood(last: bytes = b"") -> None:
-                peer.send((masked(PING) * 40_000)[: RECEIVE_BUFFER_SIZE // 6 * 6 - len(last)] + last)
-                connection._channel()
-                assert connection._rest is not None
-
-            yield connection, peer, flood
-            connection._abandon()
-            gevent.sleep(0.01)
-
-    def test_when_it_does_not_answer_a_close(self, flooding: Flooding) -> None:
-        connection, _, flood = flooding
-        connection.close()
-        flood()
-        connection._check(monotonic() + 5.1)
-        assert connection._lifecycle.state == State.CLOSING, "the answer may wait for its turn"
-        connection._check(monotonic() + 5 + PATIENCE_WITH_RESTS)
-        assert connection._lifecycle.state == State.CLOSED
-        assert connection._lifecycle.outcome == 1006
-
-    def test_an_answer_behind_it_counts_when_it_has_its_turn(self, flooding: Flooding) -> None:
-        connection, _, flood = flooding
-        connection.close()
-        flood(close_frame(1000))
-        connection._check(monotonic() + 5.1)
-        with gevent.Timeout(5):
-            while connection._lifecycle.outcome is None:
-                gevent.sleep(0.005)
-        assert connection._lifecycle.outcome == 1000
-
-    def test_when_it_takes_nothing_of_what_waits_for_it(self, flooding: Flooding) -> None:
-        connection, _, flood = flooding
-        connection.send(bytes(4_000_000))
-        connection._channel.flush()
-        flood()
-        connection._check(monotonic() + 59)
-        assert connection.active
-        connection._check(monotonic() + 61)
-        assert not connection.active
-
-
-def drain(peer: socket.socket) -> None:
-    """Read everything that is there."""
-    with suppress(BlockingIOError):
-        while peer.recv(1 << 20):
-            pass

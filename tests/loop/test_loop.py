@@ -24,23 +24,9 @@ from geventkws.loop import leaf
 from geventkws.loop.channel import Channel
 from geventkws.loop.loop import CROWD, SLICE, TURN, Loop
 from geventkws.loop.roles import Corked
+from tests.helpers import in_hub
 
 Result = TypeVar("Result")
-
-
-def in_hub(function: Callable[..., Result], *args: Any) -> Result:
-    """Call ``function`` in the hub, as a watcher would, and return what it returns."""
-    outcome: AsyncResult[Result] = AsyncResult()
-
-    def call() -> None:
-        try:
-            outcome.set(function(*args))
-        except BaseException as error:
-            outcome.set_exception(error)
-
-    gevent.get_hub().loop.run_callback(call)
-    result: Result = outcome.get(timeout=5)  # type: ignore[assignment]
-    return result
 
 
 def comes_out(play: Callable[[], Result], result: Result) -> bool:
