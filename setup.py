@@ -24,11 +24,10 @@ TWINS = ("http.field_lines", "loop.leaf", "net.tls_records", "protocol.endpoint"
 
 COMPILED = (
     *(f"http.{name}" for name in ("body", "chunked", "connection", "context", "environ", "exchange")),
-    *(f"http.{name}" for name in ("fields", "framing", "head", "reader", "response", "stream")),
-    "loop.channel",
-    "loop.loop",
-    "loop.roles",
-    "websocket.conversation",
+    *(f"http.{name}" for name in ("fields", "framing", "head", "reader", "request_durations")),
+    *(f"http.{name}" for name in ("response", "stream")),
+    *(f"loop.{name}" for name in ("channel", "durations", "loop", "roles")),
+    *(f"websocket.{name}" for name in ("census", "conversation", "tally")),
 )
 """Modules that are compiled from their Python source."""
 

@@ -82,6 +82,20 @@ class ServiceRegistry:
         ``path`` is as sent, percent-encoded and without the query. A ``%2F`` in it does not separate
         segments.
         """
+        route = self._route(path)
+        if route is None:
+            return None
+        if not route.parameters:
+            return route.service, {}
+        sent = path[1:].split("/")
+        return route.service, {name: unquote(sent[index]) for index, name in route.parameters.items()}
+
+    def registered_path(self, path: str) -> str | None:
+        """Return the path of the service that ``match`` returns: one of ``services``."""
+        route = self._route(path)
+        return None if route is None else route.path
+
+    def _route(self, path: str) -> _Route | None:
         if not path.startswith("/"):
             return None
         if "%" not in path and path.isascii():
@@ -90,12 +104,11 @@ class ServiceRegistry:
             literals = tuple(_normal(segment) for segment in path[1:].split("/"))
         route = self._routes.get(literals)
         if route is not None:
-            return route.service, {}
+            return route
         for shape in self._shapes.get(len(literals), ()):
             route = self._routes.get(_with_parameters(literals, shape))
             if route is not None and all(literals[index] for index in shape):
-                sent = path[1:].split("/")
-                return route.service, {name: unquote(sent[index]) for index, name in route.parameters.items()}
+                return route
         return None
 
     def _find_shapes(self) -> None:

@@ -368,6 +368,16 @@ def test_any_path_is_found_or_not(path):
             assert all(match[1].values())
 
 
+@pytest.mark.parametrize(
+    ("path", "registered"),
+    [("/CHAT", "/chat"), ("/rooms/a%2Fb", "/rooms/<room>"), ("/rooms/", None), ("/x", None), ("chat", None)],
+)
+def test_the_registered_path_is_told_as_it_was_registered(path, registered):
+    services = registry("chat", "rooms/<room>")
+    assert services.registered_path(path) == registered
+    assert (services.match(path) is None) == (registered is None)
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_text_survives_as_the_value_of_a_parameter(value):
     path = f"/rooms/{quote(value, safe='')}"

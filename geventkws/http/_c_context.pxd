@@ -1,14 +1,17 @@
 from geventkws.http._c_environ cimport EnvironBuilder as _EnvironBuilder
+from geventkws.http._c_request_durations cimport RequestDurations as _RequestDurations
 
 
 cdef class HTTPContext:
     cdef readonly _EnvironBuilder environ
-    cdef readonly object application
+    cdef public object application
     cdef readonly object on_upgrade
     cdef readonly object log_access
     cdef readonly object warn_once
     cdef public object start
     cdef public object on_over
+    cdef public object on_refusal
+    cdef public _RequestDurations request_durations
     cdef readonly object options
     cdef readonly object head_timeout
     cdef readonly object keepalive_timeout

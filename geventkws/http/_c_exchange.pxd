@@ -3,6 +3,7 @@ cimport cython
 from geventkws.http._c_context cimport HTTPContext as _HTTPContext
 from geventkws.http._c_head cimport RequestHead as _RequestHead
 from geventkws.http._c_reader cimport RequestReader as _RequestReader
+from geventkws.http._c_request_durations cimport RequestDurations as _RequestDurations
 from geventkws.http._c_response cimport Response as _Response
 from geventkws.http._c_stream cimport Stream as _Stream
 from geventkws.loop._c_channel cimport Channel as _Channel
@@ -16,6 +17,7 @@ cdef class Exchange:
     cdef public object proxied
     cdef public object extra_environ
     cdef readonly object response
+    cdef public double began
     cdef _HTTPContext _context
     cdef _RequestReader _reader
     cdef Py_ssize_t _requests_left
@@ -33,5 +35,6 @@ cdef class Exchange:
     cdef int _fail(self, _RequestHead head, _Response response, error) except -1
     cdef int _cut_off(self, _Response response) except -1
     cpdef int refuse(self, _RequestHead head, int status, message, headers=*) except -1
+    @cython.locals(durations=_RequestDurations)
     cdef _log(self, _RequestHead head, int status, Py_ssize_t bytes_sent)
     cdef _report(self, error)

@@ -196,6 +196,8 @@ class HTTPConnection(roles.Owner):
                 self.stream.offer()
             if self.channel.awaits_room:
                 break  # what the peer does not read of its answers must not grow
+            if self._context.request_durations is not None:
+                self._exchange.began = monotonic()
             head = self._next_head()
             if head is None:
                 break

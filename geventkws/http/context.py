@@ -12,11 +12,13 @@ from geventkws.http.forwarded import TrustedProxies
 from geventkws.http.head import RequestHead
 from geventkws.http.response import Response
 from geventkws.http.stream import Stream
+from geventkws.http.request_durations import RequestDurations
 from geventkws.http.target import ALLOWED
 from geventkws.loop.channel import Channel
 from geventkws.loop.workers import Borrower
 from geventkws.net.address import Address
 from geventkws.options import ServerOptions
+from geventkws.protocol.handshake import HandshakeError
 
 Application = Callable[..., Iterable[bytes]]
 """A WSGI application: ``(environ, start_response)`` to an iterable of bytes."""
@@ -80,6 +82,10 @@ def forget(channel: Channel) -> None:
     """Do nothing about a connection that is over."""
 
 
+def take_no_notice(refusal: HandshakeError | None) -> None:
+    """Do nothing about a refused handshake."""
+
+
 class HTTPContext:
     """What the HTTP connections of one server share."""
 
@@ -94,9 +100,11 @@ class HTTPContext:
         "max_body_size",
         "max_head_size",
         "on_over",
+        "on_refusal",
         "on_upgrade",
         "options",
         "proxies",
+        "request_durations",
         "server_line",
         "start",
         "warn_once",
@@ -125,6 +133,11 @@ class HTTPContext:
         ``None``: the loop lends it one."""
         self.on_over: Callable[[Channel], None] = forget
         """Called when a connection is closed and nobody is at work for it."""
+        self.on_refusal: Callable[[HandshakeError | None], object] = take_no_notice
+        """Called when a WebSocket is refused: with the reason, ``None`` where the application answers
+        with a response of its own. Never waits."""
+        self.request_durations: RequestDurations | None = None
+        """Where requests are counted, if anybody keeps count."""
         self.options = options = options or ServerOptions()
         # Those that every request asks for are kept here.
         self.head_timeout = options.head_timeout

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from logging import INFO
+from time import monotonic
 from typing import Any
 
 import gevent
@@ -45,6 +46,7 @@ class Exchange:
         "_is_secure",
         "_reader",
         "_requests_left",
+        "began",
         "extra_environ",
         "proxied",
         "remote_address",
@@ -63,6 +65,8 @@ class Exchange:
         """Added to the environ of each request: what TLS says; and how to accept an upgrade."""
         self.response: Response | None = None
         """The application's answer to an upgrade request, as far as it has got."""
+        self.began = 0.0
+        """When the head of the request was there, by ``time.monotonic``; only where requests are counted."""
         self._context = context
         self._reader = reader
         self._is_secure = stream.channel.transport.secure
@@ -94,7 +98,10 @@ class Exchange:
         try:
             if head.upgrade and self._context.on_upgrade(self, head, self._reader.take_rest()):
                 return GIVEN
-        except (HTTPError, HandshakeError) as error:
+        except HandshakeError as refusal:
+            self._context.on_refusal(refusal)
+            return self.refuse(head, refusal.status, refusal.message, refusal.headers)
+        except HTTPError as error:
             return self.refuse(head, error.status, error.message, error.headers)
         return self._answer(head)
 
@@ -127,6 +134,8 @@ class Exchange:
             return GIVEN if self.stream.is_given else self._cut_off(response)
         if self.stream.is_given:
             return GIVEN
+        if head.upgrade:
+            context.on_refusal(None)
         self._log(head, response.status, response.bytes_sent)
         if response.incomplete:
             return self._cut_off(response)
@@ -175,6 +184,8 @@ class Exchange:
             logger.error("The application failed at %s %r", head.method, head.target, exc_info=error)
         if self.stream.is_given:
             return GIVEN
+        if head.upgrade:
+            self._context.on_refusal(error if isinstance(error, HandshakeError) else None)
         if response.head_sent:
             self._log(head, response.status, response.bytes_sent)
             return self._cut_off(response)
@@ -213,6 +224,9 @@ class Exchange:
         return LINGER
 
     def _log(self, head: RequestHead | None, status: int, bytes_sent: int) -> None:
+        durations = self._context.request_durations
+        if durations is not None:
+            durations.observe("" if head is None else head.method, status, monotonic() - self.began)
         log_access = self._context.log_access
         if log_access is not None and access_logger.isEnabledFor(INFO):
             log_access(AccessEntry(self.remote_address, head, status, bytes_sent))

@@ -36,6 +36,7 @@ cdef class Loop:
     cpdef bint begin_turn(self)
     cpdef end_turn(self)
     cpdef bint turn_is_over(self)
+    cpdef bint ends_turn(self, double now)
     cpdef queue(self, queued, bint fresh=*)
     cpdef bint is_crowded(self) except -1
     cpdef wait_for_turn(self)

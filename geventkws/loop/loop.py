@@ -134,6 +134,10 @@ class Loop:
         """Return whether the running turn is over, and others are to have theirs."""
         return leaf.monotonic() >= self._turn_ends
 
+    def ends_turn(self, now: float) -> bool:
+        """Return what ``turn_is_over`` does, for who knows the time."""
+        return now >= self._turn_ends
+
     def queue(self, queued: Queued, fresh: bool = False) -> None:
         """Let ``queued`` proceed when it is its turn, before all others if it has news (``fresh``)."""
         if not (self._fresh or self._waiting):
@@ -299,6 +303,10 @@ class Loop:
         done.acquire()
         if raised:
             raise raised[0]
+
+    def waiting_calls(self) -> int:
+        """Return how many calls from other threads the hub has not made yet."""
+        return len(self._calls)
 
     def _run_calls(self) -> None:
         # What threads add from here on wakes the hub again: they cannot keep it from everything else.

@@ -27,6 +27,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from geventkws.protocol.extension_list import ExtensionOffer, parse_extensions
@@ -45,6 +46,27 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
+class Refusal(StrEnum):
+    """Why an upgrade is refused, in a word, for those who count."""
+
+    REQUEST = "request"
+    """The handshake is not as it must be."""
+    VERSION = "version"
+    """It asks for another version of the protocol."""
+    ORIGIN = "origin"
+    """The page is of a foreign origin."""
+    PATH = "path"
+    """There is no service at its path."""
+    SERVICE = "service"
+    """The service has refused in ``connecting``."""
+    APPLICATION = "application"
+    """The application has refused, or answered with a response of its own."""
+    FAILURE = "failure"
+    """The service has failed."""
+    STOPPING = "stopping"
+    """The server is shutting down."""
+
+
 class HandshakeError(Exception):
     """An upgrade is refused with an HTTP response. Raise it in ``connecting`` to refuse a connection.
 
@@ -57,6 +79,8 @@ class HandshakeError(Exception):
     status: int
     message: str
     headers: list[tuple[str, str]]
+
+    _refusal = Refusal.APPLICATION
 
     def __init__(
         self,
@@ -89,6 +113,8 @@ class ForeignOriginError(HandshakeError):
     ``origin`` is as sent. With ``by_host``, it was compared with ``host``; otherwise only with the service's
     ``allowed_origins``.
     """
+
+    _refusal = Refusal.ORIGIN
 
     def __init__(self, origin: str, host: str, *, by_host: bool) -> None:
         # An invalid origin is not repeated: it would help nobody.

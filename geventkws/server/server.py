@@ -44,6 +44,7 @@ from geventkws.server.connections import Connections
 from geventkws.server.forking import forsake_after_fork
 from geventkws.server.hooks import Hooks
 from geventkws.server.log_limit import LogLimit
+from geventkws.server.observer import Observer, check_observer
 from geventkws.server.reception import Reception
 from geventkws.server.shutdown import Shutdown
 from geventkws.server.signals import stopping_on_signals
@@ -88,7 +89,8 @@ class WebSocketServer(StreamServer):
     ``backlog`` and ``spawn`` are gevent's, except that ``spawn`` makes a greenlet for each request, not for
     each connection. ``certfile`` (with ``keyfile``, if the key is in a file of its own) or an ``ssl_context``
     make it https and wss; ``certificates`` maps further names of the server, ``"www.example.org"`` or
-    ``"*.example.org"``, to their (certfile, keyfile). ``options`` are the fields of ``ServerOptions``.
+    ``"*.example.org"``, to their (certfile, keyfile). ``metrics`` counts what happens, for Prometheus
+    (``geventkws.metrics.Metrics``). ``options`` are the fields of ``ServerOptions``.
 
     Raises ``TypeError`` or ``ValueError``, whose text says what to write instead, for what it cannot serve or
     listen on and for an option that does not exist or makes no sense; ``OSError``, which names the file,
@@ -110,6 +112,7 @@ class WebSocketServer(StreamServer):
         certfile: Path | None = None,
         certificates: Mapping[str, tuple[Path, Path | None]] | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        metrics: Observer | None = None,
         **options: Unpack[Options],
     ) -> None:
         check_application(application)
@@ -132,6 +135,7 @@ class WebSocketServer(StreamServer):
         self._waiting: deque[Borrower] = deque()
         self._awaits_room = False
         self._told: set[str] = set()
+        self._observer: Observer | None = check_observer(metrics)
         self._hooks = Hooks(self.options.on_start, self.options.on_stop)
         # gevent's annotations know less of what it takes.
         super().__init__(cast(Any, listener), backlog=backlog, spawn=spawn)
@@ -223,6 +227,8 @@ class WebSocketServer(StreamServer):
             self.options, self.ssl_context, self._connections, http, _log_request, self._connection_gone
         )
         http.on_over = self._reception.forget
+        if self._observer is not None:
+            self._observer.begin(self, http, self._connections)
         forsake_after_fork(self)
         super().start()
         if self.options.block_warning is not None:
@@ -280,6 +286,8 @@ class WebSocketServer(StreamServer):
             self._shutdown.run(timeout, self.stop_timeout)
             if self._watchdog is not None:
                 self._watchdog.stop()
+            if self._observer is not None:
+                self._observer.end(self)
 
     # In a child process, where everything is the parent's
 
@@ -300,6 +308,8 @@ class WebSocketServer(StreamServer):
         self._shutdown.forsake()
         if self._watchdog is not None:
             self._watchdog.stop()
+        if self._observer is not None:
+            self._observer.forsake()
 
     # Connections
 
@@ -385,12 +395,16 @@ class WebSocketServer(StreamServer):
     def websocket_opened(self, connection: WebSocketConnection) -> None:
         """Watch the time limits of a new connection (called by ``upgrade``)."""
         self._connections.watch(connection.service.connection_timeout)
+        if self._observer is not None:
+            self._observer.websocket_opened(self, connection)
         if self.stopping:
             connection.close(WebSocketCloseReasonCode.GOING_AWAY)
 
     def websocket_closed(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
         """Take a connection that is over out of the table (called by the connection)."""
         self._reception.forget(connection._channel)
+        if self._observer is not None:
+            self._observer.websocket_closed(connection, reason)
         if not access_logger.isEnabledFor(logging.INFO):
             return
         _log(log_websocket, connection, reason)

@@ -6,6 +6,7 @@ import logging
 import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from geventkws.escape import escape
@@ -16,7 +17,7 @@ from geventkws.lazy import check_result
 from geventkws.loop.loop import Loop
 from geventkws.once import first_time
 from geventkws.protocol.deflate import deflate_for
-from geventkws.protocol.handshake import Acceptance, ForeignOriginError, HandshakeError, negotiate
+from geventkws.protocol.handshake import Acceptance, ForeignOriginError, HandshakeError, Refusal, negotiate
 from geventkws.protocol.headers import Headers
 from geventkws.protocol.origin import MAX_CACHED
 from geventkws.registry import ServiceRegistry
@@ -56,7 +57,7 @@ def upgrade(host: UpgradeHost, http: Upgradable, head: RequestHead, read_ahead: 
         return True
     if host.application is None or not host.options.application_upgrades:
         path = split_target(head.target)[0]
-        raise HandshakeError(404, f"No service has been registered for the path {path}")
+        raise _refusal(Refusal.PATH, 404, f"No service has been registered for the path {path}")
     acceptor = Acceptor(http, partial(_negotiate, host, head), partial(accept, host, http, head, read_ahead))
     http.extra_environ = {**(http.extra_environ or {}), ACCEPTOR: acceptor}
     return False
@@ -75,7 +76,8 @@ def accept(
     if acceptance.compression is not None and len(read_ahead) > COMPRESSED_READ:
         # RFC 6455, 4.1: "the client MUST wait for a response from the server before sending any
         # further data". It may inflate to more than is taken in one turn.
-        raise HandshakeError(400, "The client must wait for the answer to its upgrade request")
+        text = "The client must wait for the answer to its upgrade request"
+        raise _refusal(Refusal.REQUEST, 400, text)
     build_environ = host.build_environ
     extra = http.stream.channel.transport.environ()
     if http.proxied is not None:
@@ -103,12 +105,15 @@ def accept(
 
 def _negotiate(host: UpgradeHost, head: RequestHead, service: WebSocketService) -> Acceptance:
     if host.stopping:
-        raise HandshakeError(503, "The server is shutting down")
+        raise _refusal(Refusal.STOPPING, 503, "The server is shutting down")
     try:
         return negotiate(head.method, head.version, Headers(head.headers), service)
     except HandshakeError as error:
         if isinstance(error, ForeignOriginError):
             _tell_foreign_origin(service, error)
+        else:
+            is_version = error.status == HTTPStatus.UPGRADE_REQUIRED
+            error._refusal = Refusal.VERSION if is_version else Refusal.REQUEST
         raise
     except Exception as error:  # an attribute of the service was changed, or is a property that failed
         raise _failure(f"The handshake of {type(service).__name__}", head.target, error) from error
@@ -142,7 +147,8 @@ def _ask(service: WebSocketService, request: Request) -> None:
                 f"connecting returned {reprlib.repr(answer)}: return nothing to accept, or"
                 " raise HandshakeError(status, message) to refuse"
             )
-    except HandshakeError:
+    except HandshakeError as error:
+        error._refusal = Refusal.SERVICE
         raise
     except BaseException as error:
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
@@ -153,7 +159,13 @@ def _ask(service: WebSocketService, request: Request) -> None:
 def _failure(what: str, where: str, error: BaseException) -> HandshakeError:
     """Log a mistake of a service, and return the refusal that answers it."""
     logger.error("%s failed for %s", what, escape(where), exc_info=error)
-    return HandshakeError(500, "The service failed")
+    return _refusal(Refusal.FAILURE, 500, "The service failed")
+
+
+def _refusal(why: Refusal, status: int, message: str) -> HandshakeError:
+    error = HandshakeError(status, message)
+    error._refusal = why
+    return error
 
 
 def _switching_protocols(acceptance: Acceptance) -> bytes:

@@ -6,6 +6,7 @@ from geventkws.loop._c_channel cimport Channel as _Channel
 from geventkws.loop._c_loop cimport Loop as _Loop
 from geventkws.protocol._c_endpoint cimport Endpoint as _Endpoint
 from geventkws.websocket cimport _c_intake as intake
+from geventkws.websocket._c_tally cimport Tally as _Tally
 
 cdef int BINARY
 cdef int MAX_FRAMES
@@ -29,6 +30,7 @@ cdef class Conversation(roles.Owner):
     cdef public object _pinged_at
     cdef public bytes _pong
     cdef public leaf.Buffer _rest
+    cdef public _Tally _tally
     cdef list _inbox
     cdef Py_ssize_t _inbox_start
     cdef readonly Py_ssize_t _inbox_size
@@ -58,6 +60,7 @@ cdef class Conversation(roles.Owner):
     cpdef _resume_reading(self)
     @cython.locals(due=bint)
     cpdef _go_to_work(self)
+    @cython.locals(now=double)
     cpdef _work(self)
     @cython.locals(inbox=list, start=Py_ssize_t)
     cdef object _take_first(self)

@@ -29,6 +29,7 @@ from geventkws.protocol.messages import Event
 from geventkws.protocol.opcodes import BINARY
 from geventkws.websocket import intake
 from geventkws.websocket.intake import UNWANTED
+from geventkws.websocket.tally import Tally
 
 MAX_FRAMES = 64
 """Frames that are parsed before the clock is looked at."""
@@ -107,6 +108,7 @@ class Conversation(roles.Owner):
         "_rest",
         "_started_at",
         "_stuck_since",
+        "_tally",
         "_watches_output",
         "_working",
         "active",
@@ -138,6 +140,8 @@ class Conversation(roles.Owner):
         self._started_at = self._heard_at = leaf.monotonic()
         self._pinged_at: float | None = None
         self._stuck_since = 0.0
+        self._tally: Tally | None = None
+        """Where the connection is counted, if anybody keeps count."""
 
     # Receiving (in the hub)
 
@@ -266,24 +270,35 @@ class Conversation(roles.Owner):
     def _work(self) -> None:
         """Tell the service what there is to tell, until the turn is over. Raises nothing."""
         loop = self._channel.loop
+        now = 0.0  # if it is known
         while True:
             try:
                 if self._inbox and self._greeted:
-                    result = self.service.received(self._take_first(), self)
+                    if self._tally is not None and not now:
+                        now = leaf.monotonic()
+                    try:
+                        result = self.service.received(self._take_first(), self)
+                    finally:
+                        if self._tally is not None:
+                            now = self._tally.called(now)
                     if result is not None:
                         check_result(self.service, "received", result)
-                    if self._inbox and loop.turn_is_over():
+                    # The clock is not asked again by who has just been told the time.
+                    if self._inbox and (loop.ends_turn(now) if now else loop.turn_is_over()):
                         if not is_away():
                             self._channel.queue()
                             break
                         # A worker that has blocked stays with its connection.
                         loop.wait_for_turn()
+                        now = 0.0
                 elif self._has_news:
                     self._lifecycle.step()
+                    now = 0.0
                 else:
                     break
             except BaseException as error:
                 self._lifecycle.failed(error)
+                now = 0.0
         self._working = False
 
     def _blocked(self, worker: object) -> None:

@@ -326,7 +326,15 @@ class Lifecycle(Generic[AnyConversation]):
 
     def _call(self, name: str, *args: object) -> None:
         service = self._connection.service
-        check_result(service, name, getattr(service, name)(self._connection, *args))
+        callback = getattr(service, name)
+        # How long ``run`` takes is only how long the connection lasts.
+        tally = None if name == "run" else self._connection._tally
+        began = 0.0 if tally is None else monotonic()
+        try:
+            check_result(service, name, callback(self._connection, *args))
+        finally:
+            if tally is not None:
+                tally.called(began)
 
     def failed(self, error: BaseException) -> None:
         connection, loop = self._connection, self._connection._channel.loop
