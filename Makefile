@@ -12,7 +12,7 @@ REAL_CLIENTS := tests/clients tests/compliance tests/benchmarks tests/packaging
 WITHOUT_CLIENTS := $(addprefix --ignore=,$(REAL_CLIENTS))
 QUICK_TESTS := tests/protocol tests/http tests/loop tests/websocket $(wildcard tests/test_*.py) \
 	$(patsubst %,tests/integration/test_%.py,http endings pull)
-SOCKET_TESTS := $(addprefix tests/,loop net websocket server integration hostile cli testing flask django)
+SOCKET_TESTS := $(addprefix tests/,loop net websocket server integration hostile cli testing flask django metrics)
 COMPILED := $(wildcard geventkws/*.pyx geventkws/*.pxd geventkws/*/*.pyx geventkws/*/*.pxd geventkws/*/*.py)
 BIN := $(VENV)/bin
 PACKAGES := $(wildcard examples/*/package.json examples/*/*/package.json tests/clients/package.json)

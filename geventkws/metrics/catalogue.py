@@ -1,0 +1,125 @@
+"""Every metric: its name, its labels and what it means. The table in the documentation is made of this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from geventkws.http.request_durations import OTHER
+
+
+class Kind(StrEnum):
+    """The types of metrics, as Prometheus calls them."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric, one time series for each combination of its labels."""
+
+    kind: Kind
+    name: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    over_processes: str = ""
+    """Of a gauge: what the value of several processes is, in the words of ``prometheus_client.Gauge``."""
+
+
+def _counter(name: str, meaning: str, *labels: str) -> Family:
+    return Family(Kind.COUNTER, f"geventkws_{name}_total", meaning, labels)
+
+
+def _gauge(name: str, meaning: str, *labels: str, over_processes: str = "livesum") -> Family:
+    return Family(Kind.GAUGE, f"geventkws_{name}", meaning, labels, over_processes)
+
+
+def _histogram(name: str, meaning: str, *labels: str) -> Family:
+    return Family(Kind.HISTOGRAM, f"geventkws_{name}_seconds", meaning, labels)
+
+
+CONNECTIONS = _gauge("websocket_connections", "WebSocket connections that are open", "service")
+OPENED = _counter("websocket_connections_opened", "WebSocket connections that were opened", "service")
+CLOSED = _counter(
+    "websocket_connections_closed",
+    "WebSocket connections that have ended, by the code that disconnected was told",
+    *("service", "code"),
+)
+REFUSED = _counter("websocket_handshakes_refused", "WebSocket handshakes that were refused", "reason")
+MESSAGES_RECEIVED = _counter("websocket_messages_received", "Messages received", "service")
+MESSAGES_SENT = _counter("websocket_messages_sent", "Messages sent", "service")
+BYTES_RECEIVED = _counter(
+    "websocket_received_bytes", "Bytes received, with the heads of frames and as compressed", "service"
+)
+BYTES_SENT = _counter("websocket_sent_bytes", "Bytes that the sockets have taken, counted alike", "service")
+SEND_BUFFER = _gauge(
+    "websocket_send_buffer_bytes", "Bytes sent that the sockets have not taken yet", "service"
+)
+CALLBACKS = _histogram(
+    "websocket_callback_duration",
+    "Calls of connected, received and disconnected, with what they wait for",
+    "service",
+)
+HTTP_CONNECTIONS = _gauge(
+    "http_connections", "Connections that are no WebSockets: they speak HTTP, or are still arriving"
+)
+HTTP_REQUESTS = _histogram(
+    "http_request_duration",
+    "HTTP requests, from the end of their head to that of the answer",
+    *("method", "status"),
+)
+HUB_DELAY = _histogram("hub_delay", "How late the hub is at timers, ten a second: everybody waits that long")
+THREADPOOL_WAITING = _gauge(
+    "threadpool_waiting_tasks", "Tasks of the hub's thread pool for which no thread is free"
+)
+THREADPOOL_THREADS = _gauge("threadpool_threads", "Threads of the hub's thread pool")
+THREAD_CALLS = _gauge(
+    "thread_waiting_calls", "Calls of send, close and the like in native threads which the hub is yet to make"
+)
+BUILD_INFO = _gauge(
+    "build_info",
+    "Always 1; the labels say what runs",
+    *("version", "backend", "event_loop", "gevent", "python"),
+    over_processes="livemax",
+)
+
+FAMILIES = (
+    CONNECTIONS,
+    OPENED,
+    CLOSED,
+    REFUSED,
+    MESSAGES_RECEIVED,
+    MESSAGES_SENT,
+    BYTES_RECEIVED,
+    BYTES_SENT,
+    SEND_BUFFER,
+    CALLBACKS,
+    HTTP_CONNECTIONS,
+    HTTP_REQUESTS,
+    HUB_DELAY,
+    THREADPOOL_WAITING,
+    THREADPOOL_THREADS,
+    THREAD_CALLS,
+    BUILD_INFO,
+)
+
+LABELS = {
+    "service": "the path that the service is registered at, such as `/rooms/<room>`; of a service that the"
+    f" application accepted connections for, the name of its class; `{OTHER}` when there are many",
+    "code": "the [close code](../topics/endings.md), such as `1000`; `3xxx` or `4xxx` for one that the client"
+    " made up",
+    "reason": "`request`: the handshake is not as it must be; `version`: it asks for another version than 13;"
+    " `origin`: its page is foreign; `path`: there is no service; `service`: `connecting` has refused;"
+    " `application`: the application has, or has answered otherwise; `failure`: the service failed;"
+    " `stopping`: the server stops",
+    "method": f"the method of the request; `{OTHER}` for one that is not registered",
+    "status": "the class of the answer's status, such as `2xx`",
+    "version": "of geventkws",
+    "backend": "`compiled` or `pure`",
+    "event_loop": "`libev` or `libuv`",
+    "gevent": "its version",
+    "python": "its version",
+}
+"""What the values of each label are."""
