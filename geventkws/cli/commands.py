@@ -80,8 +80,10 @@ def _plan(ctx: click.Context, values: dict[str, Any]) -> serving.Plan:
         raise Failure(
             USAGE, "--keyfile and --certificate need --certfile, the certificate of all other names"
         )
-    if values["health"] is not None and not values["health"].startswith("/"):
-        raise Failure(USAGE, f"--health must begin with a slash: write '/{values['health']}'")
+    for name in ("health", "metrics"):
+        path = values[name]
+        if path is not None and not path.startswith("/"):
+            raise Failure(USAGE, f"--{name} must begin with a slash: write '/{path}'")
     options = {
         name: values[name]
         for name in (*ABOUT, "backlog")
@@ -95,6 +97,8 @@ def _plan(ctx: click.Context, values: dict[str, Any]) -> serving.Plan:
         certfile=values["certfile"],
         keyfile=values["keyfile"],
         certificates=dict(values["certificates"]),
+        metrics=values["metrics"],
+        metrics_bind=values["metrics_bind"],
         health=values["health"],
         drain_delay=values["drain_delay"],
         log_level=values["log_level"],

@@ -48,12 +48,12 @@ def _is_ours(trace: TracebackType) -> bool:
     return name.partition(".")[0] in ("geventkws", "importlib")
 
 
-def import_extra(module: str, package: str, what: str) -> Any:
-    """Import a module from the extra ``cli`` that only ``what`` needs."""
+def import_extra(module: str, package: str, what: str, extra: str = "cli") -> Any:
+    """Import a module that only ``what`` needs, of ``package``, which comes with the ``extra``."""
     try:
         found: ModuleType = import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
-        raise Failure(USAGE, f"{what} needs {package}: pip install 'geventkws[cli]'") from None
+        raise Failure(USAGE, f"{what} needs {package}: pip install 'geventkws[{extra}]'") from None
     return found

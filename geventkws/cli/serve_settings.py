@@ -21,12 +21,12 @@ DIRECTORY = click.Path(exists=True, file_okay=False)
 
 DEFAULT_BIND = "127.0.0.1:8000"
 
-GROUPS = ("Application", "Addresses", "TLS", "Logs", "Stopping", "Development", "Server", "Limits")
+GROUPS = ("Application", "Addresses", "TLS", "Logs", "Metrics", "Stopping", "Development", "Server", "Limits")
 
 
 def serve_settings() -> list[Setting]:
     """Return the options in the order of their groups."""
-    settings = [*_application(), *_addresses(), *_tls(), *_logs(), *_life(), *server_settings()]
+    settings = [*_application(), *_addresses(), *_tls(), *_logs(), *_metrics(), *_life(), *server_settings()]
     return sorted(settings, key=lambda setting: GROUPS.index(setting.group))
 
 
@@ -133,6 +133,21 @@ def _logs() -> Iterable[Setting]:
         type=FILE,
         metavar="FILE",
         help="configure Python's logging from this file instead: .json or .toml (dictConfig), otherwise .ini",
+    )
+
+
+def _metrics() -> Iterable[Setting]:
+    setting = partial(Setting, group="Metrics")
+    yield setting(
+        ["--metrics"],
+        metavar="PATH",
+        help="a path, such as /metrics, that is answered with metrics for Prometheus, to whoever asks; needs"
+        " prometheus_client",
+    )
+    yield setting(
+        ["--metrics-bind"],
+        metavar="ADDRESS",
+        help="an address of their own for them, such as 127.0.0.1:9100, where nothing else is served",
     )
 
 

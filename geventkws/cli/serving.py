@@ -9,19 +9,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from gevent import monkey
 
-from geventkws import WebSocket, WebSocketServer, WebSocketService
+from geventkws import ServiceRegistry, WebSocket, WebSocketServer, WebSocketService
 from geventkws.cli import logs
-from geventkws.cli.errors import ADDRESS, CERTIFICATE, USAGE, Failure, broken
+from geventkws.cli.errors import ADDRESS, CERTIFICATE, USAGE, Failure, broken, import_extra
 from geventkws.cli.health import Health
 from geventkws.cli.reference import Reference
 from geventkws.cli.site import Site, listening
 from geventkws.http.context import Application, no_application
 from geventkws.net.listeners import native_socket
 from geventkws.server.hooks import Hook
+
+if TYPE_CHECKING:
+    from geventkws.metrics import Metrics
 
 Certificate = tuple[str, str | None]
 
@@ -37,6 +40,8 @@ class Plan:
     certfile: str | None = None
     keyfile: str | None = None
     certificates: dict[str, Certificate] = field(default_factory=dict)
+    metrics: str | None = None
+    metrics_bind: str | None = None
     health: str | None = None
     drain_delay: float = 0
     log_level: str | None = None
@@ -79,14 +84,44 @@ def open_listeners(plan: Plan) -> Iterator[list[int]]:
 
 
 def _site(plan: Plan, listeners: Sequence[Any]) -> Site:
+    metrics = _metrics(plan)
     application = _load_application(plan.application)
     _register(plan.services, application is not None)
     options = dict(plan.options)
     on_start, on_stop = _hook(options.pop("on_start", None)), _hook(options.pop("on_stop", None))
     health = Health(application or no_application, plan.health) if plan.health else None
-    servers = _servers(plan, listeners, health or application, options)
-    named = list(zip(plan.binds, servers, strict=True))
-    return Site(named, on_start=on_start, on_stop=on_stop, health=health, drain_delay=plan.drain_delay)
+    servers = _servers(plan, listeners, health or application, {**options, "metrics": metrics})
+    return Site(
+        list(zip(plan.binds, servers, strict=True)),
+        on_start=on_start,
+        on_stop=on_stop,
+        health=health,
+        drain_delay=plan.drain_delay,
+        beside=_metrics_servers(plan, metrics),
+    )
+
+
+def _metrics(plan: Plan) -> Metrics | None:
+    if plan.metrics is None and plan.metrics_bind is None:
+        return None
+    what = "--metrics" if plan.metrics_bind is None else "--metrics-bind"
+    import_extra("prometheus_client", "prometheus_client", what, extra="metrics")
+    from geventkws.metrics import Metrics
+
+    try:
+        return Metrics(plan.metrics)
+    except (ValueError, RuntimeError) as error:
+        raise Failure(USAGE, f"{what}: {error}") from None
+
+
+def _metrics_servers(plan: Plan, metrics: Metrics | None) -> list[tuple[str, WebSocketServer]]:
+    if plan.metrics_bind is None or metrics is None:
+        return []
+    try:
+        server = WebSocketServer(plan.metrics_bind, metrics.application, ServiceRegistry())
+    except (TypeError, ValueError) as error:
+        raise Failure(USAGE, f"--metrics-bind: {error}") from None
+    return [(plan.metrics_bind, server)]
 
 
 def _servers(

@@ -38,10 +38,15 @@ class Site:
         on_stop: Hook | None = None,
         health: Health | None = None,
         drain_delay: float = 0,
+        beside: Sequence[tuple[str, WebSocketServer]] = (),
     ) -> None:
-        """Take the servers, each with the address given for it."""
+        """Take the servers, each with the address given for it.
+
+        Those ``beside`` tell of the others: they start after them, and stop when they have stopped.
+        """
         self._addresses = servers
         self.servers = [server for _, server in servers]
+        self._beside = beside
         self._hooks = Hooks(on_start, on_stop)
         self._health = health
         self._drain_delay = drain_delay
@@ -93,7 +98,7 @@ class Site:
 
     def _start(self) -> None:
         try:
-            for address, server in self._addresses:
+            for address, server in (*self._addresses, *self._beside):
                 with listening(address):
                     server.start()
             self._run_on_start()
@@ -109,6 +114,8 @@ class Site:
 
     def _stop_servers(self, timeout: float | None) -> None:
         gevent.joinall([gevent.spawn(server.stop, timeout) for server in self.servers])
+        for _, server in self._beside:
+            server.stop(timeout)
         self._over.set()
 
 

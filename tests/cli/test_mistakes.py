@@ -120,11 +120,12 @@ from geventkws.cli import main
 main()
 """
     (tmp_path / "an.env").write_text("A=1\n")
-    for missing, arguments, package in (
-        ("click", ["serve"], "click"),
-        ("dotenv", ["serve", "app:app", "--env-file", "an.env"], "python-dotenv"),
-        ("watchfiles", ["serve", "app:app", "--reload"], "watchfiles"),
-        ("websocket", ["connect", "ws://127.0.0.1:1/"], "websocket-client"),
+    for missing, arguments, package, extra in (
+        ("click", ["serve"], "click", "cli"),
+        ("dotenv", ["serve", "app:app", "--env-file", "an.env"], "python-dotenv", "cli"),
+        ("watchfiles", ["serve", "app:app", "--reload"], "watchfiles", "cli"),
+        ("websocket", ["connect", "ws://127.0.0.1:1/"], "websocket-client", "cli"),
+        ("prometheus_client", ["serve", "app:app", "--metrics", "/m"], "prometheus_client", "metrics"),
     ):
         done = subprocess.run(
             [sys.executable, "-c", program, missing, *arguments],
@@ -135,6 +136,6 @@ main()
             timeout=PATIENCE,
         )
         assert done.stderr.startswith("Error: ")
-        assert f"needs {package}: pip install 'geventkws[cli]'" in done.stderr
+        assert f"needs {package}: pip install 'geventkws[{extra}]'" in done.stderr
         assert len(done.stderr.splitlines()) == 1
         assert done.returncode == (1 if missing == "click" else USAGE)
