@@ -92,7 +92,7 @@ lint: $(VENV)/dev.installed  ## Check style, format and the direction of imports
 
 typecheck: $(VENV)/dev.installed  ## Check types (mypy --strict)
 	$(BIN)/mypy
-	$(foreach example,$(wildcard examples/*/),$(BIN)/mypy $(example) &&) true
+	$(foreach example,$(sort $(dir $(wildcard examples/*/*.py))),$(BIN)/mypy $(example) &&) true
 
 docs: $(VENV)/docs.installed  ## Build docs/_build/html/index.html; a warning is an error
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html

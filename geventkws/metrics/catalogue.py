@@ -1,4 +1,7 @@
-"""Every metric: its name, its labels and what it means. The table in the documentation is made of this."""
+"""Every metric: its name, its labels and what it means.
+
+The table in the documentation is made of this, by ``docs/metrics_table.py``.
+"""
 
 from __future__ import annotations
 
@@ -53,9 +56,9 @@ MESSAGES_SENT = _counter("websocket_messages_sent", "Messages sent", "service")
 BYTES_RECEIVED = _counter(
     "websocket_received_bytes", "Bytes received, with the heads of frames and as compressed", "service"
 )
-BYTES_SENT = _counter("websocket_sent_bytes", "Bytes that the sockets have taken, counted alike", "service")
+BYTES_SENT = _counter("websocket_sent_bytes", "Bytes sent, counted alike", "service")
 SEND_BUFFER = _gauge(
-    "websocket_send_buffer_bytes", "Bytes sent that the sockets have not taken yet", "service"
+    "websocket_send_buffer_bytes", "Bytes to be sent, which the sockets have not taken yet", "service"
 )
 CALLBACKS = _histogram(
     "websocket_callback_duration",
@@ -70,13 +73,13 @@ HTTP_REQUESTS = _histogram(
     "HTTP requests, from the end of their head to that of the answer",
     *("method", "status"),
 )
-HUB_DELAY = _histogram("hub_delay", "How late the hub is at timers, ten a second: everybody waits that long")
+HUB_DELAY = _histogram("hub_delay", "How late the hub does what is due, measured ten times a second")
 THREADPOOL_WAITING = _gauge(
     "threadpool_waiting_tasks", "Tasks of the hub's thread pool for which no thread is free"
 )
 THREADPOOL_THREADS = _gauge("threadpool_threads", "Threads of the hub's thread pool")
 THREAD_CALLS = _gauge(
-    "thread_waiting_calls", "Calls of send, close and the like in native threads which the hub is yet to make"
+    "thread_waiting_calls", "Calls of send, close and the like by native threads, which wait for the hub"
 )
 BUILD_INFO = _gauge(
     "build_info",
