@@ -13,9 +13,9 @@ import gevent
 import pytest
 import requests
 import websocket
-from gevent.event import AsyncResult
+from gevent.event import AsyncResult, Event
 
-from geventkws import WebSocket
+from geventkws import ServiceRegistry, WebSocket, WebSocketServer, WebSocketService
 from geventkws.cli.errors import ADDRESS, BROKEN, Failure
 from geventkws.cli.reference import Reference
 from geventkws.cli.serving import Plan, open_listeners, serve
@@ -168,3 +168,33 @@ def wait_for(is_so: Callable[[], bool]) -> None:
     with gevent.Timeout(PATIENCE):
         while not is_so():
             gevent.sleep(0.005)
+
+
+def test_a_server_beside_the_others_stops_when_they_have_stopped() -> None:
+    returning = Event()
+
+    class Slow(WebSocketService):
+        def disconnected(self, connection: Any, reason: Any) -> None:
+            returning.wait(PATIENCE)
+
+        def received(self, message: Any, connection: Any) -> None:
+            """Never called."""
+
+    services = ServiceRegistry()
+    services.register(Slow(), "/")
+    server, beside = (WebSocketServer(("127.0.0.1", 0), services=services) for _ in range(2))
+    site = Site([("a server", server)], beside=[("one beside it", beside)])
+    running = gevent.spawn(site.run)
+    with gevent.Timeout(PATIENCE):
+        while not beside.started:
+            gevent.sleep(0.005)
+    client = websocket.create_connection(f"ws://127.0.0.1:{server.server_port}/", timeout=PATIENCE)
+    stopping = gevent.spawn(site.stop)
+    assert client.recv_data()[0] == websocket.ABNF.OPCODE_CLOSE
+    assert (server.started, beside.started) == (False, True)
+    returning.set()
+    stopping.join(PATIENCE)
+    running.join(PATIENCE)
+    client.shutdown()
+    assert not beside.started
+    assert running.successful()

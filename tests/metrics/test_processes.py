@@ -11,6 +11,7 @@ from pathlib import Path
 
 import gevent
 import pytest
+import requests
 from prometheus_client.multiprocess import mark_process_dead
 
 from tests.metrics.conftest import Scraped, scrape
@@ -241,6 +242,8 @@ def test_a_child_begins_at_nothing_and_writes_nothing_of_its_parents(tmp_path: P
     command = (sys.executable, "-c", FORKED)
     with Program(*command, env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}) as program:
         parent = int(program.expect(r"port (\d+) of \d+\n")[1])
+        # What the parent has counted and not written is not the child's to write.
+        assert requests.get(f"http://127.0.0.1:{parent}/nowhere", timeout=PATIENCE).status_code == 404
         with talk(parent, 1):
             child = int(program.expect(r"port (\d+)\n")[1])
             expected = {
@@ -250,13 +253,16 @@ def test_a_child_begins_at_nothing_and_writes_nothing_of_its_parents(tmp_path: P
             }
             wait_for(child, expected)
             gevent.sleep(1.2)
-            wait_for(parent, expected)
+            scraped = wait_for(parent, expected)
+            not_found = {"method": "GET", "status": "4xx"}
+            assert scraped.value("http_request_duration_seconds_count", **not_found) == 1
         program.signal(signal.SIGTERM)
-        os.kill(_pid_of_port(program, tmp_path), signal.SIGKILL)
+        os.kill(_child_of(program, tmp_path), signal.SIGKILL)
         program.wait()
+    assert "Traceback" not in program.output
 
 
-def _pid_of_port(program: Program, directory: Path) -> int:
+def _child_of(program: Program, directory: Path) -> int:
     """Return the number of the child: the other one that has written."""
     pids = {int(path.stem.rpartition("_")[2]) for path in directory.glob("*.db")}
     (child,) = pids - {program.pid}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
 import gevent
 import pytest
-from gevent import get_hub
+from gevent import get_hub, monkey
 from gevent.event import Event
+from gevent.threadpool import ThreadPool
 
 from geventkws import HandshakeError, WebSocketConnection, WebSocketServer, WebSocketService, accept
+from geventkws.loop.leaf import thread_id
 from geventkws.metrics import services
 from geventkws.metrics.metrics import Metrics
 from geventkws.protocol.handshake import Refusal
@@ -19,6 +22,8 @@ from tests.metrics.conftest import Count, Scraped, scrape, wait_for
 from tests.raw import BINARY, PATIENCE, TEXT, RawClient, close_frame, masked, upgrade_request
 
 SERVICE = {"service": "/service"}
+
+sleep_in_the_hub: Any = monkey.get_original("time", "sleep")
 
 
 def test_connections_are_counted_while_they_are_open_and_when_they_were_opened(count: Count) -> None:
@@ -283,6 +288,25 @@ def test_each_of_many_messages_in_one_batch_is_timed_by_itself(count: Count) -> 
     assert scraped.value(f"{name}_sum", **SERVICE) < PATIENCE / 10
 
 
+def test_waiting_for_a_turn_is_no_part_of_a_callback(count: Count) -> None:
+    def work(message: str | bytes, connection: WebSocketConnection) -> None:
+        if message == "first":
+            gevent.sleep(0.01)  # from here on, its greenlet waits for a turn of its own
+        sleep_in_the_hub(0.001)
+
+    name = "websocket_callback_duration_seconds"
+    worker = Recorder(received=work)
+    hog = Recorder(received=lambda message, connection: sleep_in_the_hub(0.05))
+    site = count(worker, paths={"/hog": hog}, block_warning=None)
+    ours, other = site.connect(), site.connect("/hog")
+    other.send(masked(TEXT, "x") * 20)
+    ours.send(masked(TEXT, "first") + masked(TEXT, "x") * 20)
+    wait_for(site.port, 21, f"{name}_count", service="/hog")
+    scraped = wait_for(site.port, 22, f"{name}_count", **SERVICE)
+    assert scraped.value(f"{name}_sum", service="/hog") >= 1
+    assert scraped.value(f"{name}_sum", **SERVICE) < scraped.value(f"{name}_sum", service="/hog") / 2
+
+
 def test_a_run_is_not_timed_which_lasts_as_long_as_the_connection(count: Count) -> None:
     class Pulls(WebSocketService):
         def run(self, connection: WebSocketConnection) -> None:
@@ -374,6 +398,8 @@ def test_what_a_stopped_server_still_waits_for_is_counted_until_it_ends(
     assert not metrics._counts._left
 
 
+# The watchers ended with their loop, which gevent does not see when it looks for those left open.
+@pytest.mark.filterwarnings("ignore:.*watcher.__del__:pytest.PytestUnraisableExceptionWarning")
 def test_servers_of_two_threads_cannot_share_one(count: Count, metrics: Metrics) -> None:
     count(Echo())
 
@@ -384,15 +410,30 @@ def test_servers_of_two_threads_cannot_share_one(count: Count, metrics: Metrics)
         finally:
             server.close()
             server._connections.stop_clock()
+            get_hub().destroy(destroy_loop=True)
 
+    pool = ThreadPool(1)
     with pytest.raises(RuntimeError, match="servers in several threads need a Metrics each"):
-        get_hub().threadpool.apply(start)
+        pool.spawn(start).get(timeout=PATIENCE)
+    pool.kill()
+    gc.collect()
 
 
-def test_another_thread_may_read(count: Count, metrics: Metrics) -> None:
+def test_another_thread_may_read_what_the_hub_then_counts(
+    count: Count, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = count(Echo())
     site.connect()
+    threads: list[int] = []
+    counts_read = metrics._counts.read
+
+    def read_here() -> Any:
+        threads.append(thread_id())
+        return counts_read()
+
+    monkeypatch.setattr(metrics._counts, "read", read_here)
     read = get_hub().threadpool.apply(metrics._read)
+    assert threads == [thread_id()]
     open_now = [each.value for each in read if each.family.name == "geventkws_websocket_connections"]
     assert open_now == [1]
 
