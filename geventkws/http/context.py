@@ -10,9 +10,9 @@ from geventkws.http.environ import EnvironBuilder
 from geventkws.http.fields import server_line
 from geventkws.http.forwarded import TrustedProxies
 from geventkws.http.head import RequestHead
+from geventkws.http.request_durations import RequestDurations
 from geventkws.http.response import Response
 from geventkws.http.stream import Stream
-from geventkws.http.request_durations import RequestDurations
 from geventkws.http.target import ALLOWED
 from geventkws.loop.channel import Channel
 from geventkws.loop.workers import Borrower

@@ -22,7 +22,7 @@ from geventkws.websocket.census import count_open
 from geventkws.websocket.tally import Tally
 
 if TYPE_CHECKING:
-    from geventkws.server.server import WebSocketServer
+    from geventkws.server.observer import Observed
 
 
 class Histogram(NamedTuple):
@@ -49,7 +49,7 @@ class Counts:
         self.requests = RequestDurations()
         self.hub_delays = Durations()
         self._refusals = dict.fromkeys(Refusal, 0)
-        self._servers: dict[WebSocketServer, Connections] = {}
+        self._servers: dict[Observed, Connections] = {}
         # Of servers that have stopped, whose last callbacks have not returned.
         self._left: list[Connections] = []
         self._loop: Loop | None = None
@@ -59,12 +59,12 @@ class Counts:
         """Whether a server is running."""
         return bool(self._servers)
 
-    def begin(self, server: WebSocketServer, connections: Connections, loop: Loop) -> None:
+    def begin(self, server: Observed, connections: Connections, loop: Loop) -> None:
         """Count the connections of a server, which runs in the hub of ``loop``."""
         self._servers[server] = connections
         self._loop = loop
 
-    def end(self, server: WebSocketServer) -> None:
+    def end(self, server: Observed) -> None:
         """Forget a server when its last connections have ended. Idempotent."""
         connections = self._servers.pop(server, None)
         if connections is not None:

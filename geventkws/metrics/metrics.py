@@ -20,7 +20,7 @@ from geventkws.server.connections import Connections
 from geventkws.websocket.connection import WebSocketConnection
 
 if TYPE_CHECKING:
-    from geventkws.server.server import WebSocketServer
+    from geventkws.server.observer import Observed
 
 WRITE_INTERVAL = 1.0
 """Seconds after which a process writes what the others are to know of it."""
@@ -65,7 +65,7 @@ class Metrics:
 
     # What the servers call
 
-    def begin(self, server: WebSocketServer, http: HTTPContext, connections: Connections) -> None:
+    def begin(self, server: Observed, http: HTTPContext, connections: Connections) -> None:
         loop = Loop.current()
         if self._counts.is_counting and loop is not self._loop:
             raise RuntimeError("servers in several threads need a Metrics each, with a registry of its own")
@@ -79,7 +79,7 @@ class Metrics:
             self._clock = HubClock(loop, self._counts.hub_delays, self._tick)
             self._clock.start()
 
-    def end(self, server: WebSocketServer) -> None:
+    def end(self, server: Observed) -> None:
         self._counts.end(server)
         if not self._counts.is_counting and self._clock is not None:
             self._clock.stop()
@@ -94,7 +94,7 @@ class Metrics:
         if self._writer is not None:
             self._writer.forsake()
 
-    def websocket_opened(self, server: WebSocketServer, connection: WebSocketConnection) -> None:
+    def websocket_opened(self, server: Observed, connection: WebSocketConnection) -> None:
         self._counts.services.opened(server, connection)
 
     def websocket_closed(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:

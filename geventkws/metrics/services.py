@@ -13,7 +13,7 @@ from geventkws.websocket.connection import WebSocketConnection
 from geventkws.websocket.tally import Tally, Totals
 
 if TYPE_CHECKING:
-    from geventkws.server.server import WebSocketServer
+    from geventkws.server.observer import Observed
 
 MAX_SERVICES = 200
 """Services that are told apart: programs that make classes or paths at run time have no end of them."""
@@ -36,7 +36,7 @@ class Services:
         for path in registry.services:
             self._tally(path)
 
-    def opened(self, server: WebSocketServer, connection: WebSocketConnection) -> None:
+    def opened(self, server: Observed, connection: WebSocketConnection) -> None:
         """Count a connection from now on."""
         path = server.services.registered_path(split_target(connection.request.target)[0])
         connection._tally = self._tally(type(connection.service).__name__ if path is None else path)
@@ -62,6 +62,6 @@ class Services:
 
 def _code(connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> str:
     """Return what a close code is called: a client could make up two thousand of them."""
-    if reason < FIRST_PRIVATE or reason == connection._close_code:
+    if reason < FIRST_PRIVATE or reason == connection._lifecycle._close_code:
         return str(int(reason))
     return f"{reason // 1000}xxx"
