@@ -81,4 +81,5 @@ def extensions():
     return modules
 
 
-setup(ext_modules=extensions())
+# The C compiler, too, has all processors.
+setup(ext_modules=extensions(), options={"build_ext": {"parallel": os.cpu_count() or 1}})
