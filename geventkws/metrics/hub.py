@@ -37,8 +37,10 @@ class HubClock:
             timer.close()
 
     def _wait(self) -> None:
+        # From now on, however late the last time was: each delay is counted by itself. libuv would count
+        # from when it last looked at the clock.
+        self._loop.hub.loop.update_now()
         self._due = monotonic() + INTERVAL
-        # From now on, however late the last time was: each delay is counted by itself.
         self._timer.again(self._tick)
 
     def _tick(self) -> None:
