@@ -20,6 +20,9 @@ __all__ = ["no_tracebacks", "serve"]
 
 PATH = "/metrics"
 
+PUNCTUAL = 0.95
+"""libuv's timers have milliseconds, and may end part of one early."""
+
 
 class Scraped:
     """The metrics at one time, as they were answered with."""
