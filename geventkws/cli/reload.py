@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from threading import Event
+from threading import TIMEOUT_MAX, Event
 from types import FrameType
 from typing import Any
 
@@ -141,7 +141,8 @@ class _Holder:
     def end(self) -> int:
         """Let the process stop, and return its exit status."""
         os.close(self._pipe)
-        return self._process.wait()
+        # A limit makes the wait poll: without one, a signal just before it is not seen until the process ends.
+        return self._process.wait(TIMEOUT_MAX)
 
     @contextmanager
     def signals(self) -> Iterator[None]:

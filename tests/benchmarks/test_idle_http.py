@@ -31,8 +31,9 @@ NAMES = [workload.name for workload in IDLE]
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[Server]:
+    """A new one for each measurement: one that has held connections before has memory for them already."""
     peer = next(peer for peer in PEERS if peer.name == "geventkws")
     with Server(peer, Path(sys.executable), CORES, flags=KEPT.flags) as running:
         yield running
