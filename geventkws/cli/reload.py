@@ -34,7 +34,7 @@ RESTART = b"r"
 PATIENCE = 3.0
 """Seconds that the requests and WebSockets of a process have to end after a file has changed."""
 
-LOOK = 200
+LOOK = 100
 """Milliseconds between checks whether the process has ended."""
 
 LONGEST_END = 2 * PATIENCE
@@ -86,6 +86,7 @@ def serve_and_watch(plan: Plan, directories: Iterable[str], environ: Mapping[str
             raise_interrupt=False,
         )
         with holder.signals():
+            next(watching, None)  # From here on, no change is missed: the process has read no file yet.
             holder.start()
             for changes in watching:
                 if changes:
@@ -141,7 +142,7 @@ class _Holder:
     def end(self) -> int:
         """Let the process stop, and return its exit status."""
         os.close(self._pipe)
-        # A limit makes the wait poll: without one, a signal just before it is not seen until the process ends.
+        # With a limit, the wait polls: else a signal just before it would not be seen until the process ends.
         return self._process.wait(TIMEOUT_MAX)
 
     @contextmanager
