@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 import websocket
 
 from tests.clients.chat_page import ChatPage, chromium
-from tests.programs import PATIENCE, server
+from tests.programs import server
+from tests.waiting import PATIENCE
 
 PICTURES = Path(__file__).parent / "pictures"
 SCHEMES = ("light", "dark")

@@ -19,6 +19,7 @@ import pytest
 from gevent.event import AsyncResult
 
 import geventkws.backend
+from tests.waiting import PATIENCE
 
 Feed = Callable[[bytes], Iterator[bytes]]
 Result = TypeVar("Result")
@@ -104,5 +105,5 @@ def in_hub(function: Callable[..., Result], *args: Any) -> Result:
             outcome.set_exception(error)
 
     gevent.get_hub().loop.run_callback(call)
-    result: Result = outcome.get(timeout=5)  # type: ignore[assignment]
+    result: Result = outcome.get(timeout=PATIENCE)  # type: ignore[assignment]
     return result

@@ -18,11 +18,10 @@ from typing import Self
 import pytest
 
 from tests.helpers import require_program
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-PATIENCE = 20.0
-"""Seconds to wait for what must happen."""
 
 
 class Program:

@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 from geventkws.protocol.frames import encode_head
 from geventkws.protocol.masking import apply_mask
-
-PATIENCE = 10.0
-"""Seconds to wait for what must happen."""
+from tests.waiting import PATIENCE
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 

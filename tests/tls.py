@@ -12,7 +12,7 @@ import gevent
 
 from tests.certificates import HOST
 from tests.helpers import Feed, whole
-from tests.raw import PATIENCE
+from tests.waiting import PATIENCE
 
 
 def connected_socket(port: int) -> socket.socket:

@@ -11,11 +11,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from tests.waiting import PATIENCE
+
 
 def run(load: Path, *arguments: str) -> dict[str, Any]:
     """Run the load generator and return its report."""
     done = subprocess.run(
-        [load, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
+        [load, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE
     )
     report: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == report["errors"]
@@ -34,14 +36,14 @@ def run_against(
 ) -> dict[str, Any]:
     """Return the report on a server that answers the upgrade with ``head``, and the first frame as given."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE)
         thread = Thread(target=_serve_once, args=(listener, head, answer))
         thread.start()
         port = listener.getsockname()[1]
         report = run(
             load, "echo", f"--port={port}", "--connections=1", "--seconds=0.2", "--warmup=0", *arguments
         )
-        thread.join(10)
+        thread.join(PATIENCE)
     return report
 
 
@@ -49,7 +51,7 @@ def _serve_once(listener: socket.socket, head: bytes, answer: Callable[[bytes], 
     connection = listener.accept()[0]
     # The load generator may end before it has read everything.
     with connection, suppress(ConnectionError):
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE)
         connection.recv(4096)
         connection.sendall(head)
         if frame := connection.recv(4096):

@@ -16,6 +16,7 @@ from benchmarks.machine import all_settings, check_checkout, facts, settings
 from benchmarks.run import chosen_peers, order_of, parse_options
 from benchmarks.server import Server
 from benchmarks.toolchain import ROOT, MissingError
+from tests.waiting import PATIENCE
 
 PYTHON = Path(sys.executable)
 CORES = sorted(os.sched_getaffinity(0))
@@ -73,7 +74,7 @@ def test_the_server_of_the_other_checkout_runs_its_code_in_our_program(tmp_path)
     said = []
     for peer in (OURS, of_checkout(tmp_path)):
         with Server(peer, PYTHON, CORES) as server:
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
             connection.request("GET", "/hello")
             said.append(connection.getresponse().headers["Server"])
             connection.close()

@@ -34,6 +34,7 @@ from benchmarks.peers.http_app import (
 )
 from benchmarks.server import Server
 from benchmarks.toolchain import HERE
+from tests.waiting import PATIENCE
 
 CORES = sorted(os.sched_getaffinity(0))
 HTTP = [workload for workload in WORKLOADS if workload.kind == "http"]
@@ -155,9 +156,9 @@ def targets_of_wrk(workload: Workload, count: int) -> list[str]:
         url = f"http://127.0.0.1:{listener.server_port}{workload.arguments[0]}"
         script = str(HERE / "load" / "wrk.lua")
         command = ["wrk", "-t1", "-c1", "-d1s", "-s", script, url, "--", "paths", str(count)]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)
+        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
         listener.shutdown()
-        thread.join(10)
+        thread.join(PATIENCE)
     return asked
 
 
@@ -169,7 +170,7 @@ def test_the_targets_that_vary_are_as_long_as_the_one_whose_answer_is_counted():
 def answer_once(listener: socket.socket, answer: bytes) -> None:
     connection = listener.accept()[0]
     with connection:
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE)
         connection.recv(65536)
         connection.sendall(answer)
 
@@ -187,12 +188,12 @@ def answer_once(listener: socket.socket, answer: bytes) -> None:
 )
 def test_a_wrong_first_answer_is_found(answer, error):
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE)
         thread = Thread(target=answer_once, args=(listener, answer))
         thread.start()
         with pytest.raises(MeasurementError, match=error):
             check_http(listener.getsockname()[1], KEPT)
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 @pytest.mark.parametrize(

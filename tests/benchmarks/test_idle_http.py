@@ -21,6 +21,7 @@ from benchmarks.catalogue import BROWSER, PEERS, WORKLOADS
 from benchmarks.measure import MeasurementError, Meter
 from benchmarks.server import Server
 from tests.benchmarks.generator import run
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.skipif(shutil.which(os.environ.get("CC", "cc")) is None, reason="no C compiler")
 
@@ -55,7 +56,7 @@ def test_idle_connections_are_held_while_the_memory_is_read(load, server, worklo
 def serve_once(listener: socket.socket, serve: Callable[[socket.socket], object]) -> None:
     connection = listener.accept()[0]
     with connection:
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE)
         serve(connection)
 
 
@@ -64,7 +65,7 @@ def listen() -> Iterator[Callable[[Callable[[socket.socket], object]], int]]:
     """Return a function that lets its argument serve one connection, and returns the port."""
     threads = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE)
 
         def start(serve: Callable[[socket.socket], object]) -> int:
             threads.append(Thread(target=serve_once, args=(listener, serve)))
@@ -73,7 +74,7 @@ def listen() -> Iterator[Callable[[Callable[[socket.socket], object]], int]]:
 
         yield start
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE)
 
 
 def received(load: Path, listen: Any, name: str, *, answer: bytes) -> bytes:
@@ -145,7 +146,7 @@ def test_a_server_that_does_not_let_a_connection_wait_is_found(load, listen, wor
         assert held.stdout is not None
         assert json.loads(held.stdout.readline())["errors"] == 0
         assert error in json.loads(held.stdout.readline())["error"]  # while its standard input is still open
-        assert held.wait(10) == 1
+        assert held.wait(PATIENCE) == 1
 
 
 def test_a_connection_that_ends_while_the_memory_is_read_fails_the_measurement(load, listen, monkeypatch):

@@ -14,7 +14,8 @@ import requests
 import websocket
 
 from geventkws.cli.commands import run
-from tests.programs import PATIENCE, ROOT, Program
+from tests.programs import ROOT, Program
+from tests.waiting import PATIENCE
 
 APP = """
 from gevent import monkey

@@ -28,7 +28,8 @@ from geventkws.cli import commands
 from geventkws.cli.errors import ADDRESS, CERTIFICATE, USAGE
 from geventkws.protocol.handshake import accept_key
 from tests.certificates import Certificates
-from tests.programs import PATIENCE, ROOT, Program
+from tests.programs import ROOT, Program
+from tests.waiting import PATIENCE
 
 COMMAND = (sys.executable, "-u", "-m", "geventkws", "connect")
 

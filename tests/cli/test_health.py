@@ -9,7 +9,7 @@ import pytest
 
 from geventkws.cli.health import Health
 from tests.cli.conftest import Serve
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 
 def answer(health: Health, path: str = "/up", method: str = "GET") -> tuple[str, dict[str, str], bytes]:

@@ -17,7 +17,8 @@ import requests
 
 from geventkws.cli.errors import USAGE
 from tests.cli.conftest import Fail, Serve
-from tests.programs import PATIENCE, ROOT, Program
+from tests.programs import ROOT, Program
+from tests.waiting import PATIENCE
 
 SHOUT = ("--service", "/chat=chat:Shout")
 

@@ -11,7 +11,8 @@ import pytest
 
 from geventkws.cli.errors import ADDRESS, BROKEN, CERTIFICATE, USAGE
 from tests.cli.conftest import Fail
-from tests.programs import PATIENCE, ROOT
+from tests.programs import ROOT
+from tests.waiting import PATIENCE
 
 MISTAKES: dict[str, tuple[list[str], int, str]] = {
     "no module": (["ap:app"], USAGE, "'ap:app': there is no module 'ap'; did you mean 'app'?"),

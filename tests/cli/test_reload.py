@@ -13,7 +13,7 @@ import websocket
 
 from tests.certificates import Certificates
 from tests.cli.conftest import Running, Serve
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("measured")
 

@@ -17,7 +17,8 @@ import websocket
 from geventkws import __version__
 from tests.certificates import Certificates
 from tests.cli.conftest import Serve
-from tests.programs import PATIENCE, ROOT, Program
+from tests.programs import ROOT, Program
+from tests.waiting import PATIENCE
 
 SHOUT = ("--service", "/chat=chat:Shout")
 

@@ -21,7 +21,7 @@ from geventkws.cli.reference import Reference
 from geventkws.cli.serving import Plan, open_listeners, serve
 from geventkws.cli.site import Site
 from tests.certificates import Certificates
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 
 Start = Callable[..., tuple[Site, "gevent.Greenlet[..., Any]"]]
 
@@ -153,21 +153,15 @@ def test_sighup_reads_certificates_and_reopens_logs_that_were_moved(
     site, _ = start(Plan(services=SHOUT, binds=TWO[:1], certfile=str(bundle)))
     log.rename(project / "root.log.1")
     os.kill(os.getpid(), signal.SIGHUP)
-    wait_for(lambda: "the certificates were read again" in caplog.text)
+    wait_until(lambda: "the certificates were read again" in caplog.text)
     logging.getLogger().warning("behind it")
     assert "behind it" in log.read_text()
     bundle.write_text("no certificate")
     before = site.servers[0].ssl_context
     os.kill(os.getpid(), signal.SIGHUP)
-    wait_for(lambda: "keeps the certificates it has" in caplog.text)
+    wait_until(lambda: "keeps the certificates it has" in caplog.text)
     assert site.servers[0].ssl_context is before
     assert log.read_text().count("behind it") == 1
-
-
-def wait_for(is_so: Callable[[], bool]) -> None:
-    with gevent.Timeout(PATIENCE):
-        while not is_so():
-            gevent.sleep(0.005)
 
 
 def test_a_server_beside_the_others_stops_when_they_have_stopped() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.clients.chat_page import SWITCHES
 from tests.helpers import require_program
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 FIREFOX_PREFERENCES: Mapping[str, bool | int | str] = {
     "app.normandy.enabled": False,
@@ -107,7 +107,7 @@ def process(
     finally:
         started.terminate()
         with suppress(subprocess.TimeoutExpired):
-            started.wait(5)
+            started.wait(PATIENCE)
         with suppress(ProcessLookupError):
             os.killpg(started.pid, signal.SIGKILL)
         started.wait(PATIENCE)

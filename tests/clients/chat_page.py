@@ -13,7 +13,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.helpers import require_program
-from tests.programs import PATIENCE, Server
+from tests.programs import Server
+from tests.waiting import PATIENCE
 
 SWITCHES = (
     "--headless=new",

@@ -21,7 +21,7 @@ from geventkws import (
     broadcast,
 )
 from tests.certificates import HOST, Certificates
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 Scheme = Literal["ws", "wss"]
 SCHEMES: tuple[Scheme, ...] = ("ws", "wss")

@@ -14,8 +14,8 @@ from tests.certificates import HOST, Certificates
 from tests.clients.browsers import process
 from tests.clients.ground import IDLE_TIMEOUT, Scheme
 from tests.helpers import free_port, require_program
-from tests.programs import PATIENCE
 from tests.tls import connected_socket
+from tests.waiting import PATIENCE
 
 IDLE = IDLE_TIMEOUT * 1.5
 """Seconds after which a proxy closes a connection on which nothing moves in either direction."""

@@ -12,7 +12,8 @@ import time
 import uuid
 from collections.abc import Callable
 
-from tests.clients.python_peers import PATIENCE, PEERS, Closed, Peer, Pinging, Refused
+from tests.clients.python_peers import PEERS, Closed, Peer, Pinging, Refused
+from tests.waiting import PATIENCE
 
 MEBI = 1024 * 1024
 EMOJI = "Grüße 👩‍👩‍👧‍👦 𝄞 \U0010ffff \ufffd \0 end"

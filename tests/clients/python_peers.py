@@ -32,8 +32,7 @@ from wsproto.events import (
 from wsproto.extensions import PerMessageDeflate
 from wsproto.utilities import RemoteProtocolError
 
-PATIENCE = 20.0
-"""Seconds to wait for what must happen."""
+from tests.waiting import PATIENCE
 
 Result = TypeVar("Result")
 

@@ -10,7 +10,8 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.clients.chat_page import OpenPage
 from tests.helpers import free_port
-from tests.programs import PATIENCE, Server, server
+from tests.programs import Server, server
+from tests.waiting import PATIENCE
 
 MARKUP = "<img src=x onerror=\"document.title='broken'\"> <b>bold</b> &amp; <script>alert(1)</script>"
 WORDS = " ".join(["words"] * 20)

@@ -10,7 +10,8 @@ import websocket
 
 from tests.clients.chat_page import OpenPage
 from tests.helpers import free_port
-from tests.programs import PATIENCE, TERMINALS, OpenTerminal, Program, Server
+from tests.programs import TERMINALS, OpenTerminal, Program, Server
+from tests.waiting import PATIENCE
 
 
 def test_python_node_and_a_browser_chat_with_each_other(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.certificates import Certificates
 from tests.clients.ground import GREETING, SCHEMES, Scheme, ground
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 
 def protocols() -> list[str]:

@@ -16,7 +16,7 @@ from geventkws import ServiceRegistry, WebSocketServer
 from tests.certificates import HOST, Certificates
 from tests.clients.proxies import PROXIES, proxy
 from tests.helpers import require_program
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 MEBI = 1024 * 1024
 LIMIT = 200 * MEBI

@@ -15,7 +15,7 @@ import websocket
 from tests.certificates import Certificates
 from tests.clients.ground import SCHEMES, Ground, Scheme, ground
 from tests.clients.proxies import IDLE, PROXIES, proxy
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 MEBI = 1024 * 1024
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from tests.certificates import HOST, Certificates
 from tests.compliance.wstest import AutobahnError
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
 LARGEST_MESSAGE = 16 * 1024 * 1024
 """In bytes; cases 9.* send messages of this size."""
-PATIENCE = 20.0
 """Seconds within which the example must listen, and end."""
 
 

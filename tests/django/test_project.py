@@ -16,7 +16,8 @@ import requests
 import websocket
 
 from tests.helpers import free_port
-from tests.programs import PATIENCE, ROOT, Program
+from tests.programs import ROOT, Program
+from tests.waiting import PATIENCE
 
 MANAGE = str(ROOT / "tests" / "django" / "manage.py")
 

@@ -22,9 +22,7 @@ from greenlet import greenlet
 from tests.docs.contexts import context_called
 from tests.docs.contexts.context import Context
 from tests.docs.examples import example_at
-
-PATIENCE = 20.0
-"""Seconds to wait for what must happen."""
+from tests.waiting import PATIENCE
 
 
 class Listening(logging.Handler):

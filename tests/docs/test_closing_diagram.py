@@ -45,7 +45,7 @@ def boxes() -> list[tuple[float, float, float, float]]:
 def test_the_page_and_the_picture_are_what_the_program_makes_of_the_table(tmp_path):
     (tmp_path / "topics").mkdir()
     shutil.copy(DOCS / closing_diagram.PAGE, tmp_path / "topics")
-    subprocess.run([sys.executable, closing_diagram.__file__, tmp_path], check=True, timeout=50)
+    subprocess.run([sys.executable, closing_diagram.__file__, tmp_path], check=True, timeout=100)
     for name in (closing_diagram.PAGE, closing_diagram.PICTURE):
         committed, made = ((place / name).read_text("utf-8") for place in (DOCS, tmp_path))
         assert committed == made, "run: python docs/closing_diagram.py"

@@ -15,7 +15,8 @@ import pytest
 
 from docs import command_line
 from tests.certificates import Certificates
-from tests.programs import PATIENCE, ROOT, Program
+from tests.programs import ROOT, Program
+from tests.waiting import PATIENCE
 
 GUIDE = (ROOT / "docs" / "how-to" / "command-line.md").read_text()
 

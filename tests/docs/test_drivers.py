@@ -18,6 +18,8 @@ from gevent import get_hub, socket
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.waiting import PATIENCE
+
 TIMEOUT = 2
 """Seconds after which a library gives up if nobody answers; psycopg accepts no less."""
 
@@ -67,7 +69,7 @@ def test_psycopg_is_tried_in_its_compiled_form() -> None:
 
 def test_subprocess_cooperates(happened: list[str]) -> None:
     gevent.spawn(happened.append, "others were served")
-    subprocess.run(["true"], check=True, timeout=20)
+    subprocess.run(["true"], check=True, timeout=PATIENCE)
     assert happened == ["others were served"]
 
 

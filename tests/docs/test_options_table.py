@@ -18,7 +18,7 @@ def test_the_pages_are_what_the_program_makes_of_the_fields(tmp_path: Path) -> N
     for path in options_table.PAGES:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
-    subprocess.run([sys.executable, options_table.__file__, tmp_path], check=True, timeout=50)
+    subprocess.run([sys.executable, options_table.__file__, tmp_path], check=True, timeout=100)
     for path in options_table.PAGES:
         committed, made = ((place / path).read_text("utf-8") for place in (ROOT, tmp_path))
         assert committed == made, "run: python docs/options_table.py"

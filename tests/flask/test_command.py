@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import websocket
 
-from tests.programs import PATIENCE, Program
+from tests.programs import Program
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("measured")
 

@@ -14,6 +14,7 @@ from gevent.event import Event
 from geventkws import ConnectionClosed, HandshakeError, WebSocketConnection, WebSocketService, broadcast
 from geventkws.flask import Sockets
 from geventkws.testing import ConnectionRefused, ServerFactory, connect
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ class TestFunctions:
         @sockets.route("/twice")
         def twice(connection):
             for _ in range(2):
-                connection.send(connection.receive(timeout=5))
+                connection.send(connection.receive(timeout=PATIENCE))
 
         with connect(app, "/twice") as client:
             client.send("one")
@@ -207,7 +208,7 @@ class TestFunctions:
         with pytest.raises(ConnectionClosed) as closed:
             client.receive()
         assert closed.value.reason == 1001
-        assert ended.wait(5)
+        assert ended.wait(PATIENCE)
         stopping.join()
         assert servers.close() == []
 

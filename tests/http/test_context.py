@@ -13,6 +13,7 @@ from geventkws.loop.loop import Loop
 from geventkws.net.transport import PlainTransport
 from geventkws.options import ServerOptions
 from tests.raw import upgrade_request
+from tests.waiting import PATIENCE
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -25,7 +26,7 @@ def answers(data: bytes) -> bytes:
     HTTPConnection(channel, context, ("192.0.2.1", 5000))
     channel.start_reading()
     received = b""
-    with peer, gevent.Timeout(5):
+    with peer, gevent.Timeout(PATIENCE):
         peer.sendall(data)
         peer.shutdown(socket.SHUT_WR)
         while more := peer.recv(65536):

@@ -10,7 +10,8 @@ import pytest
 from gevent.queue import Queue
 
 from geventkws import ServiceRegistry, WebSocketConnection, WebSocketServer, WebSocketService
-from tests.raw import PATIENCE, RawClient
+from tests.raw import RawClient
+from tests.waiting import PATIENCE
 
 Call = tuple[Any, ...]
 

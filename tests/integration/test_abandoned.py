@@ -12,7 +12,8 @@ from gevent.event import Event as Signal
 from geventkws.http import connection
 from tests.helpers import running
 from tests.integration.conftest import Serve
-from tests.raw import PATIENCE, RawClient
+from tests.raw import RawClient
+from tests.waiting import PATIENCE
 
 LONG = 60.0
 

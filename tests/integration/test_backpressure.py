@@ -17,6 +17,7 @@ from geventkws import WebSocketConnection, broadcast
 from geventkws.loop.loop import RECEIVE_BUFFER_SIZE
 from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
+from tests.waiting import PATIENCE, wait_until
 from tests.websocket.lines import connection_on
 
 LIMIT = 50_000
@@ -39,15 +40,9 @@ def message(index: int) -> bytes:
     return index.to_bytes(4, "big") * (SIZE // 4)
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    with gevent.Timeout(10):
-        while not condition():
-            gevent.sleep(0.005)
-
-
 def wait_until_still(value: Callable[[], int]) -> int:
     """Return a value once it has stopped changing."""
-    with gevent.Timeout(20):
+    with gevent.Timeout(PATIENCE):
         last, still = value(), 0
         while still < 5:
             gevent.sleep(0.02)
@@ -78,7 +73,7 @@ class Flooded:
 
     def outcome(self) -> int:
         """Wait for ``disconnected`` and return its reason."""
-        while (call := self.service.calls.get(timeout=10))[0] != "disconnected":
+        while (call := self.service.calls.get(timeout=PATIENCE))[0] != "disconnected":
             pass
         return int(call[1])
 
@@ -117,7 +112,7 @@ class TestSend:
         texts = [frame.payload.decode() for frame in frames if frame.opcode == TEXT]
         for name in range(3):
             assert [t for t in texts if t.startswith(f"{name} ")] == [f"{name} {i}" for i in range(20)]
-        gevent.joinall(greenlets, timeout=5, raise_error=True)
+        gevent.joinall(greenlets, timeout=PATIENCE, raise_error=True)
 
     def test_a_ping_waits_like_a_message(self, flooded: Flooded) -> None:
         ping = gevent.spawn(flooded.connection.ping, "are you there")
@@ -126,7 +121,7 @@ class TestSend:
         assert flooded.connection.active
         while flooded.client.frame() != Frame(PING, b"are you there"):
             pass
-        assert ping.get(timeout=5) is True
+        assert ping.get(timeout=PATIENCE) is True
 
     def test_a_peer_that_takes_nothing_is_dropped_with_1006_after_send_timeout(self, serve: Serve) -> None:
         flooded = Flooded(serve, send_timeout=0.4)
@@ -169,10 +164,10 @@ class TestSend:
         )
         gevent.sleep(0.05)
         victim.kill()
-        assert hasty.get(timeout=5) is None
+        assert hasty.get(timeout=PATIENCE) is None
         frames = [flooded.client.frame() for _ in range(flooded.count + 1)]
         assert [frame.payload for frame in frames if frame.opcode == TEXT] == [b"sent"]
-        assert patient.get(timeout=5) is True
+        assert patient.get(timeout=PATIENCE) is True
 
     def test_in_the_hub_it_never_blocks_and_ends_the_connection_with_1013(self, flooded: Flooded) -> None:
         result: AsyncResult[bool] = AsyncResult()
@@ -183,7 +178,7 @@ class TestSend:
             result.set(all(taken))
 
         gevent.get_hub().loop.run_callback(send_from_a_timer)
-        assert result.get(timeout=1) is False
+        assert result.get(timeout=PATIENCE) is False
         assert flooded.client.close_code()[0] == Code.TRY_AGAIN_LATER
         assert flooded.outcome() == Code.TRY_AGAIN_LATER
 
@@ -216,7 +211,7 @@ class TestBroadcast:
             result.set(min(broadcast(connections, "news" * 1_000) for _ in range(10)))
 
         gevent.get_hub().loop.run_callback(broadcast_from_a_timer)  # where waiting would be an error
-        assert result.get(timeout=1) == 3
+        assert result.get(timeout=PATIENCE) == 3
         for other in others:
             assert [other.frame() for _ in range(10)] == [Frame(TEXT, b"news" * 1_000)] * 10
         assert flooded.client.close_code()[0] == Code.TRY_AGAIN_LATER
@@ -257,7 +252,7 @@ class TestOrder:
             if text == "begin":
                 first.send("1")
                 first.send("2")
-                go_on.wait(5)
+                go_on.wait(PATIENCE)
                 first.send("4")
             else:
                 first.send("3")
@@ -312,7 +307,7 @@ class TestInbox:
         received: list[str | bytes] = []
 
         def slow(message: str | bytes, connection: WebSocketConnection) -> None:
-            release.wait(20)
+            release.wait(PATIENCE)
             received.append(message)
 
         service = Recorder(received=slow)
@@ -337,7 +332,7 @@ class TestInbox:
         assert stalled_at < len(range(0, count, 100)) / 2, "the peer could send on and on"
         assert not received
         release.set()
-        sender.get(timeout=30)
+        sender.get(timeout=PATIENCE)
         wait_until(lambda: len(received) == count)
         assert [bytes(m[:4])[-size:] for m in received if isinstance(m, bytes)] == [
             index.to_bytes(4, "big")[-size:] for index in range(count)
@@ -354,7 +349,7 @@ class TestInbox:
 
     def test_a_read_that_fills_it_is_the_last_though_a_long_message_has_begun(self) -> None:
         release = Event()
-        service = Recorder(received=lambda message, connection: release.wait(10))
+        service = Recorder(received=lambda message, connection: release.wait(PATIENCE))
         service.max_message_size = 1024 * 1024
         ours, peer = socket.socketpair()
         with peer:
@@ -393,7 +388,7 @@ class TestInbox:
     def test_a_close_frame_survives_a_full_inbox(self, serve: Serve) -> None:
         """The peer's time is up while the service is busy; unread bytes must not reset the connection."""
         release = Event()
-        service = Recorder(received=lambda message, connection: release.wait(10))
+        service = Recorder(received=lambda message, connection: release.wait(PATIENCE))
         site = serve(service, max_inbox_messages=4, close_timeout=0.3)
         client = site.connect()
         client.send(masked(TEXT, "x") * 3 + close_frame(1000))
@@ -435,7 +430,7 @@ def test_every_combination_of_speeds_delivers_all_in_order(
         if slow_consumer:
             gevent.sleep(0.003)
     assert client.close_code() == (1000, "")
-    sender.get(timeout=5)
+    sender.get(timeout=PATIENCE)
 
 
 class TestPings:
@@ -465,7 +460,7 @@ class TestPings:
 
     def test_a_ping_between_fragments_is_answered_while_a_callback_is_busy(self, serve: Serve) -> None:
         release = Event()
-        client = serve(Recorder(received=lambda message, connection: release.wait(5))).connect()
+        client = serve(Recorder(received=lambda message, connection: release.wait(PATIENCE))).connect()
         client.send(masked(TEXT, "work") + masked(TEXT, "a", fin=False) + masked(PING, "?"))
         assert client.frame() == Frame(PONG, b"?")
         release.set()
@@ -476,7 +471,7 @@ def test_slow_connections_never_delay_another(serve: Serve) -> None:
 
     def received(text: str, connection: WebSocketConnection) -> None:
         if text == "slow":
-            release.wait(10)
+            release.wait(PATIENCE)
         connection.send(text)
 
     site = serve(Recorder(received=received))
@@ -484,7 +479,7 @@ def test_slow_connections_never_delay_another(serve: Serve) -> None:
     for client in slow:
         client.send(masked(TEXT, "slow"))
     quick = site.connect()
-    with gevent.Timeout(5):
+    with gevent.Timeout(PATIENCE):
         for index in range(100):
             quick.send(masked(TEXT, f"{index}"))
             assert quick.frame() == Frame(TEXT, b"%d" % index)
@@ -496,21 +491,21 @@ def test_slow_connections_never_delay_another(serve: Serve) -> None:
 class TestTheWeightOfText:
     def test_text_counts_with_what_it_takes_in_memory(self, serve: Serve) -> None:
         release = Event()
-        service = Recorder(received=lambda message, connection: release.wait(5))
+        service = Recorder(received=lambda message, connection: release.wait(PATIENCE))
         client = serve(service, max_inbox_size=100_000).connect()
         client.send(masked(TEXT, "work"))
         service.expect("connected")
         service.expect("received", "work")
         client.send(masked(TEXT, "x" * 500) + masked(TEXT, "é" * 500))
         connection = service.connections[0]
-        with gevent.Timeout(5):
+        with gevent.Timeout(PATIENCE):
             while connection._inbox_size < 2_500:
                 gevent.sleep(0.002)
         assert connection._inbox_size == 2_500
         release.set()
         service.expect("received", "x" * 500)
         service.expect("received", "é" * 500)
-        with gevent.Timeout(5):
+        with gevent.Timeout(PATIENCE):
             while connection._inbox_size:
                 gevent.sleep(0.002)
 

@@ -16,7 +16,8 @@ from gevent.event import Event
 from geventkws import PerMessageDeflate, broadcast
 from geventkws.protocol.deflate import deflate_for
 from tests.integration.conftest import Echo, Recorder, Serve
-from tests.raw import BINARY, PATIENCE, TEXT, Frame, RawClient, close_frame, masked
+from tests.raw import BINARY, TEXT, Frame, RawClient, close_frame, masked
+from tests.waiting import PATIENCE
 from tests.websocket.lines import connection_on
 
 OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"

@@ -14,6 +14,7 @@ from geventkws import WebSocketConnection, WebSocketService
 from geventkws.protocol.closing import State
 from tests.integration.conftest import Echo, Recorder, Serve
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, Frame, close_frame, masked
+from tests.waiting import PATIENCE
 from tests.websocket.lines import connection_on
 
 
@@ -25,7 +26,7 @@ def open_descriptors() -> int:
 def no_descriptor_leaks():
     before = open_descriptors()
     yield
-    with gevent.Timeout(5):
+    with gevent.Timeout(PATIENCE):
         while open_descriptors() > before + 3:  # the listener, and what a finished test still holds
             gevent.sleep(0.01)
 
@@ -101,7 +102,7 @@ class TestThePeerEnds:
 
     def test_a_busy_callback_does_not_keep_a_closing_peer_waiting_for_ever(self, serve: Serve) -> None:
         done = gevent.event.Event()
-        service = Recorder(received=lambda message, connection: done.wait(5))
+        service = Recorder(received=lambda message, connection: done.wait(PATIENCE))
         client = serve(service, close_timeout=0.2).connect()
         client.send(masked(TEXT, "work") + masked(TEXT, "more") + close_frame(1000))
         assert client.close_code() == (1000, "")
@@ -374,7 +375,7 @@ class TestBehindTheHandshake:
         for _ in range(20):
             site.connect().reset()
         site.wait_until_empty()
-        names = [service.calls.get(timeout=5)[0] for _ in range(40)]
+        names = [service.calls.get(timeout=PATIENCE)[0] for _ in range(40)]
         assert names.count("connected") == names.count("disconnected") == 20
 
 
@@ -416,7 +417,7 @@ def test_a_connection_that_ends_in_the_callback_of_another_leaves_its_input_alon
         # All at once, in the hub's next turn.
         other_peer.send(masked(TEXT, "not to be read as the first's") * 500)
         peer.send(b"".join(masked(TEXT, message) for message in sent))
-        with gevent.Timeout(5):
+        with gevent.Timeout(PATIENCE):
             while connection.active and len(received) < len(sent):
                 gevent.sleep(0.005)
         assert received == sent

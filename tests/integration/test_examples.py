@@ -18,7 +18,8 @@ import websocket
 
 from tests.certificates import HOST, Certificates
 from tests.helpers import free_port
-from tests.programs import EXAMPLES, PATIENCE, Program, Server, python, server
+from tests.programs import EXAMPLES, Program, Server, python, server
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from gevent.event import Event
 from tests.integration.conftest import Echo, Serve
 from tests.integration.framework_apps import EVENTS, FILE_SIZE, FRAMEWORKS, plain
 from tests.programs import Program
-from tests.raw import PATIENCE, TEXT, Frame, RawClient, masked
+from tests.raw import TEXT, Frame, RawClient, masked
+from tests.waiting import PATIENCE
 
 MIB = 1024 * 1024
 UPLOAD = 200 * MIB

@@ -15,7 +15,8 @@ from gevent.event import Event
 
 from geventkws import HandshakeError
 from tests.integration.conftest import Recorder, Serve, Site
-from tests.raw import PATIENCE, PING, PONG, TEXT, Frame, RawClient, masked, upgrade_request
+from tests.raw import PING, PONG, TEXT, Frame, RawClient, masked, upgrade_request
+from tests.waiting import PATIENCE
 
 PLAIN = [("Content-Type", "text/plain")]
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -20,7 +20,8 @@ from gevent.pool import Pool
 from geventkws.http.connection import READ_AHEAD
 from geventkws.loop.channel import BYTES_READ
 from tests.integration.conftest import Recorder, Serve, Site
-from tests.raw import PATIENCE, TEXT, RawClient, masked, upgrade_request
+from tests.raw import TEXT, RawClient, masked, upgrade_request
+from tests.waiting import PATIENCE
 
 PLAIN = [("Content-Type", "text/plain")]
 SIOCOUTQ = termios.TIOCOUTQ

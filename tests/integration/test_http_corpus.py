@@ -13,7 +13,7 @@ from tests.helpers import Feed
 from tests.http.cases import CASES, Case
 from tests.http.exchange import converse
 from tests.integration.conftest import Recorder
-from tests.raw import PATIENCE
+from tests.waiting import PATIENCE
 
 
 class Corpus(NamedTuple):

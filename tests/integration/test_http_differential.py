@@ -24,7 +24,7 @@ from tests.http.cases import CASES, Case
 from tests.http.exchange import converse, statuses
 from tests.integration.conftest import Recorder
 from tests.programs import ROOT
-from tests.raw import PATIENCE
+from tests.waiting import PATIENCE
 
 AT_ONCE = 40
 

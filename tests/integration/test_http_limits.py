@@ -12,7 +12,8 @@ from geventkws import WebSocketServer
 from geventkws.server.reception import MAX_TURNED_AWAY
 from tests.certificates import Certificates
 from tests.integration.conftest import Recorder, Serve, Site
-from tests.raw import PATIENCE, RawClient
+from tests.raw import RawClient
+from tests.waiting import PATIENCE
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 OLD_GET = b"GET / HTTP/1.0\r\n\r\n"

@@ -17,7 +17,7 @@ from geventkws.http.stream import Stream
 from geventkws.server.reception import MAX_TURNED_AWAY
 from tests.helpers import running
 from tests.integration.conftest import Serve, Site
-from tests.raw import PATIENCE
+from tests.waiting import PATIENCE
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n"
 

@@ -18,7 +18,8 @@ from gevent.event import Event as Signal
 
 from geventkws import ServiceRegistry, WebSocketConnection
 from tests.integration.conftest import Echo, Recorder, Serve, Site
-from tests.raw import BINARY, CLOSE, PATIENCE, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
+from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
+from tests.waiting import PATIENCE
 
 Flooding = tuple[WebSocketConnection, socket.socket, Callable[..., None]]
 
@@ -31,7 +32,7 @@ SHORT = 0.3
 
 @pytest.fixture(autouse=True)
 def in_time() -> Iterator[None]:
-    with gevent.Timeout(45):
+    with gevent.Timeout(100):
         yield
 
 

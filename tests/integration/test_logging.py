@@ -9,7 +9,7 @@ import pytest
 
 from geventkws import HandshakeError, WebSocketService
 from tests.integration.conftest import Echo, Recorder, Serve
-from tests.raw import PATIENCE
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ from geventkws import WebSocketConnection, WebSocketService
 from geventkws.websocket.lifecycle import Lifecycle
 from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import CLOSE, TEXT, Frame, close_frame, masked, upgrade_request
+from tests.waiting import PATIENCE
 
 MANY = 10_000
 
@@ -84,12 +85,12 @@ def test_ten_thousand_idle_connections_hold_no_greenlets(serve: Serve, many: int
         try:
             task = (site.port, many, upgrade_request("/service"), masked(TEXT, "hello"), b"\x81\x05hello")
             clients.stdin.write(f"{task!r}\n")
-            with gevent.Timeout(40):
+            with gevent.Timeout(100):
                 assert clients.stdout.readline() == "connected\n"
             assert len(site.server.websockets) == many
             assert greenlets() - before < 10
             clients.stdin.write("\n")
-            with gevent.Timeout(40):
+            with gevent.Timeout(100):
                 assert clients.stdout.readline() == "echoed\n"
             assert greenlets() - before < 10
         finally:
@@ -226,7 +227,7 @@ class TestNothingEscapesAWatcher:
             client.half_close()
             client.read_to_end()
             client.close()
-            with gevent.Timeout(5):
+            with gevent.Timeout(PATIENCE):
                 while len(site.server.websockets) > 1:
                     gevent.sleep(0.005)
             bystander.send(masked(TEXT, "fine"))
@@ -264,7 +265,7 @@ class TestAKilledWorker:
         site = serve(service)
         client = site.connect()
         client.send(masked(TEXT, "x") + close_frame(1000))
-        with gevent.Timeout(5):
+        with gevent.Timeout(PATIENCE):
             while not workers:
                 gevent.sleep(0.005)
         gevent.kill(workers[0], error)
@@ -295,7 +296,7 @@ class TestAKilledWorker:
             client = site.connect()
             client.send(masked(TEXT, "x"))
             assert client.frame() == Frame(CLOSE, b"\x03\xf3")
-            with gevent.Timeout(5):
+            with gevent.Timeout(PATIENCE):
                 while not workers:
                     gevent.sleep(0.005)
             gevent.kill(workers[0])

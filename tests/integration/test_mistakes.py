@@ -18,8 +18,9 @@ from geventkws.once import MAX_TOLD
 from geventkws.server.arrival import SPEAKS_PLAIN_HTTP
 from tests.certificates import HOST, Certificates
 from tests.integration.conftest import Recorder, Serve
-from tests.raw import BINARY, PATIENCE, TEXT, RawClient, masked
+from tests.raw import BINARY, TEXT, RawClient, masked
 from tests.tls import connected_socket
+from tests.waiting import PATIENCE
 
 Callback = Callable[..., Any]
 

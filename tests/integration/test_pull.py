@@ -16,6 +16,7 @@ from geventkws import WebSocketCloseReasonCode as Code
 from geventkws.loop.loop import TURN
 from tests.integration.conftest import Recorder, Serve
 from tests.raw import PONG, TEXT, Frame, RawClient, close_frame, masked
+from tests.waiting import PATIENCE
 
 
 class Puller(Recorder):
@@ -36,7 +37,7 @@ class Puller(Recorder):
             raise
 
     def result(self) -> Any:
-        return self.ended.get(timeout=5)
+        return self.ended.get(timeout=PATIENCE)
 
 
 Pull = Callable[..., tuple[Puller, RawClient]]
@@ -81,7 +82,7 @@ class TestReceive:
             with pytest.raises(TimeoutError, match=r"no message within 0\.02 s"):
                 connection.receive(timeout=0.02)
             connection.send("go on")
-            return connection.receive(timeout=5)
+            return connection.receive(timeout=PATIENCE)
 
         service, client = pull(run)
         assert client.frame() == Frame(TEXT, b"go on")
@@ -90,7 +91,7 @@ class TestReceive:
 
     def test_a_receiver_that_is_killed_while_others_have_their_turn_loses_nothing(self, pull: Pull) -> None:
         def run(connection: WebSocketConnection) -> list[str | bytes]:
-            with gevent.Timeout(5):
+            with gevent.Timeout(PATIENCE):
                 while not connection._has_messages():
                     gevent.sleep(0.005)
             receiver = gevent.spawn(connection.receive)
@@ -197,7 +198,7 @@ class TestReceive:
         started, arrived = Event(), Event()
         service, client = pull(run)
         client.send(masked(TEXT, "kept") + masked(0x9, b"behind it"))
-        assert started.wait(5)
+        assert started.wait(PATIENCE)
         assert client.frame() == Frame(PONG, b"behind it")
         arrived.set()
         assert service.result() == "kept"
@@ -245,7 +246,7 @@ class TestTheInbox:
         start = Event()
 
         def run(connection: WebSocketConnection) -> list[str | bytes]:
-            start.wait(10)
+            start.wait(PATIENCE)
             return list(connection)
 
         service, client = pull(run, max_inbox_messages=2)
@@ -306,7 +307,7 @@ class TestOthers:
 
         service, client = pull(run)
         service.result()
-        assert receivers[0].get(timeout=2) == []
+        assert receivers[0].get(timeout=PATIENCE) == []
         assert client.close_code() == (1000, "")
 
     def test_a_receiver_that_is_killed_leaves_the_place_to_the_next(self, pull: Pull) -> None:
@@ -320,7 +321,7 @@ class TestOthers:
             return connection.receive()
 
         service, client = pull(run)
-        with gevent.Timeout(5):
+        with gevent.Timeout(PATIENCE):
             while not killed:
                 gevent.sleep(0.001)
         client.send(masked(TEXT, "for the second"))
@@ -345,7 +346,7 @@ class TestRun:
 
     def test_disconnected_waits_for_the_return_of_run(self, pull: Pull) -> None:
         gone = Event()
-        service, client = pull(lambda connection: gone.wait(10))
+        service, client = pull(lambda connection: gone.wait(PATIENCE))
         client.send(close_frame(1001))
         service.expect("connected")
         service.expect_nothing_more()
@@ -355,7 +356,7 @@ class TestRun:
 
     def test_a_run_that_returns_after_the_peers_close_keeps_its_code(self, pull: Pull) -> None:
         peer_gone = Event()
-        service, client = pull(lambda connection: peer_gone.wait(5))
+        service, client = pull(lambda connection: peer_gone.wait(PATIENCE))
         client.send(masked(TEXT, "not taken") + close_frame(4321, "so there"))
         gevent.sleep(0.02)
         peer_gone.set()

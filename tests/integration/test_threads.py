@@ -15,7 +15,8 @@ from geventkws import WebSocketConnection, broadcast
 from geventkws.loop.loop import allocate_lock
 from geventkws.websocket.thread_gate import CALL_SIZE
 from tests.integration.conftest import Recorder, Serve, Site
-from tests.raw import CLOSE, PATIENCE, PING, TEXT, Frame, RawClient, close_frame, masked
+from tests.raw import CLOSE, PING, TEXT, Frame, RawClient, close_frame, masked
+from tests.waiting import PATIENCE
 
 start_new_thread: Callable[..., int] = monkey.get_original("_thread", "start_new_thread")
 
@@ -84,7 +85,7 @@ def test_eight_threads_send_ten_thousand_messages_each(pool: ThreadPool, serve: 
         assert int(index) == last[thread], "each thread's messages keep their order"
         assert not filling.strip(number), "no message holds a piece of another"
     assert last == [count - 1] * THREADS
-    assert all(thread.get(timeout=5) for thread in threads)
+    assert all(thread.get(timeout=PATIENCE) for thread in threads)
 
 
 class TestCalls:
@@ -182,7 +183,7 @@ class TestOverTheLimit:
 
     def wait_until_they_wait(self, *results: list[bool]) -> int:
         """Return how many messages were taken by the time the threads have stopped sending."""
-        with gevent.Timeout(10):
+        with gevent.Timeout(PATIENCE):
             before, now = -1, 0
             while before != now or not now:
                 gevent.sleep(0.1)
@@ -203,7 +204,7 @@ class TestOverTheLimit:
         assert not thread.ready()
         for _ in range(200):
             assert one.client.frame() == Frame(TEXT, b"x" * 2_000)
-        thread.get(timeout=5)
+        thread.get(timeout=PATIENCE)
         assert sent == [True] * 200
 
     @pytest.mark.parametrize("end", ["reset", "close", "drop", "send_timeout", "stop"])
@@ -223,7 +224,7 @@ class TestOverTheLimit:
         elif end != "send_timeout":
             getattr(one.connection, end)()
         for thread in threads:
-            thread.get(timeout=5)
+            thread.get(timeout=PATIENCE)
         assert [sent[-1] for sent in results] == [False] * 4
         assert all(all(sent[:-1]) for sent in results)
 
@@ -237,7 +238,7 @@ class TestOverTheLimit:
         assert not ping.ready()
         assert one.connection.active
         one.client.reset()
-        assert ping.get(timeout=5) is False
+        assert ping.get(timeout=PATIENCE) is False
 
     def test_a_broadcast_does_not_wait_and_ends_the_connection_with_1013(
         self, pool: ThreadPool, serve: Serve
@@ -251,10 +252,10 @@ class TestOverTheLimit:
             # One might still fit, where the kernel has just taken some.
             return min(broadcast([one.connection], "x" * 5_000) for _ in range(5))
 
-        assert pool.spawn(broadcast_some).get(timeout=5) == 0, "over the limit it is not even queued"
+        assert pool.spawn(broadcast_some).get(timeout=PATIENCE) == 0, "over the limit it is not even queued"
         assert one.client.close_code()[0] == 1013
         one.service.expect("disconnected", 1013)
-        thread.get(timeout=5)
+        thread.get(timeout=PATIENCE)
         assert sent[-1] is False
 
     @pytest.mark.parametrize("size", [0, 5_000])

@@ -21,7 +21,6 @@ from tests.helpers import Feed, byte_by_byte
 from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import (
     BINARY,
-    PATIENCE,
     PING,
     PONG,
     TEXT,
@@ -32,6 +31,7 @@ from tests.raw import (
     upgrade_request,
 )
 from tests.tls import RecordSocket, connected_socket, tls_socket
+from tests.waiting import PATIENCE
 
 TLS_1_2 = ssl.TLSVersion.TLSv1_2
 TLS_1_3 = ssl.TLSVersion.TLSv1_3
@@ -456,7 +456,7 @@ class TestKeyUpdates:
         service.expect("connected")
         with socket.socket(fileno=socket.dup(service.connections[0]._channel.transport.fileno())) as ours:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
-        with gevent.Timeout(40), suppress(OSError):
+        with gevent.Timeout(100), suppress(OSError):
             while True:
                 for _ in connection.send_keyupdate_request(KeyUpdateMessageType.update_requested):
                     pass

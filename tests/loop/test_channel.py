@@ -16,8 +16,7 @@ from geventkws.loop import roles
 from geventkws.loop.channel import BYTES_READ, Channel
 from geventkws.loop.loop import CROWD, CROWDED_READ, SLICE, Loop
 from geventkws.net.transport import PlainTransport
-
-PATIENCE = 5.0
+from tests.waiting import PATIENCE
 
 Call = tuple[Any, ...]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
@@ -16,7 +16,8 @@ from geventkws.loop.farewell import LAST_MOMENT, Farewell
 from geventkws.loop.loop import Loop
 from geventkws.loop.roles import Owner
 from geventkws.net.transport import PlainTransport
-from tests.raw import PATIENCE, RawClient
+from tests.raw import RawClient
+from tests.waiting import PATIENCE, wait_until
 
 LONG = 60.0
 """Seconds that no test waits."""
@@ -57,12 +58,6 @@ def line(loop: Loop) -> Iterator[Line]:
     yield line
     line.channel.release()
     line.client.close()
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    with gevent.Timeout(PATIENCE):
-        while not is_so():
-            gevent.sleep(0.001)
 
 
 class TestTheAnswer:

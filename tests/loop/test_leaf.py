@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from geventkws.net.transport import PlainTransport
 from tests.helpers import forms
+from tests.waiting import PATIENCE
 
 FORMS = forms("geventkws.loop.leaf")
 
@@ -29,7 +30,7 @@ class Pair:
 
     def __init__(self) -> None:
         ours, self.peer = socket.socketpair()
-        self.peer.settimeout(5)
+        self.peer.settimeout(PATIENCE)
         self.transport = PlainTransport(ours.detach())
         self.fd = self.transport.fileno()
 

@@ -25,6 +25,7 @@ from geventkws.loop.channel import Channel
 from geventkws.loop.loop import CROWD, SLICE, TURN, Loop
 from geventkws.loop.roles import Corked
 from tests.helpers import in_hub
+from tests.waiting import PATIENCE
 
 Result = TypeVar("Result")
 
@@ -112,42 +113,42 @@ class TestReuse:
     def test_a_worker_that_blocked_ends_after_its_batch(self, loop: Loop) -> None:
         job = lend(loop, lambda: gevent.sleep(0.01))
         assert job.worker() is not None
-        job.result.get(timeout=5)
+        job.result.get(timeout=PATIENCE)
         gevent.sleep(0)
         assert job.worker() is None
 
     def test_while_one_is_blocked_another_works(self, loop: Loop) -> None:
         release = Event()
-        blocked = lend(loop, lambda: release.wait(5))
+        blocked = lend(loop, lambda: release.wait(PATIENCE))
         other = lend(loop)
         assert other.result.ready()
         assert other.worker() is not blocked.worker()
         release.set()
-        assert blocked.result.get(timeout=5) is True
+        assert blocked.result.get(timeout=PATIENCE) is True
 
     def test_a_pending_timeout_does_not_hit_the_next_borrower(self, loop: Loop) -> None:
         pending = lend(loop, lambda: gevent.Timeout.start_new(0.01)).result.get()
         next_one = lend(loop, lambda: gevent.sleep(0.05))
-        next_one.result.get(timeout=5)
+        next_one.result.get(timeout=PATIENCE)
         assert isinstance(pending, gevent.Timeout)
         pending.close()
 
     def test_a_scheduled_kill_does_not_hit_the_next_borrower(self, loop: Loop) -> None:
         lend(loop, lambda: gevent.kill(getcurrent()))
         next_one = lend(loop, lambda: gevent.sleep(0.05))
-        next_one.result.get(timeout=5)
+        next_one.result.get(timeout=PATIENCE)
 
     def test_a_scheduled_throw_does_not_hit_the_next_borrower(self, loop: Loop) -> None:
         lend(loop, lambda: loop.hub.loop.run_callback(getcurrent().throw, ValueError("late")))
         next_one = lend(loop, lambda: gevent.sleep(0.05))
-        next_one.result.get(timeout=5)
+        next_one.result.get(timeout=PATIENCE)
 
     def test_a_link_does_not_wake_the_next_borrower(self, loop: Loop) -> None:
         event = Event()
         lend(loop, lambda: event.rawlink(getcurrent().switch))
         next_one = lend(loop, lambda: gevent.sleep(0.05))
         event.set()
-        next_one.result.get(timeout=5)
+        next_one.result.get(timeout=PATIENCE)
 
     def test_a_gevent_local_is_not_seen_by_the_next_borrower(self, loop: Loop) -> None:
         user = local()
@@ -197,10 +198,10 @@ class TestLending:
 
     def test_a_borrower_whose_worker_has_left_is_told_which_it_is(self, loop: Loop) -> None:
         release = Event()
-        job = lend(loop, lambda: release.wait(5))
+        job = lend(loop, lambda: release.wait(PATIENCE))
         assert job.left == [job.worker]
         release.set()
-        assert job.result.get(timeout=5) is True
+        assert job.result.get(timeout=PATIENCE) is True
         assert len(job.left) == 1
 
     def test_a_worker_that_has_ended_has_not_left(self, loop: Loop) -> None:
@@ -225,7 +226,7 @@ class TestTurns:
 
         in_hub(queue)
         for guest, _ in guests:
-            assert guest.served.wait(5)
+            assert guest.served.wait(PATIENCE)
 
     def test_who_waits_longest_is_served_first(self, loop: Loop) -> None:
         log: list[str] = []
@@ -276,7 +277,7 @@ class TestTurns:
             watcher.start(polled.set)
             theirs.sendall(b"x")
             loop.queue(flood)
-            assert polled.wait(5)
+            assert polled.wait(PATIENCE)
             watcher.stop()
             watcher.close()
         assert len(log) <= 5 * 5, "the socket was readable from the beginning"
@@ -285,7 +286,7 @@ class TestTurns:
         log: list[str] = []
         second = Guest(log, "second")
         self.serve(loop, (Guest(log, "first", lambda: loop.queue(second)), False))
-        assert second.served.wait(5)
+        assert second.served.wait(PATIENCE)
         assert log == ["first", "second"]
 
     def test_a_turn_is_over_when_its_time_is(self, loop: Loop) -> None:
@@ -356,7 +357,7 @@ class TestAGreenletsTurn:
             loop.begin_turn()
             loop.take_turn()
             kept = not log
-            assert guest.served.wait(5)
+            assert guest.served.wait(PATIENCE)
             return kept
 
         patience = monotonic() + 5  # on a busy machine, a turn may be over before the test has begun
@@ -384,7 +385,7 @@ class TestAGreenletsTurn:
             return list(log)
 
         assert in_hub(take_turn) == []
-        assert guest.served.wait(5)
+        assert guest.served.wait(PATIENCE)
 
     def test_one_that_is_killed_while_it_waits_harms_nobody(self, loop: Loop) -> None:
         log: list[str] = []
@@ -397,7 +398,7 @@ class TestAGreenletsTurn:
 
         loop.queue(Guest(log, "first", kill))
         parked = gevent.spawn(loop.wait_for_turn)
-        assert last.served.wait(5)
+        assert last.served.wait(PATIENCE)
         assert parked.dead
         assert isinstance(parked.value, GreenletExit)
         assert log == ["first", "last"]
@@ -418,7 +419,7 @@ class TestAGreenletsTurn:
             loop.queue(last)
 
         in_hub(queue)
-        assert last.served.wait(5)
+        assert last.served.wait(PATIENCE)
         assert errors == [RuntimeError]
         assert not loop.corking
 
@@ -437,8 +438,8 @@ class TestAGreenletsTurn:
                 after.served.clear()
 
             sender = gevent.spawn(wait_and_send)
-            sender.get(timeout=5)
-            assert after.served.wait(5)
+            sender.get(timeout=PATIENCE)
+            assert after.served.wait(PATIENCE)
             gevent.sleep(0)
             assert output.flushes == 1
             return flushes
@@ -466,7 +467,7 @@ class TestCorking:
 
         def send_and_wait() -> None:
             loop.cork(output)
-            release.wait(5)
+            release.wait(PATIENCE)
 
         def readable() -> None:
             loop.lend(Job(send_and_wait))
@@ -494,7 +495,7 @@ class TestCorking:
             gevent.sleep(0.05)
 
         job = lend(loop, sleep_and_send)
-        with gevent.Timeout(5):
+        with gevent.Timeout(PATIENCE):
             while not output.flushes:
                 gevent.sleep(0.005)
         assert not job.result.ready()
@@ -517,7 +518,7 @@ class TestCorking:
         loop.cork(later)
         gevent.sleep(0.01)
         assert later.flushes == 1, "the resumed greenlet has blocked: the batch is over"
-        sender.join(5)
+        sender.join(PATIENCE)
 
     def test_a_flush_that_corks_again_is_flushed_again(self, loop: Loop) -> None:
         output, second = Output(), Output()
@@ -542,7 +543,7 @@ class TestCallsFromThreads:
 
         pool = gevent.get_hub().threadpool
         assert all(pool.map(call, range(4)))
-        with gevent.Timeout(5):
+        with gevent.Timeout(PATIENCE):
             while len(calls) < 2000:
                 gevent.sleep(0.005)
         assert places == {gevent.get_hub()}
@@ -562,7 +563,7 @@ class TestCallsFromThreads:
             loop.call_from_thread(done.set)
 
         gevent.get_hub().threadpool.apply(call)
-        assert done.wait(5)
+        assert done.wait(PATIENCE)
         gevent.sleep(0.01)
         assert "RuntimeError: oops" in capsys.readouterr().err
 
@@ -577,7 +578,7 @@ class TestCallsFromThreads:
                 loop.call_from_thread(call_again)
 
         loop.call_from_thread(call_again)
-        with gevent.Timeout(5):
+        with gevent.Timeout(PATIENCE):
             gevent.sleep(0.02)
         stop.append(True)
         assert len(count) > 1
@@ -585,7 +586,7 @@ class TestCallsFromThreads:
     def test_a_frame_loop_does_not_keep_its_hub_running(self) -> None:
         def run() -> bool:
             Loop.current()
-            ended = gevent.get_hub().join(timeout=5)
+            ended = gevent.get_hub().join(timeout=PATIENCE)
             return bool(ended)
 
         assert gevent.get_hub().threadpool.apply(run) is True
@@ -595,8 +596,8 @@ class TestCallsFromThreads:
             loop = Loop.current()
             guest = Guest([], "guest")
             loop.queue(guest)
-            assert guest.served.wait(5)
-            ended = gevent.get_hub().join(timeout=5)
+            assert guest.served.wait(PATIENCE)
+            ended = gevent.get_hub().join(timeout=PATIENCE)
             return bool(ended)
 
         assert gevent.get_hub().threadpool.apply(run) is True

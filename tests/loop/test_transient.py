@@ -13,6 +13,7 @@ from geventkws.loop.channel import Channel
 from geventkws.loop.loop import Loop
 from geventkws.loop.transient import TransientOwner
 from geventkws.net.transport import PlainTransport
+from tests.waiting import PATIENCE
 
 
 class Line:
@@ -20,7 +21,7 @@ class Line:
 
     def __init__(self) -> None:
         ours, self.peer = socket.socketpair()
-        self.peer.settimeout(5)
+        self.peer.settimeout(PATIENCE)
         self.channel = Channel(Loop(gevent.get_hub()), PlainTransport(ours.detach()))
         self.ends: list[Channel] = []
         self.owner = TransientOwner(self.channel, self.ends.append)

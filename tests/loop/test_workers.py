@@ -13,6 +13,7 @@ from gevent.event import Event
 from greenlet import GreenletExit, greenlet
 
 from geventkws.loop.workers import DONE, LOAN, RETIRE, Borrower, Idler, Worker, borrower_at_work, is_away
+from tests.waiting import PATIENCE
 
 
 class Job:
@@ -108,7 +109,7 @@ class TestWhoseWorkItIs:
 
     def test_is_nobodys_in_a_greenlet_of_ones_own(self) -> None:
         assert borrower_at_work() is None
-        assert gevent.spawn(borrower_at_work).get(timeout=5) is None
+        assert gevent.spawn(borrower_at_work).get(timeout=PATIENCE) is None
 
     def test_is_not_that_of_another_worker_which_waits(self) -> None:
         go_on = Event()

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from geventkws import WebSocketService
 from geventkws.metrics import Metrics
 from tests.integration.conftest import Serve, Site, no_tracebacks, serve
-from tests.raw import PATIENCE
+from tests.waiting import PATIENCE
 
 __all__ = ["no_tracebacks", "serve"]
 

@@ -11,7 +11,8 @@ import requests
 from tests.integration.conftest import Echo
 from tests.metrics.conftest import PUNCTUAL, Count, Scraped, scrape, wait_for
 from tests.metrics.test_websockets import buckets
-from tests.raw import PATIENCE, TEXT, masked, upgrade_request
+from tests.raw import TEXT, masked, upgrade_request
+from tests.waiting import PATIENCE
 
 NAME = "http_request_duration_seconds"
 

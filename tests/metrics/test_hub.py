@@ -18,7 +18,7 @@ from geventkws.metrics.metrics import Metrics
 from geventkws.version import __version__
 from tests.metrics.conftest import Count, scrape
 from tests.metrics.test_websockets import buckets
-from tests.raw import PATIENCE
+from tests.waiting import PATIENCE
 
 sleep_in_the_hub: Any = monkey.get_original("time", "sleep")
 allocate_lock: Any = monkey.get_original("_thread", "allocate_lock")

@@ -18,7 +18,8 @@ from geventkws.metrics.catalogue import FAMILIES, LABELS, Kind
 from tests.integration.conftest import Echo, Serve
 from tests.metrics.conftest import PATH, Count, scrape
 from tests.programs import ROOT
-from tests.raw import PATIENCE, TEXT, close_frame, masked
+from tests.raw import TEXT, close_frame, masked
+from tests.waiting import PATIENCE
 
 
 def ask(port: int, path: str = PATH, method: str = "GET", **headers: str) -> requests.Response:
@@ -151,7 +152,7 @@ def test_who_wants_no_metrics_needs_no_prometheus_client() -> None:
         "print([name for name in sys.modules if 'prometheus' in name or 'geventkws.metrics' in name])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=50, check=True
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=100, check=True
     )
     assert done.stdout == "[]\n"
 
@@ -162,6 +163,6 @@ def test_without_prometheus_client_the_extra_is_named() -> None:
         "try:\n    import geventkws.metrics\nexcept ModuleNotFoundError as error:\n    print(error)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=50, check=True
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=100, check=True
     )
     assert done.stdout == "geventkws.metrics needs prometheus_client: pip install 'geventkws[metrics]'\n"

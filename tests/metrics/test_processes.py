@@ -16,7 +16,8 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from tests.metrics.conftest import Scraped, scrape
 from tests.programs import ROOT, Program
-from tests.raw import PATIENCE, TEXT, RawClient, close_frame, masked
+from tests.raw import TEXT, RawClient, close_frame, masked
+from tests.waiting import PATIENCE
 
 SERVER = """
 from gevent import monkey; monkey.patch_all()
@@ -191,7 +192,7 @@ def run(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=100,
     )
 
 

@@ -19,7 +19,8 @@ from geventkws.metrics.metrics import Metrics
 from geventkws.protocol.handshake import Refusal
 from tests.integration.conftest import Echo, Recorder, Site
 from tests.metrics.conftest import PUNCTUAL, Count, Scraped, scrape, wait_for
-from tests.raw import BINARY, PATIENCE, TEXT, RawClient, close_frame, masked, upgrade_request
+from tests.raw import BINARY, TEXT, RawClient, close_frame, masked, upgrade_request
+from tests.waiting import PATIENCE
 
 SERVICE = {"service": "/service"}
 

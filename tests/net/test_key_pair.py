@@ -15,7 +15,8 @@ from geventkws import WebSocketServer
 from geventkws.net.key_pair import load_key_pair
 from tests.certificates import Certificates
 from tests.helpers import require_program
-from tests.programs import PATIENCE, ROOT
+from tests.programs import ROOT
+from tests.waiting import PATIENCE
 
 NOBODY = 65534
 

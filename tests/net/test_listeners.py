@@ -20,7 +20,8 @@ from geventkws import ServiceRegistry, WebSocketServer
 from geventkws.net.listeners import UnixAddress, shown, unix_path
 from tests.integration.conftest import Recorder
 from tests.programs import ROOT
-from tests.raw import PATIENCE, RawClient
+from tests.raw import RawClient
+from tests.waiting import PATIENCE
 
 GET = b"GET / HTTP/1.1\r\nHost: own\r\nConnection: close\r\n\r\n"
 

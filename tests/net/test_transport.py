@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geventkws.net.transport import IOV_MAX, JOIN_MAX, PlainTransport
+from tests.waiting import PATIENCE
 
 
 class Line:
@@ -19,7 +20,7 @@ class Line:
 
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.peer = socket.create_connection(listener.getsockname(), timeout=5)
+            self.peer = socket.create_connection(listener.getsockname(), timeout=PATIENCE)
             ours, _ = listener.accept()
         self.transport = PlainTransport(ours.detach())
 

@@ -63,7 +63,7 @@ def backend(target: Path, directory: Path, **environ: str) -> str:
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=True,
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(target), "GEVENTKWS_PURE": "", **environ},
@@ -104,7 +104,7 @@ def test_pytest_finds_the_plugin_that_is_installed(sources: Path, tmp_path: Path
         [sys.executable, "-m", "pytest", "--fixtures", "-p", "no:cacheprovider"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(target)},
     ).stdout

@@ -11,7 +11,8 @@ from gevent.event import Event
 
 from geventkws import HandshakeError, accept
 from tests.integration.conftest import Echo, Recorder, Serve, Site
-from tests.raw import CLOSE, PATIENCE, TEXT, Frame, RawClient, masked
+from tests.raw import CLOSE, TEXT, Frame, RawClient, masked
+from tests.waiting import PATIENCE
 
 Application = Callable[..., Any]
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

@@ -10,7 +10,8 @@ import pytest
 import requests
 
 from tests.integration.conftest import Echo, Recorder, Serve
-from tests.raw import PATIENCE, TEXT, close_frame, masked
+from tests.raw import TEXT, close_frame, masked
+from tests.waiting import PATIENCE
 
 TIME = r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]"
 

@@ -10,7 +10,8 @@ import gevent
 import pytest
 
 from tests.integration.conftest import Echo, Recorder, Serve
-from tests.raw import PATIENCE, TEXT, Frame, close_frame, masked, upgrade_request
+from tests.raw import TEXT, Frame, close_frame, masked, upgrade_request
+from tests.waiting import PATIENCE
 
 AGE = 0.4
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -16,8 +16,9 @@ from geventkws.server import shutdown
 from tests.certificates import Certificates
 from tests.helpers import byte_by_byte
 from tests.integration.conftest import Echo, Serve, Site
-from tests.raw import PATIENCE, TEXT, Frame, RawClient, masked
+from tests.raw import TEXT, Frame, RawClient, masked
 from tests.tls import RecordSocket, connected_socket
+from tests.waiting import PATIENCE
 
 PROXY_1 = b"PROXY TCP4 192.0.2.1 127.0.0.1 5000 80\r\n"
 PROXY_2 = bytes.fromhex("0d0a0d0a000d0a515549540a" + "2111000c" + "c0000201" + "7f000001" + "1388" + "0050")

@@ -16,7 +16,8 @@ import gevent
 import pytest
 
 from tests.programs import ROOT, Program
-from tests.raw import CLOSE, PATIENCE, TEXT, Frame, RawClient, close_frame, masked
+from tests.raw import CLOSE, TEXT, Frame, RawClient, close_frame, masked
+from tests.waiting import PATIENCE
 
 SERVER = """
 from gevent import monkey; monkey.patch_all()

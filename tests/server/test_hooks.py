@@ -14,7 +14,7 @@ from gevent.event import Event
 from geventkws import WebSocketServer
 from tests.integration.conftest import Echo, Serve, Site
 from tests.programs import Program
-from tests.raw import PATIENCE
+from tests.waiting import PATIENCE
 
 
 def can_connect(port: int) -> bool:

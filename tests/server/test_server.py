@@ -13,7 +13,7 @@ import pytest
 from geventkws.server import server
 from geventkws.server.log_limit import LogLimit
 from tests.integration.conftest import Serve
-from tests.raw import PATIENCE
+from tests.waiting import PATIENCE
 
 GET = b"GET / HTTP/1.1\r\nHost: own\r\nConnection: close\r\n\r\n"
 

@@ -20,8 +20,9 @@ from geventkws.server import shutdown
 from geventkws.server.shutdown import FAREWELL_LIMIT, LAST_MOMENT
 from tests.certificates import Certificates
 from tests.integration.conftest import Echo, Recorder, Serve, Site
-from tests.raw import BINARY, PATIENCE, TEXT, Frame, RawClient, close_frame, masked, upgrade_request
+from tests.raw import BINARY, TEXT, Frame, RawClient, close_frame, masked, upgrade_request
 from tests.tls import connected_socket
+from tests.waiting import PATIENCE
 
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 

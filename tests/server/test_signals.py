@@ -18,8 +18,9 @@ import pytest
 from geventkws import WebSocketServer
 from tests.helpers import free_port, require_program
 from tests.integration.conftest import Recorder, Serve
-from tests.programs import PATIENCE, ROOT, Program
+from tests.programs import ROOT, Program
 from tests.raw import TEXT, RawClient, close_frame, masked
+from tests.waiting import PATIENCE
 
 LOOPS = ("libev-cext", "libuv")
 BOTH = (signal.SIGTERM, signal.SIGINT)

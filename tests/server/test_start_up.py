@@ -19,7 +19,7 @@ from geventkws.server.start_up import check_listener
 from tests.certificates import Certificates
 from tests.integration.conftest import Recorder, Serve
 from tests.programs import ROOT
-from tests.raw import PATIENCE
+from tests.waiting import PATIENCE
 
 
 def tell(environ, start_response):

@@ -22,7 +22,8 @@ from geventkws.server.log_limit import LogLimit
 from geventkws.server.watchdog import Watchdog
 from tests.integration.conftest import Recorder, Serve
 from tests.programs import Program
-from tests.raw import PATIENCE, TEXT, RawClient, masked
+from tests.raw import TEXT, RawClient, masked
+from tests.waiting import PATIENCE
 
 LIMIT = 0.25
 

@@ -30,7 +30,7 @@ def run_tests(directory: Path, text: str) -> tuple[int, str]:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=100,
     )
     return done.returncode, done.stdout + done.stderr
 

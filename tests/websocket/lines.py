@@ -16,7 +16,8 @@ from geventkws.net.transport import PlainTransport
 from geventkws.options import ServerOptions
 from geventkws.protocol.deflate import Deflate
 from geventkws.service import pull_style_run
-from tests.raw import PATIENCE, RawClient
+from tests.raw import RawClient
+from tests.waiting import PATIENCE, wait_until
 
 
 class Home:
@@ -67,9 +68,7 @@ class Line:
 
     def until(self, is_so: Callable[[], object]) -> None:
         """Wait until ``is_so()``."""
-        with gevent.Timeout(PATIENCE):
-            while not is_so():
-                gevent.sleep(0.001)
+        wait_until(is_so)
 
     def fill(self) -> None:
         """Send until the peer, which reads nothing, takes no more."""

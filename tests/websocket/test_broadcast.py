@@ -9,6 +9,7 @@ from geventkws import WebSocketCloseReasonCode as Code
 from geventkws import WebSocketConnection, broadcast
 from tests.integration.conftest import Recorder, Serve, Site
 from tests.raw import BINARY, TEXT, Frame, RawClient, close_frame, masked
+from tests.waiting import PATIENCE
 
 
 class Audience:
@@ -104,7 +105,7 @@ def test_a_callback_that_broadcasts_to_its_whole_room_reaches_itself_too(serve: 
     service = Recorder(received=received)
     site = serve(service)
     clients = [site.connect() for _ in range(20)]
-    with gevent.Timeout(5):
+    with gevent.Timeout(PATIENCE):
         while len(service.connections) < 20:
             gevent.sleep(0.005)
     clients[0].send(masked(TEXT, "to all"))

@@ -65,7 +65,7 @@ def test_every_method_has_the_same_text_on_the_readable_backend() -> None:
         [sys.executable, "-c", program],
         capture_output=True,
         check=True,
-        timeout=30,
+        timeout=100,
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root), "GEVENTKWS_PURE": "1"},
     )

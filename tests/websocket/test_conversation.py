@@ -19,7 +19,8 @@ from geventkws.protocol.endpoint import Broadcast, Endpoint
 from geventkws.protocol.errors import ProtocolError
 from geventkws.protocol.messages import Event, Ping
 from geventkws.websocket.conversation import COMPRESSED_READ, MAX_TAKEN, Conversation, read_size
-from tests.raw import BINARY, PATIENCE, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
+from tests.raw import BINARY, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
+from tests.waiting import PATIENCE, wait_until
 
 
 class Service:
@@ -97,9 +98,7 @@ class Line:
         self.talk.left.clear()
 
     def until(self, is_so: Callable[[], bool]) -> None:
-        with gevent.Timeout(PATIENCE):
-            while not is_so():
-                gevent.sleep(0.001)
+        wait_until(is_so)
 
     def expect(self, *messages: str | bytes) -> None:
         """Wait until the service has been told just these."""

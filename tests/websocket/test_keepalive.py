@@ -17,6 +17,7 @@ from geventkws.websocket import keepalive
 from geventkws.websocket.keepalive import PATIENCE_WITH_RESTS
 from tests.helpers import in_hub
 from tests.raw import BINARY, PING, PONG, TEXT, close_frame, masked
+from tests.waiting import PATIENCE
 from tests.websocket.lines import Line, connection_on
 
 Flooding = tuple[WebSocketConnection, socket.socket, Callable[..., None]]
@@ -189,7 +190,7 @@ class TestAFloodWinsNoTime:
         connection.close()
         flood(close_frame(1000))
         in_hub(connection._check, monotonic() + 5.1)
-        with gevent.Timeout(5):
+        with gevent.Timeout(PATIENCE):
             while connection._lifecycle.outcome is None:
                 gevent.sleep(0.005)
         assert connection._lifecycle.outcome == 1000

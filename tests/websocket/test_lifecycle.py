@@ -16,7 +16,8 @@ from geventkws.protocol import closing
 from geventkws.protocol.closing import State
 from geventkws.websocket.lifecycle import Lifecycle
 from tests.helpers import in_hub
-from tests.raw import CLOSE, PATIENCE, PING, PONG, TEXT, Frame, close_frame, masked
+from tests.raw import CLOSE, PING, PONG, TEXT, Frame, close_frame, masked
+from tests.waiting import PATIENCE
 from tests.websocket.lines import Line
 
 

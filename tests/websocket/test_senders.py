@@ -15,7 +15,8 @@ from geventkws.protocol.endpoint import Broadcast
 from geventkws.protocol.opcodes import BINARY
 from geventkws.websocket.senders import Senders
 from tests.helpers import in_hub
-from tests.raw import PATIENCE, Frame
+from tests.raw import Frame
+from tests.waiting import PATIENCE
 from tests.websocket.lines import Line
 
 LIMIT = 1000

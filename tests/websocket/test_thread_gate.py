@@ -10,6 +10,7 @@ import pytest
 from gevent.threadpool import ThreadPool
 
 from geventkws.websocket.thread_gate import CALL_SIZE, ThreadGate
+from tests.waiting import PATIENCE
 
 
 class Connection:
@@ -60,7 +61,7 @@ def test_a_thread_waits_while_others_messages_are_queued_and_enters_when_they_ha
     assert waiting(thread)
     connection.gate.leave(1000)
     connection.gate.open()
-    assert thread.get(timeout=5) is True
+    assert thread.get(timeout=PATIENCE) is True
 
 
 def test_it_looks_again_and_waits_again_when_there_is_no_room_yet(threads: ThreadPool) -> None:
@@ -72,7 +73,7 @@ def test_it_looks_again_and_waits_again_when_there_is_no_room_yet(threads: Threa
     assert waiting(thread)
     connection.room = 1
     connection.gate.open()
-    assert thread.get(timeout=5) is True
+    assert thread.get(timeout=PATIENCE) is True
 
 
 def test_all_who_wait_are_let_go_with_false_when_the_connection_has_ended(threads: ThreadPool) -> None:
@@ -81,7 +82,7 @@ def test_all_who_wait_are_let_go_with_false_when_the_connection_has_ended(thread
     assert waiting(*waiters)
     connection.open = False
     connection.gate.open()
-    assert [waiter.get(timeout=5) for waiter in waiters] == [False] * 4
+    assert [waiter.get(timeout=PATIENCE) for waiter in waiters] == [False] * 4
 
 
 def test_after_the_end_nobody_enters() -> None:
@@ -100,7 +101,7 @@ def test_as_many_enter_as_there_is_room_for(threads: ThreadPool) -> None:
     assert sorted(waiter.ready() for waiter in waiters) == [False, False, True, True]
     connection.open = False
     connection.gate.open()
-    assert [waiter.get(timeout=5) for waiter in waiters].count(True) == 2
+    assert [waiter.get(timeout=PATIENCE) for waiter in waiters].count(True) == 2
 
 
 def test_small_messages_are_not_free() -> None:
@@ -117,7 +118,7 @@ def test_who_must_not_wait_shuts_the_gate_for_all(threads: ThreadPool) -> None:
     thread = threads.spawn(connection.enter, 1)
     assert waiting(thread)
     assert connection.enter_or_shut(1) is None, "there is no room, and this caller is told first"
-    assert thread.get(timeout=5) is False
+    assert thread.get(timeout=PATIENCE) is False
     connection.gate.leave(100)
     assert connection.enter_or_shut(1) is False
     assert connection.enter(1) is False
@@ -141,4 +142,4 @@ def test_no_wake_up_is_lost_between_looking_and_waiting(threads: ThreadPool) -> 
         return 300
 
     results = [threads.spawn(enter_and_leave) for _ in range(4)]
-    assert [result.get(timeout=20) for result in results] == [300] * 4
+    assert [result.get(timeout=PATIENCE) for result in results] == [300] * 4

@@ -11,7 +11,7 @@ import flask
 from geventkws import HandshakeError, WebSocketService
 from tests.docs.contexts.context import Context, close_code, connect, echoes, refusal, serving
 from tests.docs.contexts.services import Echo
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 USERS = {"s3cr3t": "Ann"}
 

@@ -8,7 +8,7 @@ from typing import Any
 import geventkws
 from tests.docs.contexts.context import Context, close_code, connect, get, serving
 from tests.docs.examples import first_example_of
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 
 class Chat(Context):

@@ -12,7 +12,7 @@ import websocket
 
 import geventkws
 from geventkws import ServiceRegistry, WebSocketServer, WebSocketService
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 PUBLIC = {name: getattr(geventkws, name) for name in geventkws.__all__}
 """What `from geventkws import ...` may have imported above a block."""

@@ -15,7 +15,7 @@ from geventkws import testing
 from geventkws.flask import Sockets
 from tests.docs.contexts.context import PUBLIC, Context, connect, echoes, get, refusal
 from tests.docs.contexts.services import Echo
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 
 class FlaskPage(Context):

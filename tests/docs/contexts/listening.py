@@ -17,6 +17,7 @@ import trustme
 from geventkws import WebSocketServer
 from tests.docs.contexts.context import Context, get
 from tests.docs.contexts.services import application
+from tests.waiting import PATIENCE
 
 FIRST_SOCKET = 3
 """The descriptor that systemd passes (sd_listen_fds(3))."""
@@ -68,7 +69,7 @@ class Files:
         assert server.server_port
         self.authority.configure_trust(context)
         with (
-            socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as plain,
+            socket.create_connection(("127.0.0.1", server.server_port), timeout=PATIENCE) as plain,
             context.wrap_socket(plain, server_hostname=name) as secure,
         ):
             return secure.getpeercert() or {}
@@ -110,7 +111,7 @@ class ReloadCertificates(Context):
         before = self.files.certificate(self.server, "example.org")
         self.files.write("server.pem", "server.key", "example.org")
         os.kill(os.getpid(), signal.SIGHUP)
-        with gevent.Timeout(10):
+        with gevent.Timeout(PATIENCE):
             while self.files.certificate(self.server, "example.org") == before:
                 gevent.idle()
         self.server.stop(timeout=5)

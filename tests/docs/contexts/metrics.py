@@ -11,7 +11,7 @@ from geventkws import WebSocketServer, WebSocketService
 from geventkws.metrics import Metrics
 from tests.docs.contexts.context import Context, connect, get, serving
 from tests.docs.contexts.services import application
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 
 class MetricsAtAPath(Context):

@@ -22,7 +22,7 @@ from geventkws import (
     broadcast,
 )
 from tests.docs.contexts.context import Context, close_code, connect, serving
-from tests.programs import PATIENCE
+from tests.waiting import PATIENCE
 
 
 class Scores(Context):

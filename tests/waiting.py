@@ -1,0 +1,17 @@
+"""How long a test waits for what must happen, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gevent
+
+PATIENCE = 20.0
+"""Seconds to wait for what must happen: a busy machine may take its time, and a test that passes does not."""
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    """Wait until ``is_so()``, while greenlets and the hub run."""
+    with gevent.Timeout(PATIENCE, AssertionError("what must happen has not happened")):
+        while not is_so():
+            gevent.sleep(0.002)
