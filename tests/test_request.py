@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from geventkws.protocol.headers import Headers
 from geventkws.request import QueryParameters, Request, split_target
+from tests.cost import linear_time
 
 LATIN1_LINE = st.text(st.characters(max_codepoint=0xFF, exclude_characters="\n"))
 TOKENS = st.text("!#$%&'*+-.^_`|~09azAZ", min_size=1)
@@ -341,18 +342,18 @@ def test_a_request_of_a_browser_takes_little_more_than_its_head():
     assert sys.getsizeof(made) + sys.getsizeof(made._packed) == own, "nothing is kept of what was read"
 
 
-@pytest.mark.timeout(10)
 @pytest.mark.parametrize("unit", ["a=b;", ";", "=", "a;", '"', "\\", '\\"', " ", "a=b&", "%", "&", "%41"])
 def test_a_quarter_of_a_megabyte_is_read_in_linear_time(unit):
     text = unit * (2**18 // len(unit))
-    made = request(f"/{text}?{text}", ("Cookie", text), ("Cookie", f'a="{text}"'))
-    assert made.path
-    assert len(dict(made.query)) <= 2
-    assert len(made.cookies) <= 2
+    with linear_time():
+        made = request(f"/{text}?{text}", ("Cookie", text), ("Cookie", f'a="{text}"'))
+        assert made.path
+        assert len(dict(made.query)) <= 2
+        assert len(made.cookies) <= 2
 
 
-@pytest.mark.timeout(10)
 def test_many_names_are_read_in_linear_time():
     names = [str(number) for number in range(50_000)]
-    made = request("/?" + "&".join(names), ("Cookie", ";".join(f"{name}=" for name in names)))
-    assert len(dict(made.query)) == len(made.cookies) == 50_000
+    with linear_time():
+        made = request("/?" + "&".join(names), ("Cookie", ";".join(f"{name}=" for name in names)))
+        assert len(dict(made.query)) == len(made.cookies) == 50_000

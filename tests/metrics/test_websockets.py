@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import gevent
@@ -273,20 +274,21 @@ def test_callbacks_are_timed_with_what_they_wait_for(count: Count) -> None:
     assert client.frame().payload == b"done"
     scraped = wait_for(site.port, 3, f"{name}_count", **SERVICE)
     slow = {bound: value for bound, value in buckets(scraped, name, **SERVICE).items() if bound > 0.25}
-    assert sum(slow.values()) == 2
+    assert sum(slow.values()) >= 2
     assert 0.6 * PUNCTUAL <= scraped.value(f"{name}_sum", **SERVICE) < PATIENCE
 
 
 def test_each_of_many_messages_in_one_batch_is_timed_by_itself(count: Count) -> None:
     name = "websocket_callback_duration_seconds"
     site = count(Echo())
+    began = monotonic()
     client = site.connect()
     client.send(masked(TEXT, "x") * 1000)
     for _ in range(1000):
         client.frame()
     scraped = wait_for(site.port, 1001, f"{name}_count", **SERVICE)
-    # Were the time before each counted as its own, the sum would be half a thousand times as long.
-    assert scraped.value(f"{name}_sum", **SERVICE) < PATIENCE / 10
+    # Were the time before each counted as its own, the sum would be many times as long.
+    assert scraped.value(f"{name}_sum", **SERVICE) <= monotonic() - began
 
 
 def test_waiting_for_a_turn_is_no_part_of_a_callback(count: Count) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.protocol.handshake import Acceptance, HandshakeError, accept_key, negotiate
 from geventkws.protocol.headers import Headers, tokens
+from tests.cost import linear_time
 from tests.protocol.extension_lines import MALFORMED
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -577,14 +578,14 @@ def test_a_handshake_is_accepted_or_refused_whatever_is_sent(method, version, li
         assert answer.subprotocol in ("chat", None)
 
 
-@pytest.mark.timeout(10)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("unit", [",", " ", "a", "a,", "=", "A=", "chat, "])
 def test_a_megabyte_in_any_field_is_judged_in_linear_time(name, unit):
     headers = Headers(
         [*((known, value) for known, value in REQUEST.items() if known != name), (name, unit * 2**19)]
     )
-    answer = answered("GET", "1.1", headers, Policy([f"v{number}.chat" for number in range(1000)]))
+    with linear_time():
+        answer = answered("GET", "1.1", headers, Policy([f"v{number}.chat" for number in range(1000)]))
     assert isinstance(answer, Acceptance) or len(answer.message) < 1000, (
         "a refusal does not echo what was sent"
     )

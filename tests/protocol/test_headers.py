@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geventkws.protocol.headers import Headers, is_token, list_members, tokens
+from tests.cost import linear_time
 
 LATIN1 = st.text(st.characters(max_codepoint=0xFF))
 TOKENS = st.text("!#$%&'*+-.^_`|~09azAZ", min_size=1)
@@ -133,12 +134,12 @@ def test_members_of_a_list_are_never_empty_and_hold_no_comma(values):
         assert member == member.strip(" \t")
 
 
-@pytest.mark.timeout(10)
 @pytest.mark.parametrize("value", ["," * 2**20, " " * 2**20, ", " * 2**19, "a," * 2**19])
 def test_a_list_of_a_megabyte_is_read_in_linear_time(value):
-    assert len(tokens([value])) in (0, 2**19)
+    with linear_time():
+        assert len(tokens([value])) in (0, 2**19)
 
 
-@pytest.mark.timeout(10)
 def test_a_hundred_thousand_lines_of_one_name_are_joined_in_linear_time():
-    assert len(Headers([("A", "")] * 100_000)["a"]) == 2 * 99_999
+    with linear_time():
+        assert len(Headers([("A", "")] * 100_000)["a"]) == 2 * 99_999
