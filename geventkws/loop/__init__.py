@@ -1,1 +1,1 @@
-"""What drives every connection, HTTP or WebSocket: whose turn it is, and who works for it."""
+"""What drives every connection, HTTP or WebSocket: whose turn it is, and which greenlet works for it."""

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The compiled twin of ``leaf``, which says what the names mean."""
+"""The compiled twin of ``leaf``, where the names are explained."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
@@ -36,12 +36,12 @@ cdef extern from "<sys/uio.h>" nogil:
 cdef object PlainTransport = _PlainTransport
 
 cdef enum:
-    SMALL_CHUNK = 4 * 1024  # bytes up to which copying a chunk costs less than a vector of its own
+    SMALL_CHUNK = 4 * 1024  # up to this many bytes, copying a chunk costs less than a vector of its own
     MAX_VECTORS = 64
 
 cdef Py_ssize_t JOIN_MAX = _JOIN_MAX
 cdef bytearray send_memory = bytearray(JOIN_MAX)
-# Small chunks of one connection are joined here. Used under the GIL.
+# Small chunks of one connection are joined here. The GIL protects it.
 cdef uint8_t* send_buffer = <uint8_t*>PyByteArray_AS_STRING(send_memory)
 
 
@@ -61,7 +61,7 @@ cpdef Py_ssize_t references(thing) noexcept:
 
 cdef class Buffer:
     def __init__(self, bytearray memory not None):
-        self._view = memoryview(memory)  # which holds the memory, and at its place
+        self._view = memoryview(memory)  # keeps the memory alive, and where it is
         self.data, self.size = <uint8_t*>PyByteArray_AS_STRING(memory), PyByteArray_GET_SIZE(memory)
         self.start, self.end = 0, self.size
 
@@ -117,7 +117,7 @@ cdef Py_ssize_t send_plain(int fd, list chunks) except -1:
 
 
 cdef int gather(list chunks, iovec* vectors) except -1:
-    """Point ``vectors`` at the first of ``chunks``, the small ones joined; return how many vectors that are."""
+    """Point ``vectors`` at the first of ``chunks``, joining small ones; return the number of vectors."""
     cdef Py_buffer view
     cdef Py_ssize_t joined = 0, size
     cdef int used = 0
@@ -138,7 +138,7 @@ cdef int gather(list chunks, iovec* vectors) except -1:
             memcpy(send_buffer + joined, view.buf, size)
             joined += size
         vectors[used - 1].iov_len += size
-        PyBuffer_Release(&view)  # its bytes stay where they are as long as the chunk is in the list
+        PyBuffer_Release(&view)  # the bytes stay where they are while the chunk is in the list
     return used
 
 

@@ -8,8 +8,8 @@ r"""A channel moves the bytes of one connection; its owner gives them meaning.
                     |
             PlainTransport | TLSTransport                   the descriptor
 
-A connection is these two objects for its whole life: an upgrade changes the owner, and neither the descriptor
-nor its watchers. All that the channel asks of its owner is in ``roles.Owner``.
+A connection is these two objects for its whole life: an upgrade changes the owner, but neither the descriptor
+nor its watchers. Everything that the channel asks of its owner is in ``roles.Owner``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ READ = 1
 WRITE = 2
 
 BYTES_READ = 64 * 1024
-"""Bytes that ``recv`` returns at most."""
+"""The most bytes that ``recv`` returns."""
 
 
 class Channel(roles.Corked):
@@ -52,27 +52,27 @@ class Channel(roles.Corked):
         self.owner: roles.Owner
         """The ``Owner``, to be set before ``start_reading``."""
         self.paused_at: float | None = None
-        """Since when nothing is read, by ``time.monotonic``; ``None`` while it is."""
+        """When reading was paused, by ``time.monotonic``; ``None`` while the channel reads."""
         self.awaits_room = False
         """Whether the owner flushes when the socket has room again."""
         self.is_open = True
-        """Whether the descriptor is there."""
+        """Whether the descriptor is open."""
         self.is_queued = False
-        """Whether the connection waits for its turn."""
+        """Whether the connection is waiting for its turn."""
         self._fd = transport.fileno()
         self._reader: Any = None
         self._writer: Any = None
         self._corked = False
-        self._is_readable = False  # whether it became readable when it was not its turn
+        self._is_readable = False  # whether it became readable while waiting for its turn
 
     def use(self, transport: Transport) -> None:
-        """Move bytes by ``transport`` from now on, which is on the same descriptor."""
+        """Move bytes through ``transport``, on the same descriptor, from now on."""
         self.transport = transport
 
     # Reading
 
     def start_reading(self) -> None:
-        """Watch the descriptor, from now until ``release``."""
+        """Watch the descriptor from now until ``release``."""
         self._reader = self.loop.hub.loop.io(self._fd, READ)
         self._start_reader()
 
@@ -95,9 +95,9 @@ class Channel(roles.Corked):
             self._start_reader()
 
     def __call__(self, events: int = READ) -> None:
-        """Let the owner receive what has arrived: the read watcher's callback. Nothing is raised out of it.
+        """Let the owner receive what has arrived: the read watcher's callback. Never raises.
 
-        ``events`` is negative if libuv has seen an error, after which it no longer watches.
+        ``events`` is negative if libuv has seen an error, after which it stops watching.
         """
         loop = self.loop
         if self.is_queued or not (loop.begin_turn() or events < 0):
@@ -107,21 +107,21 @@ class Channel(roles.Corked):
             self.queue(fresh=True)
             return
         corking, loop.corking = loop.corking, True
-        owner = self.owner  # compiled, a call keeps nothing alive, and there may be another owner soon
+        owner = self.owner  # a compiled call does not keep its object alive, and the owner may change in it
         try:
             received = owner._readable()
             if events < 0:
                 self._receive_before_error(received)
             loop.flush()
         except BaseException as error:
-            # libev would stop the watcher, libuv throw into the main greenlet.
+            # libev would stop the watcher, and libuv would throw into the main greenlet.
             self.owner._crashed(error)
         finally:
             loop.corking = corking
             loop.end_turn()
 
     def _receive_before_error(self, received: bool) -> None:
-        """Go on receiving until the error itself arrives. If there is none, watch again."""
+        """Keep receiving until the error itself arrives. If there is none, watch again."""
         while received and self.is_reading and not self.is_queued:
             owner = self.owner
             received = owner._readable()
@@ -138,14 +138,14 @@ class Channel(roles.Corked):
         return self._reader is not None and self.paused_at is None
 
     def receive(self, size: int) -> int:
-        """Receive up to ``size`` bytes into the loop's buffer; return how many, as ``Buffer.receive`` does.
+        """Receive up to ``size`` bytes into the loop's buffer; return what ``Buffer.receive`` does.
 
         Raises ``OSError`` when the connection is lost.
         """
         return self.loop.buffer.receive(self.transport, self._fd, size)
 
     def recv(self) -> bytes | None:
-        """Return up to ``BYTES_READ`` bytes, ``b""`` at the peer's end, ``None`` if there are none now.
+        """Return up to ``BYTES_READ`` bytes, ``b""`` at the end of the stream, ``None`` if nothing is there.
 
         Raises ``OSError`` when the connection is lost.
         """
@@ -166,7 +166,7 @@ class Channel(roles.Corked):
             self.loop.queue(self, fresh)
 
     def proceed(self) -> None:
-        """Let the owner go on: the connection's turn has come. Never raises."""
+        """Let the owner proceed: the connection's turn has come. Never raises."""
         self.is_queued = False
         loop = self.loop
         corking, loop.corking = loop.corking, True
@@ -186,7 +186,7 @@ class Channel(roles.Corked):
     # Sending
 
     def cork(self) -> None:
-        """Let the output leave when the running batch ends or blocks, with all that is added until then."""
+        """Send the output, and whatever is added to it until then, when the running batch ends or blocks."""
         if not self._corked:
             self._corked = True
             self.loop.cork(self)
@@ -202,14 +202,14 @@ class Channel(roles.Corked):
                 self.owner._crashed(error)
 
     def send(self, chunks: list[Chunk]) -> int:
-        """Write what the socket takes now of ``chunks``; return how many bytes that was.
+        """Write as much of ``chunks`` as the socket takes now; return how many bytes that was.
 
         Raises ``OSError`` when the connection is lost.
         """
         return leaf.send(self.transport, self._fd, chunks)
 
     def is_pending(self) -> bool:
-        """Return whether ``send`` has taken bytes that the socket has not: it is to be called again."""
+        """Return whether ``send`` must be called again: it has taken bytes that the socket has not."""
         return leaf.is_pending(self.transport)
 
     def await_room(self) -> None:
@@ -237,9 +237,9 @@ class Channel(roles.Corked):
     # The end
 
     def release(self, reset: bool = False) -> None:
-        """Give up the watchers and close the descriptor, in this order. Idempotent.
+        """Close the watchers and then the descriptor. Idempotent.
 
-        With ``reset`` the peer sees that something is missing.
+        With ``reset``, the connection is reset, so that the peer sees that something is missing.
         """
         self.has_room()
         reader, self._reader = self._reader, None

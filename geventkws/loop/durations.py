@@ -1,17 +1,17 @@
-"""How often something took how long: counted where it happens, for whoever asks later."""
+"""How long something took, counted where it happens and read by the metrics."""
 
 from __future__ import annotations
 
 from geventkws.backend import use_compiled
 
 BOUNDS = [1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]
-"""The greatest number of seconds in each bucket; one more is for all that takes longer."""
+"""The upper bound of each bucket, in seconds; one more bucket counts whatever took longer."""
 
 LIMITED = len(BOUNDS)
 
 
 class Durations:
-    """A histogram of seconds."""
+    """A histogram of durations."""
 
     __slots__ = ("_counts", "seconds")
 
@@ -19,10 +19,10 @@ class Durations:
         # In the compiled form this is an array, to which only a list of its length can be assigned.
         self._counts = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         self.seconds = 0.0
-        """All of them together."""
+        """The sum of all durations."""
 
     def observe(self, seconds: float) -> None:
-        """Count something that took so many seconds."""
+        """Count something that took ``seconds``."""
         bucket = 0
         while bucket < LIMITED and seconds > BOUNDS[bucket]:
             bucket += 1
@@ -30,7 +30,7 @@ class Durations:
         self.seconds += seconds
 
     def counts(self) -> list[int]:
-        """Return how many there were in each bucket."""
+        """Return the count of each bucket."""
         return list(self._counts)
 
 

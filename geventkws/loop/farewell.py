@@ -1,4 +1,4 @@
-"""The end of a connection that has nothing more to say: the last bytes leave, then the peer's are read away.
+"""The end of a connection that has nothing more to say: its last bytes leave, and the peer's are discarded.
 
 A socket that is closed with input unread is reset, which can destroy an answer on its way to the peer
 (RFC 9112, 9.6). So the connection is half-closed first, and what still arrives is discarded until the time is
@@ -15,7 +15,7 @@ from geventkws.loop.transient import TransientOwner
 from geventkws.net.transport import Chunk
 
 LAST_MOMENT = 1.0
-"""Seconds that are left for this when the server stops."""
+"""Seconds that a farewell may still take when the server stops."""
 
 
 class Farewell(TransientOwner):
@@ -31,7 +31,7 @@ class Farewell(TransientOwner):
         self._answer: Chunk = answer
         self._deadline = monotonic() + timeout
         self._ended = False
-        """Whether the peer has sent all that it is going to."""
+        """Whether the peer has finished sending."""
         self._half_closed = False
         channel.resume()
         channel.cork()
@@ -45,7 +45,7 @@ class Farewell(TransientOwner):
         if data is None:
             return False
         if not data and not self._half_closed:
-            # Who has said all may still be listening.
+            # A peer that has finished sending may still be reading.
             self._ended = True
             self._channel.pause()
         elif not data:
@@ -53,7 +53,7 @@ class Farewell(TransientOwner):
         return bool(data)
 
     def _proceed(self) -> None:
-        """Do nothing: no input is kept for another turn."""
+        """Do nothing: no input is kept for a later turn."""
 
     def _flush(self) -> None:
         channel = self._channel

@@ -1,4 +1,4 @@
-"""What is asked of the system for every message: the clock, and bytes of a descriptor.
+"""What every message needs from the system: the time, and the bytes of a descriptor.
 
 ``_c_leaf.pyx`` is the compiled twin of this module: on a plain socket it calls ``recv`` and ``send`` itself.
 """
@@ -18,7 +18,7 @@ from geventkws.net.transport import Chunk, Transport
 __all__ = ["Buffer", "is_pending", "monotonic", "references", "send", "thread_id"]
 
 NOTHING = -1
-"""What ``Buffer.receive`` returns where there are no bytes now."""
+"""What ``Buffer.receive`` returns if there are no bytes now."""
 
 thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
 """Return the number of the calling thread."""
@@ -28,19 +28,19 @@ references: Callable[[object], int] = sys.getrefcount
 
 
 class Buffer:
-    """Memory to receive into; its bytes from ``start`` to ``end`` are still to be handled."""
+    """Memory to receive into. Its bytes from ``start`` to ``end`` have not been handled yet."""
 
     __slots__ = ("_view", "end", "size", "start")
 
     def __init__(self, memory: bytearray) -> None:
-        """Take ``memory``, all of which is still to be handled."""
+        """Wrap ``memory``, none of which has been handled yet."""
         self._view = memoryview(memory)
         self.size = len(memory)
         self.start = 0
         self.end = self.size
 
     def receive(self, transport: Transport, fd: int, size: int) -> int:
-        """Receive up to ``size`` bytes; return how many, 0 at the peer's end and -1 if there are none now.
+        """Receive up to ``size`` bytes; return how many: 0 at the end of the stream, -1 if nothing is there.
 
         ``fd`` is the descriptor of ``transport``. Raises ``OSError`` when the connection is lost.
         """
@@ -49,16 +49,16 @@ class Buffer:
         return NOTHING if count is None else count
 
     def view(self) -> memoryview:
-        """Return the bytes that are still to be handled, in place."""
+        """Return the bytes that have not been handled yet, without copying them."""
         return self._view[self.start : self.end]
 
     def copy(self) -> bytes:
-        """Return the bytes that are still to be handled."""
+        """Return a copy of the bytes that have not been handled yet."""
         return bytes(self.view())
 
 
 def send(transport: Transport, fd: int, chunks: list[Chunk]) -> int:
-    """Write what the socket takes now of ``chunks``; return how many bytes that was.
+    """Write as much of ``chunks`` as the socket takes now; return how many bytes that was.
 
     ``fd`` is the descriptor of ``transport``. Raises ``OSError`` when the connection is lost.
     """

@@ -1,13 +1,13 @@
 """The loop of one hub, which all its connections share, HTTP and WebSocket alike.
 
 A connection holds a greenlet only while its application or service has something to do: the hub lends it
-one (``lend``), the idle worker or a new one, and takes it back. What is sent meanwhile, to whatever
-connection, waits (``cork``) and leaves in one ``send`` per connection (``flush``).
+one (``lend``), the idle worker or a new one, and takes it back. What is sent meanwhile, to any connection,
+waits (``cork``) and leaves in one ``send`` per connection (``flush``).
 
-No connection may hold up another. What a connection does in the hub is a *turn*, which ends after ``TURN``
-seconds: what is left of its input waits in memory, and the connection in the ready queue. Between two polls
-of the event loop, the turns of all connections together take one ``SLICE``. So the wait of everybody else is
-bounded, however many connections have more to do.
+No connection may hold up another. What a connection does without waiting is a *turn*, which ends after
+``TURN`` seconds: the rest of its input then waits in memory, and the connection waits in the ready queue.
+Between two polls of the event loop, the turns of all connections together take one ``SLICE``. So nobody waits
+longer because more connections have more to do.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ logger = logging.getLogger("geventkws.server")
 allocate_lock: Callable[[], Any] = monkey.get_original("_thread", "allocate_lock")
 
 RECEIVE_BUFFER_SIZE = 256 * 1024
-"""Bytes of the one buffer that all connections of a hub receive into."""
+"""The size in bytes of the buffer that all connections of a hub receive into."""
 
 CROWDED_READ = 16 * 1024
-"""Bytes that one connection receives at once while ``CROWD`` others wait: what it does not get to is kept."""
+"""Bytes that a connection receives at once while ``CROWD`` others wait: what it cannot handle now is kept."""
 
 CROWD = 16
-"""How many connections wait for another turn when each begins to receive less at once."""
+"""How many connections must be waiting for another turn before each receives less at once."""
 
 TURN = 0.000_2
 """Seconds after which a connection lets others have their turn. It looks at the clock after every call of the
-application, and after every few dozen frames."""
+application or service, and after every few dozen frames."""
 
 SLICE = 0.005
 """Seconds that the turns of all connections may take together between two polls of the event loop."""
@@ -48,7 +48,7 @@ SLICE = 0.005
 KEPT_MEMORY = 16 * 1024 * 1024
 """Bytes of free memory that glibc is to keep for the messages to come.
 
-Giving back what each long message took, and mapping it anew for the next, costs a fifth of its time.
+Returning the memory of each long message, and mapping it anew for the next, costs a fifth of its time.
 """
 
 
@@ -67,9 +67,9 @@ class Loop:
         self.buffer = leaf.Buffer(bytearray(RECEIVE_BUFFER_SIZE))
         self.thread_id = leaf.thread_id()
         self.stops_at_errors = "libuv" in type(hub.loop).__module__
-        """Whether the event loop no longer watches a descriptor on which it has seen an error."""
+        """Whether the event loop stops watching a descriptor after an error on it."""
         self.corking = False
-        """Whether somebody will flush when the running batch ends or blocks."""
+        """Whether a batch is running: its caller flushes when it ends or blocks."""
         self.now = leaf.monotonic()
         """When the running turn began."""
         # One is enough: a worker comes back only if it never blocked.
@@ -77,7 +77,7 @@ class Loop:
         self._corked: list[roles.Corked] = []
         self._flush_is_due = False
         self._references = 0
-        # Those with news go first: whoever asks for little does not wait for those who ask for much.
+        # Connections with news go first: those who ask for little do not wait for those who ask for much.
         self._fresh: deque[Queued] = deque()
         self._waiting: deque[Queued] = deque()
         self._turn_ends = 0.0
@@ -87,20 +87,20 @@ class Loop:
         self._poll.start(self._grant)
         self.lock = allocate_lock()
         self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        # The watcher must not keep a hub alive that has nothing else to wait for.
+        # A hub that has nothing else to wait for must not be kept alive by the watcher.
         self._wakeup: Any = hub.loop.async_(ref=False)
         self._wakeup.start(self._run_calls)
         # glibc keeps twice the size of the largest block that was mapped and freed (mallopt(3),
-        # M_MMAP_THRESHOLD). This one is never written to, so it takes no memory.
+        # M_MMAP_THRESHOLD). Nothing is ever written to this one, so it takes no memory.
         bytes(KEPT_MEMORY // 2)
 
     def close(self) -> None:
-        """Let go of the watchers. Idempotent; nothing may be queued or called any more."""
+        """Close the watchers. Idempotent. Nothing may be queued or called afterwards."""
         self._poll.close()
         self._wakeup.close()
 
     def __del__(self) -> None:
-        # It ends with its hub, such as that of a thread that has ended.
+        # The loop ends with its hub, for example when a thread has ended.
         self.close()
 
     @classmethod
@@ -113,13 +113,13 @@ class Loop:
         return loop
 
     def is_foreign_thread(self) -> bool:
-        """Return whether the caller runs in another thread than this loop's hub."""
+        """Return whether the caller runs in a thread other than that of this loop's hub."""
         return leaf.thread_id() != self.thread_id
 
     # Turns
 
     def begin_turn(self) -> bool:
-        """Begin the turn of a connection that has news; ``False`` means that it must queue. In the hub."""
+        """Begin the turn of a connection that has news; return ``False`` if it must queue. In the hub."""
         self.now = now = leaf.monotonic()
         if self._spent >= SLICE:
             return False
@@ -131,25 +131,25 @@ class Loop:
         self._spent += leaf.monotonic() - self.now
 
     def turn_is_over(self) -> bool:
-        """Return whether the running turn is over, and others are to have theirs."""
+        """Return whether the running turn is over, so that others may have theirs."""
         return leaf.monotonic() >= self._turn_ends
 
     def ends_turn(self, now: float) -> bool:
-        """Return what ``turn_is_over`` does, for who knows the time."""
+        """Return what ``turn_is_over`` does, for a caller that knows the time."""
         return now >= self._turn_ends
 
     def queue(self, queued: Queued, fresh: bool = False) -> None:
-        """Let ``queued`` proceed when it is its turn, before all others if it has news (``fresh``)."""
+        """Let ``queued`` proceed when its turn comes; with news (``fresh``), before those that have none."""
         if not (self._fresh or self._waiting):
             self._poll.send()
         (self._fresh if fresh else self._waiting).append(queued)
 
     def is_crowded(self) -> bool:
-        """Return whether many connections wait for their turn, so that each should keep little in memory."""
+        """Return whether so many connections wait for another turn that each should keep little in memory."""
         return len(self._waiting) >= CROWD
 
     def wait_for_turn(self) -> None:
-        """Let others have their turn, and return when it is the caller's again. In a greenlet."""
+        """Let others have their turn; return when it is the caller's again. In a greenlet."""
         parked = _Parked(self, Waiter(self.hub))
         self.queue(parked)
         parked.waiter.get()
@@ -164,7 +164,7 @@ class Loop:
         self._spent = 0.0
         self.now = now = leaf.monotonic()
         end = now + SLICE
-        # Of those that have waited for another turn, one gets it in any case.
+        # One of those that wait for another turn gets it, even if connections with news use up the slice.
         self._grant_one(self._waiting)
         while (self._fresh or self._waiting) and leaf.monotonic() < end:
             self._grant_one(self._fresh or self._waiting)
@@ -181,7 +181,7 @@ class Loop:
     # Workers
 
     def lend(self, borrower: Borrower) -> None:
-        """Let ``borrower`` work in a greenlet; return when it is done or has blocked. In the hub."""
+        """Lend ``borrower`` a greenlet to work in; return when it is done or has blocked. In the hub."""
         if not self._references:
             self._references = self._count_references()
         worker = self._idle_worker()
@@ -207,21 +207,21 @@ class Loop:
         return self._new_worker() if worker is None or worker.dead else worker
 
     def _new_worker(self) -> Worker:
-        """Return a worker that waits for its first loan: what it is started with, it keeps for its life."""
+        """Return a worker that waits for its first loan: a greenlet keeps what it was started with."""
         worker = Worker(parent=self.hub)
         worker.switch()
         return worker
 
     def _is_reusable(self, worker: Worker, references: int) -> bool:
-        """Return whether nothing of the batch clings to ``worker``, which never left during it.
+        """Return whether the batch, during which ``worker`` never switched away, has left nothing on it.
 
         A ``gevent.local`` shows in its ``__dict__``; a pending ``Timeout``, a scheduled ``kill``
-        or a link hold a reference.
+        or a link holds a reference.
         """
         return not worker.dead and not worker.__dict__ and references <= self._references
 
     def _count_references(self) -> int:
-        """Return how many references an untouched worker has: learnt from an empty batch."""
+        """Return how many references there are to an untouched worker, as seen after an empty batch."""
         worker = self._new_worker()
         worker.switch(LOAN, Idler())
         references = leaf.references(worker)
@@ -229,7 +229,7 @@ class Loop:
         return references
 
     def resume(self, waiter: Waiter[None]) -> None:
-        """Switch back into a greenlet that waits for a connection, corking what it sends. In the hub."""
+        """Switch back to a greenlet that waits for its connection, corking what it sends. In the hub."""
         corking, self.corking = self.corking, True
         try:
             waiter.switch(None)
@@ -266,7 +266,7 @@ class Loop:
     def call_from_thread(self, function: Callable[..., object], *args: Any) -> bool:
         """Run ``function(*args)`` in the hub; calls from one thread keep their order.
 
-        Returns ``False`` if the hub does not exist any more.
+        Returns ``False`` if the hub no longer exists.
         """
         with self.lock:
             self._calls.append((function, args))
@@ -283,8 +283,7 @@ class Loop:
     def wait_for_call(self, function: Callable[..., object], *args: Any) -> None:
         """Run ``function(*args)``, which may wait, in a greenlet of the hub, and return when it has returned.
 
-        For other threads. Raises what ``function`` raises, and ``RuntimeError`` if the hub does not exist any
-        more.
+        For other threads. Raises what ``function`` raises, and ``RuntimeError`` if the hub no longer exists.
         """
         done = allocate_lock()
         done.acquire()
@@ -309,7 +308,7 @@ class Loop:
         return len(self._calls)
 
     def _run_calls(self) -> None:
-        # What threads add from here on wakes the hub again: they cannot keep it from everything else.
+        # What threads add from here on wakes the hub again, so that they cannot keep it from everything else.
         with self.lock:
             calls, self._calls = self._calls, deque()
         corking, self.corking = self.corking, True
@@ -321,10 +320,10 @@ class Loop:
         self.flush()
 
     def go_on_after_fork(self) -> None:
-        """Let nothing of the parent's other threads hold up a child process, which has none of them.
+        """Let a child process go on without the parent's other threads, which do not exist in it.
 
-        One of them may have held the lock, and nobody calls any more for whom it had called. libuv forgets at
-        a fork whom it was about to call.
+        One of them may have held the lock, and nobody waits any longer for the calls that they had made. At a
+        fork, libuv forgets which watchers it was about to call.
         """
         self.lock = allocate_lock()
         self._calls.clear()
@@ -334,29 +333,29 @@ class Loop:
     # Mistakes
 
     def guard(self, function: Callable[..., object], *args: Any) -> None:
-        """Call ``function`` so that nothing is raised into a watcher: the hub reports what is."""
+        """Call ``function`` without raising anything into a watcher: errors go to the hub's error handler."""
         try:
             function(*args)
         except BaseException as error:
             self.report(error)
 
     def explain(self, error: BaseException) -> None:
-        """Log why a connection is dropped; what a peer does (``OSError``) is not worth a line."""
+        """Log why a connection is dropped, unless it is the peer's doing (``OSError``)."""
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             self.report(error)
         elif not isinstance(error, OSError):
             self.guard(partial(logger.error, "internal error; the connection is dropped", exc_info=error))
 
     def report(self, error: BaseException) -> None:
-        """Give ``error`` to the hub's error handler; ``SystemExit``, ``KeyboardInterrupt`` end the program.
+        """Give ``error`` to the hub's error handler: ``SystemExit`` or ``KeyboardInterrupt`` end the program.
 
-        In the hub's next turn, since the handler may switch to the main greenlet and stay there.
+        This happens in the hub's next turn, since the handler may switch to the main greenlet and stay there.
         """
         self.hub.loop.run_callback(self.hub.handle_error, self, type(error), error, error.__traceback__)
 
 
 class _Parked:
-    """A greenlet that waits for its turn."""
+    """A greenlet that is waiting for its turn."""
 
     def __init__(self, loop: Loop, waiter: Waiter[None]) -> None:
         self.waiter = waiter

@@ -1,4 +1,4 @@
-"""An owner for a short while, in which neither an application nor a service works for the connection."""
+"""An owner for a short time, in which neither an application nor a service has the connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TransientOwner(Owner):
     __slots__ = ("_channel", "_on_over")
 
     def __init__(self, channel: Channel, on_over: Callable[[Channel], None]) -> None:
-        """Become the owner of ``channel``; ``on_over`` is called when it is closed, but not when forsaken."""
+        """Become the owner of ``channel``; call ``on_over`` when it is closed, not when it is forsaken."""
         self._channel = channel
         self._on_over = on_over
         channel.owner = self

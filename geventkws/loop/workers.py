@@ -14,24 +14,24 @@ RETIRE = object()
 DONE = object()
 
 switch = greenlet.switch
-"""The plain switch: ``Hub.switch`` takes no value along."""
+"""The plain ``switch`` of a greenlet: ``Hub.switch`` passes no value."""
 
 
 class Borrower(Protocol):
     """Something that borrows a worker."""
 
     def _work(self) -> None:
-        """Do all there is to do. Never raises."""
+        """Do everything there is to do. Never raises."""
 
     def _blocked(self, worker: greenlet) -> None:
         """Remember that ``worker`` has blocked, and will go on in its own time. In the hub."""
 
 
 class Worker(greenlet):
-    """A greenlet that does one connection's work after another's.
+    """A greenlet that works for one connection after another.
 
-    ``away`` is set by the hub when the worker blocked in a callback. Such a worker ends after its
-    batch: whatever it waited with (a timeout, a link, a kill under way) may still hold it.
+    The hub sets ``away`` when the worker has blocked in a callback. Such a worker ends after its batch:
+    something that it used while waiting (a timeout, a link, a pending kill) may still refer to it.
     """
 
     __slots__ = ("away",)
@@ -44,7 +44,7 @@ class Worker(greenlet):
         hub: Any = self.parent
         while loan is not RETIRE:
             result = None
-            # A switch that is not the loop's own (somebody kept this greenlet) is ignored.
+            # A switch from anywhere but the loop is ignored: somebody has kept this greenlet.
             if type(loan) is tuple and len(loan) == 2 and loan[0] is LOAN:
                 borrower, loan = loan[1], ()
                 borrower._work()
@@ -55,19 +55,19 @@ class Worker(greenlet):
             loan = switch(hub, result)
 
     def throw(self, *args: Any) -> Any:
-        """Throw into the greenlet, unless it is dead: a late timeout must not hit the hub instead."""
+        """Throw into the greenlet unless it is dead: a late timeout must not hit the hub instead."""
         return None if self.dead else super().throw(*args)
 
 
 def is_away() -> bool:
-    """Return whether the calling greenlet has left the hub since it was lent, or was never lent."""
+    """Return whether the calling greenlet has blocked since it was lent, or was never lent."""
     return bool(getattr(getcurrent(), "away", True))
 
 
 def borrower_at_work() -> Borrower | None:
-    """Return whom the calling greenlet works for; ``None`` if it is no worker.
+    """Return the borrower for which the calling greenlet works; ``None`` if it is not a worker.
 
-    Found by the frame of the worker's loop: this is asked too rarely to note it down for every loan.
+    It is found in the frame of the worker's loop: too few callers ask for it to record it at every loan.
     """
     frame: FrameType | None = sys._getframe()
     while frame is not None:
@@ -79,7 +79,7 @@ def borrower_at_work() -> Borrower | None:
 
 
 class Idler:
-    """A borrower that does nothing: by it the loop learns how many references an idle worker has."""
+    """A borrower that does nothing, to learn how many references there are to an idle worker."""
 
     def _work(self) -> None:
         """Do nothing."""

@@ -91,7 +91,7 @@ cdef class TLSRecords:
             raise error
 
     def send(self, chunks):
-        """Write as much of ``chunks`` as the socket takes now, and return how many bytes that was."""
+        """Write as much of ``chunks`` as the socket takes now; return how many bytes that was."""
         return self.write(list(chunks))
 
     cdef Py_ssize_t write(self, list chunks) except -1:

@@ -49,7 +49,7 @@ class Transport(Protocol):
         """Read into ``buffer``: the count, 0 at the peer's end, ``None`` if it would block."""
 
     def send(self, chunks: Sequence[Chunk]) -> int:
-        """Write as much of ``chunks`` as the socket takes now, and return how many bytes that was."""
+        """Write as much of ``chunks`` as the socket takes now; return how many bytes that was."""
 
     def environ(self) -> dict[str, Any]:
         """Return what the transport adds to the WSGI environ of the requests on it."""
