@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""The compiled twin of ``field_lines``, which says what it does."""
+"""The compiled twin of ``field_lines``, where it is explained."""
 
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.string cimport memchr
@@ -26,7 +26,7 @@ cpdef tuple cut_fields(bytes head, Py_ssize_t start, Py_ssize_t max_fields):
         if memchr(line, c"_", colon - line) is NULL:
             name = PyUnicode_DecodeLatin1(line, colon - line, NULL)
             colon += 1
-            last = newline - 1  # behind the value: the CR
+            last = newline - 1  # the position after the value: the CR
             while colon < last and (colon[0] == c" " or colon[0] == c"\t"):
                 colon += 1
             while colon < last and ((last - 1)[0] == c" " or (last - 1)[0] == c"\t"):

@@ -1,4 +1,4 @@
-"""The body of a request as a stream that is read from the socket when the application reads it."""
+"""A request's body as a stream, which is read from the socket when the application reads it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 MAX_DISCARDED = 256 * 1024
-"""Bytes of an unread body that are discarded at most so that the connection can be kept."""
+"""The most bytes of an unread body that are discarded so that the connection can be kept."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -23,7 +23,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class RequestBody(io.RawIOBase):
     """One request's body; applications get it as ``RequestBody.buffered``.
 
-    Reads raise ``RequestBodyError``, the same one again on each further read.
+    Reads raise ``RequestBodyError``; each further read raises the same one again.
     """
 
     def __init__(
@@ -50,23 +50,23 @@ class RequestBody(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Wait for some of the body and read it into ``buffer``; 0 at its end."""
+        """Wait for some of the body and read it into ``buffer``; return how many bytes: 0 at its end."""
         view = memoryview(buffer).cast("B")
         piece = self._piece(len(view))
         view[: len(piece)] = piece
         return len(piece)
 
     def may_be_discarded(self) -> bool:
-        """Return whether it may be worth discarding what is left in order to keep the connection.
+        """Return whether the rest of the body may be discarded in order to keep the connection.
 
-        A client that still waits for ``100 Continue`` may send the body or not (RFC 9110, 10.1.1),
-        so what follows could be either.
+        A client that is still waiting for ``100 Continue`` may or may not send the body (RFC 9110, 10.1.1),
+        so what follows could be the body or the next request.
         """
         left = self._reader.body_left
         return left == 0 or (self.error is None and not self._continue_due and left <= MAX_DISCARDED)
 
     def discard(self) -> bool:
-        """Discard what the application has not read; ``False`` if the connection has to close instead."""
+        """Discard what the application has not read; return ``False`` if the connection has to close."""
         if not self.may_be_discarded():
             return False
         discarded = 0
@@ -83,7 +83,7 @@ class RequestBody(io.RawIOBase):
     def check_answer(self, status: int) -> None:
         """Raise the error of a failed read again if an answer with this ``status`` would hide it.
 
-        Frameworks that do not know what to make of an error from ``wsgi.input`` answer 500 or 400.
+        Frameworks that do not understand an error from ``wsgi.input`` answer 500 or 400.
         """
         error = self.error
         if error is not None and (status == 500 or (status == 400 and error.status != 400)):

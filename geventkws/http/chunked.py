@@ -8,7 +8,7 @@ from geventkws.backend import use_compiled
 from geventkws.http.errors import HTTPError
 
 MAX_OVERHEAD = 16 * 1024
-"""Bytes of chunk extensions, and of trailer fields, that a body may have in all."""
+"""The most bytes that the chunk extensions and trailer fields of a body may have, all together."""
 
 MAX_LINE = 4 * 1024
 
@@ -19,7 +19,7 @@ _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
 
 class ChunkedDecoder:
-    """Decodes a chunked body, however the reads cut it. Extensions and trailer fields are dropped."""
+    """Decodes a chunked body that arrives in any pieces. Extensions and trailer fields are dropped."""
 
     __slots__ = ("_left", "_overhead", "_state")
 
@@ -34,10 +34,10 @@ class ChunkedDecoder:
         return self._state == _DONE
 
     def decode(self, data: bytes, position: int, limit: int) -> tuple[bytes, int]:
-        """Return the next piece of body in ``data`` from ``position`` on, and the position behind it.
+        """Return the next piece of the body in ``data`` from ``position`` on, and the position after it.
 
         The piece has at most ``limit`` bytes; it is empty when the body is done or ``data`` holds
-        too little to go on. Raises ``HTTPError`` (400) for a body that is not well-formed.
+        too little to go on. Raises ``HTTPError`` (400) for a malformed body.
         """
         while self._state != _DONE:
             if self._state == _DATA:

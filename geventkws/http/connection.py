@@ -1,8 +1,8 @@
 """An HTTP connection: request heads in, the application's responses out, until it closes.
 
-Idle, it is a watcher and a few fields. Its heads are read in the hub; each request then borrows a greenlet,
-which reads the body and writes the response in the blocking style, by ``Stream``. What arrives meanwhile is
-read ahead, up to a limit, and answered in order.
+While idle, it is a watcher and a few fields. Heads are read in the hub; each request then borrows a greenlet,
+which reads the body and writes the response in the blocking style, through ``Stream``. What arrives meanwhile
+is read ahead, up to a limit, and answered in order.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from geventkws.loop.farewell import Farewell
 from geventkws.net.address import Address, spelled
 
 HALF_CLOSE_GRACE = 1.0
-"""Seconds from the start of a response in which the end of the client's stream may belong to its request."""
+"""Seconds after the start of a response in which a half-close by the client still ends its request."""
 
 READ_AHEAD = 64 * 1024
-"""Bytes that are read while the application is at work; the rest stays in the kernel."""
+"""Bytes that are read while the application is working; the rest stays in the kernel."""
 
 SPEAKS_TLS = (
     "A client speaks TLS to a port that does not: write http:// or ws:// in its address, or give the server"
@@ -38,7 +38,7 @@ SPEAKS_TLS = (
 )
 
 
-# What the connection waits for, in plain numbers, since every request asks:
+# What the connection waits for: plain numbers, since every request compares them.
 _HEAD = 0  # for the next request, or the rest of its head
 _WORK = 1  # for the application to answer
 _CLOSING = 2  # for the output to leave, after which it is closed
@@ -63,14 +63,11 @@ class HTTPConnection(roles.Owner):
     )
 
     def __init__(self, channel: Channel, context: HTTPContext, peer: Address) -> None:
-        """Become the owner of ``channel``, whose first request head is to come from ``peer``.
-
-        That is the client, or a proxy.
-        """
+        """Become the owner of ``channel``, to read requests from ``peer``, which is a client or a proxy."""
         options = context.options
         self.channel = channel
         self.stream = Stream(channel)
-        """What the greenlet that answers a request reads and writes by."""
+        """What the greenlet that answers a request reads from and writes to."""
         self._context = context
         self._peer = peer
         self._reader = RequestReader(options)
@@ -92,7 +89,7 @@ class HTTPConnection(roles.Owner):
 
     def _readable(self) -> bool:
         if self.stream.receiver is not None:
-            self.stream.wake_receiver()  # the greenlet receives by itself
+            self.stream.wake_receiver()  # the greenlet itself receives
             return False
         if self.stream.ended or self._has_read_enough():
             self.channel.pause()
@@ -118,9 +115,9 @@ class HTTPConnection(roles.Owner):
         return bool(data)
 
     def _has_read_enough(self) -> bool:
-        """Return whether the rest can wait: more is there than the largest head, so no head waits for it."""
+        """Return whether the rest can wait: with more than the largest head here, no head needs it."""
         if self._head is not None and self._head.upgrade:
-            return True  # what is behind it is not for HTTP
+            return True  # what follows may not be HTTP
         buffered = self._reader.buffered()
         return buffered >= READ_AHEAD and buffered > self._context.max_head_size
 
@@ -137,7 +134,7 @@ class HTTPConnection(roles.Owner):
         elif self._phase == _CLOSING:
             self._close_now()
         elif self._phase == _HEAD and (self._reader.has_more() or self.stream.ended):
-            self.channel.queue()  # its next request, or its end, was held back until the answers had left
+            self.channel.queue()  # the next request, or the end, had to wait until the answers had left
 
     def _crashed(self, error: BaseException) -> None:
         loop: Any = self.channel.loop
@@ -149,7 +146,7 @@ class HTTPConnection(roles.Owner):
         limit = self._context.body_timeout
         if stuck and self._phase != _WORK:
             if limit is not None and now - self.stream.stuck_since >= limit:
-                self._lost(TimeoutError("the peer takes nothing of its answer"))
+                self._lost(TimeoutError("the peer is not reading its answer"))
         elif now >= self.stream.deadline:
             self._overdue()
 
@@ -157,7 +154,7 @@ class HTTPConnection(roles.Owner):
         self.stream.hurried = True
         if self._phase == _HEAD and not self._reader.has_more() and not self.channel.is_queued:
             self.channel.loop.begin_turn()
-            self._readable()  # a request that is here is answered
+            self._readable()  # a request that has already arrived is answered
         if self._phase == _HEAD and not self._reader.has_more():
             self._end(CLOSE)
 
@@ -195,7 +192,7 @@ class HTTPConnection(roles.Owner):
             if self.stream.output_size >= MAX_OUTPUT:
                 self.stream.offer()
             if self.channel.awaits_room:
-                break  # what the peer does not read of its answers must not grow
+                break  # answers that the peer does not read must not pile up
             if self._context.request_durations is not None:
                 self._exchange.began = monotonic()
             head = self._next_head()
@@ -221,7 +218,7 @@ class HTTPConnection(roles.Owner):
             self.channel.resume()
 
     def _next_head(self) -> RequestHead | None:
-        """Return the next request's head, if it has all arrived; answer one that must be refused."""
+        """Return the next request's head if all of it has arrived; answer one that must be refused."""
         reader, head = self._reader, None
         try:
             head = reader.head()
@@ -244,15 +241,15 @@ class HTTPConnection(roles.Owner):
         return None
 
     def _forwarded(self, head: RequestHead) -> RequestHead:
-        """Return the head of a request as its client sent it to the trusted proxy that is connected."""
+        """Return the head of a request as the client sent it to the trusted proxy that is our peer."""
         exchange = self._exchange
-        exchange.remote_address = self._peer  # whose request it is if what the proxy says is refused
+        exchange.remote_address = self._peer  # the proxy's own request, if what it says is refused
         forwarded = self._context.proxies.resolve(head, self._peer)
         exchange.remote_address, exchange.proxied = forwarded.client, forwarded.environ
         return forwarded.head
 
     def _overdue(self) -> None:
-        """End a wait that is too long, unless the peer's bytes are there by now, or wait for their turn."""
+        """End a wait that is too long, unless bytes have arrived by now, or are waiting for their turn."""
         if self._phase == _WORK:
             self.stream.wake()
         elif self._phase == _HEAD and not self.channel.is_queued:
@@ -271,7 +268,7 @@ class HTTPConnection(roles.Owner):
     # The end of a request, and of the connection (in any greenlet)
 
     def _end(self, after: int) -> None:
-        """Go on after a request that was answered, or never will be."""
+        """Go on after a request, whether it was answered or never will be."""
         self.stream.greenlet = self._head = None
         if after == GIVEN:
             self._phase = _OVER
@@ -290,7 +287,7 @@ class HTTPConnection(roles.Owner):
             self.channel.cork()
 
     def _close_now(self) -> None:
-        """Close, now that all output has left; not at once where the peer may still be sending."""
+        """Close, now that all output has left; first let the peer finish if it may still be sending."""
         if not self._lingers or self.stream.ended:
             self._over()
         else:
@@ -313,12 +310,12 @@ class HTTPConnection(roles.Owner):
             self._over()
 
     def _has_had_time(self) -> bool:
-        """Return whether the end of the client's stream comes too late to belong to its request."""
+        """Return whether the client's half-close came too late to be the end of its request."""
         since: float = self.stream.streams_since
         return monotonic() - since >= HALF_CLOSE_GRACE
 
     def _end_application(self) -> None:
-        """End an application that takes its time with the next part of a response: nobody waits for it."""
+        """End an application that is busy with the next part of a response that nobody waits for any more."""
         if self._context.options.end_abandoned_responses and self.stream.greenlet is not None:
             gevent.kill(self.stream.greenlet)
 
@@ -339,7 +336,7 @@ class HTTPConnection(roles.Owner):
         is_away = self.stream.greenlet is not None
         self._end(after)
         if is_away:
-            # The hub has gone on without waiting for this greenlet.
+            # The hub has not waited for this greenlet.
             self.channel.queue(fresh=True)
 
 

@@ -25,25 +25,25 @@ Application = Callable[..., Iterable[bytes]]
 
 
 class Upgradable(Protocol):
-    """What answers an upgrade request needs of the exchange that the request belongs to."""
+    """What whoever answers an upgrade request needs of its exchange."""
 
     remote_address: Address
     """The client's address."""
     proxied: dict[str, str] | None
-    """What a trusted proxy says about the environ of the request."""
+    """What a trusted proxy says about the request, as keys of its environ."""
     extra_environ: dict[str, Any] | None
     """What is added to the environ that the application gets."""
 
     @property
     def stream(self) -> Stream:
-        """What the answer is written by."""
+        """What the answer is written to."""
 
     @property
     def response(self) -> Response | None:
-        """The application's answer, as far as it has got."""
+        """The application's answer so far."""
 
     def take(self) -> Channel:
-        """Hand the channel over, open and all answers sent, to another owner."""
+        """Give the channel, open and with all answers sent, to another owner."""
 
 
 class AccessEntry(NamedTuple):
@@ -58,7 +58,7 @@ class AccessEntry(NamedTuple):
 
 
 def no_application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """Answer 404: the WSGI application of a server that serves WebSockets alone."""
+    """Answer 404: the WSGI application of a server that has only WebSocket services."""
     start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
     return [b"There is nothing here but WebSocket services.\n"]
 
@@ -122,24 +122,24 @@ class HTTPContext:
         self.environ = environ
         self.application = application
         self.on_upgrade = on_upgrade
-        """Called for a WebSocket upgrade, with the bytes that arrived behind its head. ``True``: the
-        channel was taken (``exchange.take()``). ``False``: the application answers. Refuses by
-        ``HTTPError`` or ``HandshakeError``."""
+        """Called for a WebSocket upgrade, with the bytes that arrived after its head. ``True``: the
+        channel was taken (``exchange.take()``). ``False``: the application answers. To refuse, it
+        raises ``HTTPError`` or ``HandshakeError``."""
         self.log_access = log_access
         self.warn_once = warn_once
-        """Tells the log of a mistake that clients make, the first time. Never waits."""
+        """Logs a mistake that clients make, the first time. Never waits."""
         self.start: Callable[[Borrower], None] | None = None
-        """Lets a connection work in a greenlet: answer the request whose head it has.
+        """Starts a greenlet in which a connection answers the request whose head it has read.
         ``None``: the loop lends it one."""
         self.on_over: Callable[[Channel], None] = forget
-        """Called when a connection is closed and nobody is at work for it."""
+        """Called when a connection is closed and no greenlet works for it."""
         self.on_refusal: Callable[[HandshakeError | None], object] = take_no_notice
-        """Called when a WebSocket is refused: with the reason, ``None`` where the application answers
-        with a response of its own. Never waits."""
+        """Called when a WebSocket is refused: with the reason, or ``None`` if the application has sent
+        a response of its own. Never waits."""
         self.request_durations: RequestDurations | None = None
-        """Where requests are counted, if anybody keeps count."""
+        """Where requests are counted, if they are."""
         self.options = options = options or ServerOptions()
-        # Those that every request asks for are kept here.
+        # Options that every request needs are kept here.
         self.head_timeout = options.head_timeout
         self.keepalive_timeout = options.keepalive_timeout
         self.body_timeout = options.body_timeout
@@ -149,7 +149,7 @@ class HTTPContext:
         self.server_line = server_line(options.server_header)
         """The ``Server`` line of responses."""
         self.proxies = TrustedProxies(options.trusted_proxies)
-        """Those whose word about a request's origin is taken."""
+        """The proxies that are believed about where a request comes from."""
 
 
 use_compiled(__name__, globals())

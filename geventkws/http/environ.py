@@ -14,7 +14,7 @@ from geventkws.version import __version__
 
 MAX_KNOWN_NAMES = 1024
 MAX_KNOWN_NAME = 64
-"""Characters of a name that is remembered: clients choose the names, and long ones could fill the memory."""
+"""Characters of the longest name that is remembered: clients choose the names, and could fill the memory."""
 
 
 class Head(Protocol):
@@ -37,19 +37,19 @@ class EnvironBuilder:
         self._base: dict[str, Any] = {
             "GATEWAY_INTERFACE": "CGI/1.1",
             "SERVER_NAME": server_name or "localhost",
-            # A Unix-domain socket has none, and PEP 3333 wants one.
+            # A Unix-domain socket has no port, but PEP 3333 requires one.
             "SERVER_PORT": str(server_port) or ("443" if secure else "80"),
             "SERVER_SOFTWARE": f"geventkws/{__version__}",
             "SCRIPT_NAME": "",
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "https" if secure else "http",
             "wsgi.errors": sys.stderr,
-            # Greenlets call the application side by side, as threads would.
+            # Greenlets call the application concurrently, as threads would.
             "wsgi.multithread": True,
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,
-            # Each request has its own values; the keys are here so that a copy has room for them.
+            # Each request has values of its own; the keys are here so that a copy has room for them.
             "REQUEST_METHOD": "",
             "REQUEST_URI": "",
             "PATH_INFO": "",
@@ -58,7 +58,7 @@ class EnvironBuilder:
             "REMOTE_ADDR": "",
             "wsgi.input": None,
         }
-        # Twice the room, which copies have too: those for browsers, whose fields are as many, need not grow.
+        # Twice the room, in copies too: those for browsers, which send as many fields again, need not grow.
         self._base.update(self._base.copy())
         # The name of a field -> its key; bounded, since clients choose the names.
         self._keys = {"Content-Type": "CONTENT_TYPE", "Content-Length": "CONTENT_LENGTH"}
@@ -70,10 +70,10 @@ class EnvironBuilder:
         body: io.BufferedIOBase | None = None,
         proxied: dict[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Return a fresh environ for a request.
+        """Return a new environ for a request.
 
         ``body`` becomes ``wsgi.input``, which is empty without it; ``proxied`` is what a trusted proxy says
-        of the request.
+        about the request.
         """
         environ = self._base.copy()
         if proxied is not None:
@@ -88,7 +88,7 @@ class EnvironBuilder:
         environ["wsgi.input"] = io.BytesIO() if body is None else body
         if isinstance(remote_address, tuple):
             environ["REMOTE_ADDR"] = remote_address[0]
-            if remote_address[1]:  # a proxy that forwards an address seldom says the port
+            if remote_address[1]:  # proxies that forward an address rarely forward the port
                 environ["REMOTE_PORT"] = str(remote_address[1])
         else:
             environ["REMOTE_ADDR"] = remote_address
@@ -98,7 +98,7 @@ class EnvironBuilder:
         if len(environ) != before + len(headers):
             self._join_lines(environ, headers)
         if "HTTP_PROXY" in environ:
-            # It is CGI's name for the proxy that requests are to be made through (httpoxy, CVE-2016-5385).
+            # In CGI, this names the proxy for outgoing requests (httpoxy, CVE-2016-5385).
             del environ["HTTP_PROXY"]
         return environ
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 class HTTPError(Exception):
     """A request that the server itself answers with ``status``; then the connection closes.
 
-    ``message`` is the answer's body, one sentence for a person; ``headers`` are further fields.
+    ``message`` is the body of the answer, one sentence for a human reader; ``headers`` are further fields.
     """
 
     def __init__(self, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> None:
@@ -41,4 +41,4 @@ class RequestBodyError(OSError):
 
 
 class PeerGoneError(ConnectionError):
-    """The peer closed the connection, or takes nothing any more, while a response was written."""
+    """The peer closed the connection, or stopped reading, while a response was being written."""

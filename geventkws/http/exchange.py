@@ -1,7 +1,7 @@
 """A request and its response, in the greenlet that answers: the application is called, its failures answered.
 
-The greenlet reads and writes by ``Stream``, in the blocking style. What the connection does next is told to
-``HTTPConnection`` by a number.
+The greenlet reads and writes in the blocking style, through ``Stream``. A number tells ``HTTPConnection``
+what the connection does next.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from geventkws.loop.channel import Channel
 from geventkws.net.address import Address
 from geventkws.protocol.handshake import HandshakeError
 
-# What becomes of the connection after a request, in plain numbers, since every request asks:
+# What becomes of the connection after a request: plain numbers, since every request returns one.
 NEXT = 0  # it persists
 CLOSE = 1  # it closes at once; where a response is not complete, the client sees by that that it was cut off
 ABORT = 2  # it is reset: where a response ends with the connection, only that shows that it was cut off
@@ -55,25 +55,25 @@ class Exchange:
     )
 
     def __init__(self, stream: Stream, context: HTTPContext, reader: RequestReader, peer: Address) -> None:
-        """Answer by ``stream`` what ``reader`` reads from ``peer``."""
+        """Answer on ``stream`` what ``reader`` reads from ``peer``."""
         self.stream = stream
         self.remote_address = peer
-        """The client's address: of a trusted proxy's requests, the one that the request came from."""
+        """The client's address. If the peer is a trusted proxy, the address that it forwards."""
         self.proxied: dict[str, str] | None = None
         """What a trusted proxy says about the environ of the request: scheme and port."""
         self.extra_environ: dict[str, Any] | None = None
-        """Added to the environ of each request: what TLS says; and how to accept an upgrade."""
+        """Added to the environ of each request: what is known from TLS, and how to accept an upgrade."""
         self.response: Response | None = None
-        """The application's answer to an upgrade request, as far as it has got."""
+        """The application's answer to an upgrade request so far."""
         self.began = 0.0
-        """When the head of the request was there, by ``time.monotonic``; only where requests are counted."""
+        """When the request's head was complete, by ``time.monotonic``; set only if requests are counted."""
         self._context = context
         self._reader = reader
         self._is_secure = stream.channel.transport.secure
         self._requests_left = context.options.max_requests or sys.maxsize
 
     def take(self) -> Channel:
-        """Hand the channel over, open and all answers sent, to another owner."""
+        """Give the channel, open and with all answers sent, to another owner."""
         channel = self.stream.channel
         self.stream.is_given = True
         channel.resume()
@@ -106,7 +106,7 @@ class Exchange:
         return self._answer(head)
 
     def _answer(self, head: RequestHead) -> int:
-        """Let the application answer, and say how the connection goes on."""
+        """Let the application answer; return what becomes of the connection."""
         context = self._context
         body = None
         if head.body_length:
@@ -125,8 +125,8 @@ class Exchange:
             response.is_over = True
             if not response.complete:
                 return self._fail(head, response, error)
-            # In ``close()``, most likely. The client has all that it was to get.
-            text = "The application failed behind its answer to %s %r"
+            # In ``close()``, most likely. The client has the whole answer.
+            text = "The application failed after its answer to %s %r"
             logger.error(text, head.method, head.target, exc_info=error)
         except BaseException as error:
             response.is_over = True
@@ -196,13 +196,13 @@ class Exchange:
         return self.refuse(head, 500, "The server failed to answer this request")
 
     def _cut_off(self, response: Response) -> int:
-        """Let the client see that a response is not complete, if it is not."""
+        """Let the client see that a response was cut off, if it was."""
         if response.complete:
             return LINGER
         if response.ends_with_connection:
             return ABORT
         if self.stream.channel.awaits_room:
-            self.stream.channel.release()  # what has not left will not: nobody waits for the peer any more
+            self.stream.channel.release()  # nobody waits for the peer any more: the rest will not leave
         return CLOSE
 
     def refuse(
@@ -212,9 +212,9 @@ class Exchange:
         message: str,
         headers: Iterable[tuple[str, str]] = (),
     ) -> int:
-        """Answer in the application's place; return what becomes of the connection.
+        """Answer in place of the application; return what becomes of the connection.
 
-        ``head`` is ``None`` where the request was not understood.
+        ``head`` is ``None`` if the request was not understood.
         """
         head_only = head is not None and head.method == "HEAD"
         server = self._context.server_line
@@ -232,7 +232,7 @@ class Exchange:
             log_access(AccessEntry(self.remote_address, head, status, bytes_sent))
 
     def _report(self, error: BaseException) -> None:
-        """Tell the hub of what no application should raise; that it was killed is no news."""
+        """Report to the hub what no application should raise, unless the greenlet was killed."""
         if not isinstance(error, gevent.GreenletExit):
             self.stream.channel.loop.report(error)
 

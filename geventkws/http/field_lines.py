@@ -6,15 +6,15 @@ from geventkws.backend import use_compiled
 from geventkws.protocol.headers import OWS
 
 TOO_MANY = None
-"""What there is in place of the fields where there are too many."""
+"""What is returned instead of the fields if there are too many."""
 
 
 def cut_fields(head: bytes, start: int, max_fields: int) -> tuple[tuple[str, str], ...] | None:
-    """Return the name and the value of each field of a head that llhttp has taken, decoded as Latin-1.
+    """Return the name and the value of each field of a head that llhttp has accepted, decoded as Latin-1.
 
     ``start`` is where the first field line begins; ``head`` ends with its empty line. The whitespace around
-    a value is no part of it (RFC 9110, 5.6.3). Fields with ``_`` in their name are left out: in the
-    environ it is one character with ``-``, so such a name would pass for another. Returns ``TOO_MANY`` for
+    a value is not part of it (RFC 9110, 5.6.3). Fields with ``_`` in their name are left out: the
+    environ cannot tell it from ``-``, so such a name could pass for another. Returns ``TOO_MANY`` for
     more than ``max_fields`` lines. Raises ``ValueError`` for a line without a colon.
     """
     lines = head[start:].decode("latin-1").split("\r\n")[:-2]

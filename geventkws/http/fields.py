@@ -10,10 +10,10 @@ from geventkws.backend import use_compiled
 from geventkws.http.log import logger
 from geventkws.protocol.headers import is_token
 
-# Applications use few statuses and names over and over; the bounds are for those that make them up.
+# Applications use a few statuses and names over and over; the bounds are for those that make them up.
 MAX_KNOWN = 1024
 MAX_KNOWN_LENGTH = 64
-"""Characters of a status or name that is remembered."""
+"""Characters of the longest status or name that is remembered."""
 _STATUS = re.compile(r"([2-9][0-9][0-9]) [\t -~\x80-\xff]*")
 
 _PLAIN, _CONTENT_LENGTH, _CONNECTION, _HOP_BY_HOP, _DATE, _SERVER = range(6)
@@ -33,14 +33,14 @@ _known_names: dict[str, int] = {}
 _known_statuses: dict[str, tuple[int, bytes]] = {}
 _warnings_given: set[str] = set()
 MAX_WARNING = 256
-"""Characters of a warning by which it is recognized when it is due again."""
+"""How many characters of a warning decide whether it has been logged before."""
 
 
 class Fields:
-    """The fields an application passed to ``start_response``, without those the server sends itself.
+    """The fields that an application passed to ``start_response``, without those that are the server's.
 
-    Raises ``TypeError`` and ``ValueError`` for what is no header field: a line break in a value
-    would let whoever chose the value write the rest of the response.
+    Raises ``TypeError`` or ``ValueError`` for anything that is not a header field: with a line break in a
+    value, whoever chose the value could write the rest of the response.
     """
 
     __slots__ = ("closes", "content_length", "encoded", "own_date", "own_server")
@@ -60,7 +60,7 @@ class Fields:
             if meaning == _PLAIN or self._keep(meaning, name, value):
                 lines.append(f"{name}: {value}\r\n")
         text = "".join(lines)
-        # Each line has just one CR and one LF, at its end, unless a value brings some of its own.
+        # Each line has exactly one CR and one LF, at its end, unless there are some in a value.
         if not text.count("\r") == text.count("\n") == len(lines) or "\0" in text:
             raise ValueError(f"the value of a header field has a CR, LF or NUL in it, in {headers!r}")
         self.encoded = text.encode("latin-1")
@@ -86,13 +86,13 @@ class Fields:
         return True
 
     def common(self, server: bytes) -> bytes:
-        """Return the ``Date`` line and the ``server`` line, if the application left them to the server."""
+        """Return the ``Date`` line and the ``server`` line, unless the application has set these fields."""
         date = b"" if self.own_date else date_line()
         return date if self.own_server else date + server
 
 
 def read_status(status: str) -> tuple[int, bytes]:
-    """Return the number of a WSGI status and its status line, or raise ``ValueError``."""
+    """Return the number of a WSGI status, and its status line; raise ``ValueError`` if it is malformed."""
     known = _known_statuses.get(status)
     if known is None:
         match = _STATUS.fullmatch(status)

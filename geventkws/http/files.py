@@ -1,4 +1,4 @@
-"""Files as responses: ``wsgi.file_wrapper``, and what the kernel can send of a file by itself."""
+"""Files as responses: ``wsgi.file_wrapper``, and the part of a file that the kernel itself can send."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import stat
 from typing import Any, NamedTuple
 
 MAX_SENT = 1024 * 1024
-"""Bytes that the kernel is told to send at once; other connections get their turn in between."""
+"""The most bytes that the kernel is told to send at once; other connections get their turn in between."""
 
 UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
-"""Errors of ``os.sendfile`` for a file that can be read all the same: some file systems are like that."""
+"""Errors of ``os.sendfile`` for a file that can still be read: some file systems are like that."""
 
 
 class FileWrapper:
@@ -35,7 +35,7 @@ class FileWrapper:
 
 
 class FilePart(NamedTuple):
-    """What is left of a regular file, from its position on."""
+    """The rest of a regular file, from its position on."""
 
     descriptor: int
     offset: int
@@ -43,9 +43,9 @@ class FilePart(NamedTuple):
 
 
 def rest_of(filelike: object) -> FilePart | None:
-    """Return the part of a file that reading ``filelike`` to its end gives; ``None`` for what is not on disk.
+    """Return the part of a file that ``filelike`` would read; ``None`` if that is not what is on disk.
 
-    Only Python's own binary files are known to read what is on disk: a ``GzipFile`` has a descriptor too.
+    Only Python's own binary files are known to read what is on disk: a ``GzipFile`` has a descriptor, too.
     """
     if isinstance(filelike, (io.BufferedReader, io.BufferedRandom)):
         raw: object = filelike.raw

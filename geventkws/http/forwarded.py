@@ -1,8 +1,8 @@
-"""What trusted proxies say about a request: who sent it, by which scheme and to which host and port.
+"""What trusted proxies say about a request: who sent it, with which scheme, and to which host and port.
 
-``X-Forwarded-For``, ``-Proto``, ``-Host`` and ``-Port``, and ``Forwarded`` (RFC 7239), are fields that
-anybody may send. They count only where the peer is a trusted proxy, and of a chain of addresses only as far
-as trusted proxies wrote it: the client is the rightmost address that is not a trusted proxy's.
+Anybody may send the fields ``X-Forwarded-For``, ``-Proto``, ``-Host`` and ``-Port``, and ``Forwarded``
+(RFC 7239). They count only if the peer is a trusted proxy, and a chain of addresses counts only as far as
+trusted proxies wrote it: the client is the rightmost address that is not that of a trusted proxy.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ UNIX = "unix"
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
-# [ forwarded-pair ] and what follows it (RFC 7239, 4; RFC 9110, 5.6.2 and 5.6.4)
+# [ forwarded-pair ], and what follows it (RFC 7239, 4; RFC 9110, 5.6.2 and 5.6.4)
 _PAIR = re.compile(
     rf'[ \t]*(?:({TOKEN_CHARACTER}+)=(?:({TOKEN_CHARACTER}+)|"((?:[^"\\]|\\.)*)")[ \t]*)?(;|,|\Z)'
 )
 _QUOTED_PAIR = re.compile(r"\\(.)")
 
-# node (RFC 7239, 6): a name, an address of IPv6 in brackets or, as proxies write it, without, and a port
+# node (RFC 7239, 6): a name, or an IPv6 address in brackets or, as some proxies write it, without; and a port
 _NODE = re.compile(r"(?:\[([^\]]+)\]|([^:\[]*:[^:]*:.*)|([^:\[]*))(?::(.*))?")
 _PORT = re.compile(r"[0-9]{1,5}")
 MAX_PORT = 65535
@@ -38,10 +38,10 @@ _T = TypeVar("_T")
 
 
 class TrustedProxies:
-    """The proxies whose word is taken: addresses (``"10.0.0.7"``), networks (``"fd00::/8"``), ``"unix"``."""
+    """The proxies that are believed: addresses (``"10.0.0.7"``), networks (``"fd00::/8"``), ``"unix"``."""
 
     def __init__(self, entries: Iterable[str] = ()) -> None:
-        """Take the entries; raises ``ValueError`` for one that is no address and no network."""
+        """Trust these; raises ``ValueError`` for an entry that is neither an address nor a network."""
         entries = tuple(entries)
         self._unix = UNIX in entries
         self._networks = tuple(ip_network(entry) for entry in entries if entry != UNIX)
@@ -50,7 +50,7 @@ class TrustedProxies:
         """Return whether a connection's peer is a trusted proxy."""
         if isinstance(peer, str):
             return self._unix
-        # The peer's own address comes from the kernel, and its scope does not matter here.
+        # The peer's own address comes from the kernel; its scope does not matter here.
         return bool(self._networks) and self._has(peer[0].partition("%")[0])
 
     def _has(self, host: str) -> bool:
@@ -63,7 +63,7 @@ class TrustedProxies:
     def resolve(self, head: RequestHead, peer: Address) -> Forwarded:
         """Return what a trusted ``peer`` and the trusted proxies behind it say about a request.
 
-        Raises ``HTTPError`` (400) where they contradict each other, or what they say is malformed.
+        Raises ``HTTPError`` (400) if they contradict each other, or if what they say is malformed.
         """
         lines: dict[str, list[str]] = {}
         for name, value in head.headers:
@@ -99,9 +99,9 @@ class TrustedProxies:
         return Said(client, _SCHEMES.get(element.get("proto", "").lower()), element.get("host"))
 
     def _client(self, nodes: list[str]) -> tuple[int, tuple[str, int] | None]:
-        """Return where in the chain the client is, and its address.
+        """Return the client's position in the chain, and its address.
 
-        Of a client that a proxy hides, or does not know, what is known is the last proxy's address.
+        If a proxy hides the client or does not know it, the address is that of the last known proxy.
         """
         position, client = 0, None
         for position in range(len(nodes) - 1, -1, -1):
@@ -128,9 +128,9 @@ class Forwarded(NamedTuple):
     """The head, with the ``Host`` that the client sent."""
     client: Address
     scheme: str | None
-    """``"http"`` or ``"https"``; ``None`` if no proxy said."""
+    """``"http"`` or ``"https"``; ``None`` if no proxy says."""
     port: str | None = None
-    """The port that the client connected to; ``None`` if no proxy said."""
+    """The port that the client connected to; ``None`` if no proxy says."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -142,8 +142,8 @@ class Forwarded(NamedTuple):
 def parse_forwarded(text: str) -> list[dict[str, str]]:
     """Return the elements of ``Forwarded``, names in lower case (RFC 7239, 4).
 
-    Raises ``HTTPError`` (400) for a malformed field: what the client sent comes first, and without a
-    proper end it would swallow what the proxy added.
+    Raises ``HTTPError`` (400) for a malformed field: what the client sent comes first, and if it does not
+    end properly, it would swallow what the proxy added.
     """
     elements: list[dict[str, str]] = []
     element: dict[str, str] = {}
@@ -157,7 +157,7 @@ def parse_forwarded(text: str) -> list[dict[str, str]]:
             if name.lower() in element:
                 raise HTTPError(400, f"An element of the Forwarded header has {name.lower()} twice")
             element[name.lower()] = token if string is None else _QUOTED_PAIR.sub(r"\1", string)
-        # Pairs may be empty. An element of empty pairs counts: it is that of a proxy that says nothing.
+        # Pairs may be empty. An element of empty pairs counts: it comes from a proxy that says nothing.
         has_pairs = has_pairs or name is not None or separator == ";"
         if separator != ";":
             elements += [element] if has_pairs else []
@@ -167,9 +167,9 @@ def parse_forwarded(text: str) -> list[dict[str, str]]:
 
 
 def parse_node(text: str) -> tuple[str, int] | None:
-    """Return the address and port (0 if not given) of a node; ``None`` for one that is hidden or malformed.
+    """Return the address and port (0 if not given) of a node; ``None`` if it is hidden or malformed.
 
-    ``192.0.2.1``, ``192.0.2.1:80``, ``[2001:db8::1]:80`` and, as proxies write it, ``2001:db8::1``.
+    ``192.0.2.1``, ``192.0.2.1:80``, ``[2001:db8::1]:80`` and, as some proxies write it, ``2001:db8::1``.
     """
     match = _NODE.fullmatch(text)
     if match is None:
@@ -185,7 +185,7 @@ def parse_node(text: str) -> tuple[str, int] | None:
 def _with_port(host: str | None, port: str, scheme: str | None) -> str | None:
     """Return a host with the port that the client connected to.
 
-    A port that the host has already is the client's own word. The scheme's default is left out.
+    A port that is already there comes from the client itself. The scheme's default port is left out.
     """
     authority = parse_authority(host or "")
     if host is None or authority is None or authority.port is not None:
@@ -201,14 +201,14 @@ def _listed(lines: list[str] | None) -> list[str]:
 
 
 def _beside(values: list[str], nodes: list[str], position: int) -> str | None:
-    """Return the value written by the proxy that wrote the node, where each proxy adds one, else the last."""
+    """Return the value from the proxy that wrote the node, if each proxy adds one; else the last value."""
     if not values:
         return None
     return values[position] if len(values) == len(nodes) else values[-1]
 
 
 def _agreed(one: _T | None, other: _T | None) -> _T | None:
-    """Return what both kinds of fields say: a proxy sets one kind, and the other may be the client's."""
+    """Return what both kinds of fields say: a proxy sets one kind, and the other may be from the client."""
     if one is None or other is None:
         return one if other is None else other
     # Only one of the two may give the port of an address.

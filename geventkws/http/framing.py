@@ -1,7 +1,7 @@
 """Where a message ends, and whether another may follow: decided here and nowhere else.
 
-Request smuggling is about the lengths of requests and responses, so everything that is not plainly one
-length is refused (RFC 9112, 6 and 9).
+Request smuggling exploits disagreement about the lengths of messages, so everything whose length is not
+beyond doubt is refused (RFC 9112, 6 and 9).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.protocol.headers import tokens
 from geventkws.protocol.origin import parse_authority
 
-# At most 18 digits: an exabyte less one, which fits 64 bits.
+# At most 18 digits: less than an exabyte, which fits in 64 bits.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 _DECISIVE = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"})
@@ -26,11 +26,11 @@ def frame_request(
 ) -> RequestHead:
     """Decide how the request with this head is framed.
 
-    Raises ``HTTPError`` (400, 417, 501) for a head that leaves it open, or open to interpretation.
+    Raises ``HTTPError`` (400, 417, 501) if the head leaves that open, or open to interpretation.
     """
     lines: dict[str, list[str]] = {}
     for name, value in headers:
-        # No other name is as long as one of these: most need not be looked at.
+        # No other name is as long as one of those that matter: most fields need not be looked at.
         if len(name) in (4, 6, 7, 10, 14, 17) and (lower := name.lower()) in _DECISIVE:
             lines.setdefault(lower, []).append(value)
     _check_host(lines.get("host", ()), version)
@@ -64,7 +64,7 @@ def _check_host(hosts: Iterable[str], version: str) -> None:
 
 
 def valid_host(host: str) -> bool:
-    """Return whether ``host`` is a host with or without a port (RFC 9110, 7.2)."""
+    """Return whether ``host`` is a valid host, with or without a port (RFC 9110, 7.2)."""
     return parse_authority(host) is not None
 
 
@@ -101,19 +101,19 @@ def _expects_continue(values: Iterable[str], version: str) -> bool:
     return True
 
 
-# How the client learns where a response's body ends (RFC 9112, 6.3); plain numbers, since each response asks.
+# How the client knows where a body ends (RFC 9112, 6.3): plain numbers, since every response compares them.
 NO_BODY = 0
-"""There is no body, whatever the header fields say: HEAD, 204, 304."""
+"""There is no body, whatever the header fields say (HEAD, 204, 304)."""
 BY_LENGTH = 1
 """By a ``Content-Length``."""
 BY_CHUNKS = 2
-"""By a last chunk."""
+"""By the last chunk."""
 BY_CLOSE = 3
-"""By the end of the connection: HTTP/1.0 has nothing else for a length that is not known before."""
+"""By the end of the connection: HTTP/1.0 has no other way if the length is not known in advance."""
 
 
 def frame_response(method: str, version: str, status: int, length: int | None) -> int:
-    """Decide how the response of a request is framed; ``length`` in bytes if known before it starts."""
+    """Decide how the response to a request is framed; ``length`` in bytes, if it is known in advance."""
     if method == "HEAD" or status in (204, 304):
         return NO_BODY
     if length is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from geventkws.backend import use_compiled
 
 CHUNKED = -1
-"""The ``body_length`` of a chunked body: its length is known when the last chunk is there."""
+"""The ``body_length`` of a chunked body, whose length is known only when the last chunk has arrived."""
 
 
 class RequestHead:
     """A request line and its header fields, checked, and what they say about the connection.
 
-    Text is decoded as Latin-1 (one character a byte). ``target`` is in origin form, or ``*``.
+    Text is decoded as Latin-1 (one character per byte). ``target`` is in origin form, or ``*``.
     """
 
     __slots__ = (
@@ -43,9 +43,9 @@ class RequestHead:
         self.body_length = body_length
         """Bytes of the body that follows: 0 for none, ``CHUNKED`` if it is chunked."""
         self.keep_alive = keep_alive
-        """Whether the client lets the connection persist (RFC 9112, 9.3)."""
+        """Whether the client allows the connection to persist (RFC 9112, 9.3)."""
         self.expects_continue = expects_continue
-        """Whether the client waits for ``100 Continue`` before it sends the body (RFC 9110, 10.1.1)."""
+        """Whether the client waits for ``100 Continue`` before sending the body (RFC 9110, 10.1.1)."""
         self.upgrade = upgrade
         """Whether the client asks for the WebSocket protocol on this connection."""
 
@@ -63,7 +63,7 @@ class RequestHead:
         )
 
     def field(self, name: str) -> str | None:
-        """Return the value of the field ``name``, lines of that name joined, or ``None``."""
+        """Return the value of the field ``name``, joining lines of that name; ``None`` if there is none."""
         name = name.lower()
         values = [value for field, value in self.headers if field.lower() == name]
         return ", ".join(values) if values else None

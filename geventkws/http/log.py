@@ -1,4 +1,4 @@
-"""The loggers: one for whatever goes wrong with a request, one for the requests that were answered."""
+"""The loggers: one for whatever goes wrong with a request, one for the access log."""
 
 import logging
 

@@ -1,6 +1,6 @@
 """The PROXY protocol, versions 1 and 2: who is behind a proxy that passes bytes on (HAProxy's specification).
 
-The proxy writes a header before the first byte of the client, before TLS too. It is read to its last byte
+The proxy writes a header before the client's first byte, and before TLS. It is read to its last byte
 and no further, since what follows belongs to another protocol.
 """
 
@@ -17,7 +17,7 @@ _V1_LEAST = len(b"PROXY UNKNOWN\r\n")
 _V1_MOST = 107
 _V2_HEAD = 16
 _V2_MOST = 4096
-"""Bytes of a version 2 header at most: more than addresses and extensions need, less than it may claim."""
+"""The most bytes that a version 2 header may have: more than it needs, less than it could claim."""
 
 _LOCAL, _PROXY = 0x20, 0x21
 _TCP4, _TCP6 = 0x11, 0x21
@@ -35,13 +35,13 @@ class ProxiedAddress(NamedTuple):
 
 
 def missing(data: bytes) -> int:
-    """Return how many more bytes of the header that starts with ``data`` may be read: 0 when it is whole.
+    """Return how many more bytes of the header that starts with ``data`` may be read: 0 if it is complete.
 
     Raises ``ProxyProtocolError`` as soon as ``data`` cannot be the start of one.
     """
     if SIGNATURE.startswith(data[: len(SIGNATURE)]):
         if len(data) < _V2_HEAD:
-            # No header of version 1 is shorter than this either, should it turn out to be one.
+            # No header of version 1 is shorter than this either, if it turns out to be one.
             return (_V1_LEAST if not data else _V2_HEAD) - len(data)
         whole = _V2_HEAD + int.from_bytes(data[14:16], "big")
         if whole > _V2_MOST:
@@ -59,7 +59,7 @@ def missing(data: bytes) -> int:
 
 
 def parse(data: bytes) -> ProxiedAddress | None:
-    """Return the client's address from a whole header; ``None`` if the proxy gives none.
+    """Return the client's address from a complete header; ``None`` if the proxy gives none.
 
     Raises ``ProxyProtocolError`` for a malformed header.
     """

@@ -1,8 +1,8 @@
-"""Requests out of bytes, without a socket.
+"""Requests from bytes, without a socket.
 
-The reader finds the end of each head itself and gives llhttp (Node's parser, strict) that head
-alone, to check. So llhttp never sees a body, an upgrade or a second request, whose framing it would
-decide by rules of its own, and nothing behind a request is parsed before that request is answered.
+The reader itself finds the end of each head, and gives llhttp (Node's parser, strict) that head alone to
+check. So llhttp never sees a body, an upgrade or a second request, whose framing it would decide by its own
+rules, and nothing that follows a request is parsed before that request is answered.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _CLIENT_HELLO = b"\x16\x03"
 """How a TLS client begins: a handshake record of version 3.x (RFC 8446, 5.1)."""
 
 _BESIDE_TARGET = 64
-"""Bytes that a request line has besides its target, at most: no known method is that long."""
+"""The most bytes that a request line has besides its target: no known method is that long."""
 
-# Registered with IANA, and not known to every llhttp. (PRI, which is registered too, is no request's.)
+# Registered with IANA, but not known to every llhttp. (PRI is registered, too, but no request may use it.)
 _FURTHER_METHODS = frozenset(
     [
         "BASELINE-CONTROL",
@@ -55,7 +55,7 @@ _OTHER_VERSION = re.compile(r"HTTP/[0-9]\.[0-9]")
 
 
 class RequestReader:
-    """The requests of one connection, in order: ``feed`` bytes, then pull the head, then its body."""
+    """The requests of one connection, in order: ``feed`` bytes, then take the head, then its body."""
 
     __slots__ = (
         "_blank",
@@ -91,15 +91,15 @@ class RequestReader:
         self._position = 0
 
     def has_more(self) -> bool:
-        """Return whether bytes have arrived that belong to no head or body returned so far."""
+        """Return whether bytes have arrived beyond the heads and bodies returned so far."""
         return self._position < len(self._buffer)
 
     def buffered(self) -> int:
-        """Return how many bytes have arrived that were not returned yet."""
+        """Return how many bytes have arrived but not been returned yet."""
         return len(self._buffer) - self._position
 
     def take_rest(self) -> bytes:
-        """Return, and forget, what arrived behind the last head (and its body as far as read)."""
+        """Return, and forget, what has arrived after the last head and the part of its body that was read."""
         rest = self._buffer[self._position :]
         self._buffer = b""
         self._position = 0
@@ -110,8 +110,8 @@ class RequestReader:
     def head(self) -> RequestHead | None:
         """Return the next request's head, or ``None`` until more has been fed.
 
-        Raises ``HTTPError`` when the bytes are no request this server takes; the reader is of no
-        use after that.
+        Raises ``HTTPError`` if the bytes are not a request that this server accepts; the reader cannot
+        be used after that.
         """
         data, start = self._buffer, self._position
         if data.startswith(b"\r\n", start):
@@ -124,7 +124,7 @@ class RequestReader:
             raise self._too_large()
         head = _parse(data[start:end], self._max_fields, self._max_target)
         if end == len(data):
-            self._buffer, end = b"", 0  # an idle connection keeps nothing of it
+            self._buffer, end = b"", 0  # an idle connection keeps no buffer
         self._position = self._searched = end
         self._blank = 0
         self._left = head.body_length
@@ -132,7 +132,7 @@ class RequestReader:
         return head
 
     def _skip_blank_lines(self) -> int:
-        # Some clients send an empty line after a body (RFC 9112, 2.2); it counts towards the head's size.
+        # Some clients send an empty line after a body (RFC 9112, 2.2), which counts towards the head's size.
         start = self._position
         while self._buffer.startswith(b"\r\n", start):
             start += 2
@@ -170,7 +170,7 @@ class RequestReader:
 
     @property
     def body_left(self) -> int:
-        """Bytes of the current body that were not returned yet; ``CHUNKED`` if that is unknown."""
+        """Bytes of the current body that have not been returned yet; ``CHUNKED`` if that is unknown."""
         if self._chunks is not None:
             return 0 if self._chunks.done else CHUNKED
         return self._left
@@ -224,7 +224,7 @@ def _check(data: bytes, method: str) -> None:
     try:
         HttpRequestParser(None).feed_data(data)
     except HttpParserUpgrade:
-        pass  # Whether it is one, framing.py decides.
+        pass  # framing.py decides whether it is one
     except HttpParserInvalidMethodError:
         if method in _FURTHER_METHODS:
             _check(b"".join((b"PUT", memoryview(data)[len(method) :])), "PUT")

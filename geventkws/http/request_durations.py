@@ -1,4 +1,4 @@
-"""How long requests took, by method and by what kind of answer they got."""
+"""How long requests took, by method and by class of status."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from geventkws.backend import use_compiled
 from geventkws.loop.durations import Durations
 
 METHODS = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
-"""The methods of RFC 9110, section 9.3, and RFC 5789. A client may make up others without end."""
+"""The methods of RFC 9110, section 9.3, and RFC 5789. A client may make up any number of others."""
 
 OTHER = "other"
-"""Stands for any other method, and for that of a request which was not understood."""
+"""Stands for any other method, and for that of a request that was not understood."""
 
 CLASSES = 10
-"""First digits of a status."""
+"""How many first digits a status may have."""
 
 _PLACES = {method: index * CLASSES for index, method in enumerate((*METHODS, OTHER))}
 _ELSEWHERE = _PLACES[OTHER]
@@ -29,7 +29,7 @@ class RequestDurations:
         self._durations: list[Durations | None] = [None] * (len(_PLACES) * CLASSES)
 
     def observe(self, method: str, status: int, seconds: float) -> None:
-        """Count a request that was answered with ``status`` after so many seconds."""
+        """Count a request that was answered with ``status`` after ``seconds``."""
         place = _PLACES.get(method, _ELSEWHERE) + status // 100
         durations = self._durations[place]
         if durations is None:

@@ -1,4 +1,4 @@
-"""The one place that writes responses: the application's, and those of the server itself."""
+"""The one place where responses are written: the application's, and the server's own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from geventkws.protocol.handshake import HandshakeError
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 MAX_WRITE = 256 * 1024
-"""Bytes written with one deadline: a slow peer has the whole time for each such part."""
+"""Bytes that are written within one deadline: a slow peer has the whole time for each such part."""
 
 _DEFAULT_SERVER = server_line("geventkws")
 
@@ -31,9 +31,9 @@ _DEFAULT_SERVER = server_line("geventkws")
 class Response:
     """The response to one request: ``start_response``, then ``send`` what the application returned.
 
-    What the application does wrong raises in the application: ``TypeError`` and ``ValueError`` for
-    what is no status, header field or body, ``RuntimeError`` for calls out of order. ``PeerGoneError``
-    when the peer no longer takes what is written.
+    What the application does wrong raises in the application: ``TypeError`` or ``ValueError`` for what is
+    not a status, a header field or a body, and ``RuntimeError`` for calls out of order. ``PeerGoneError`` if
+    the peer has stopped reading.
     """
 
     __slots__ = (
@@ -65,7 +65,7 @@ class Response:
         may_persist: Callable[[], bool] | None = None,
         server: bytes = _DEFAULT_SERVER,
     ) -> None:
-        """Answer ``request``. ``may_persist`` is called when the head is written; ``server`` is its line."""
+        """Answer ``request``. ``may_persist`` is called for the head, of which ``server`` is a line."""
         self._request = request
         self._stream = stream
         self._timeout = timeout
@@ -76,20 +76,20 @@ class Response:
         self.keep_alive = request.keep_alive
         self.head_sent = False
         self.bytes_sent = 0
-        """Bytes of the body, without the chunked coding."""
+        """Bytes of the body that have been sent, without the chunked coding."""
         self.incomplete = False
-        """Whether the application sent less than it announced: the client must see that it was cut off."""
+        """Whether the application sent less than it announced: the client must see that it is cut off."""
         self.complete = False
-        """Whether all of it was sent: whatever the application does now, there is nothing to cut off."""
+        """Whether everything was sent: whatever the application does now, nothing can be cut off."""
         self.is_over = False
-        """Whether the application may send nothing more: what it writes would go into the next response."""
+        """Whether the application may send no more: what it writes now would go into the next response."""
         self.peer_gone = False
         self.refusal: HandshakeError | None = None
-        """The answer to a refused upgrade request, instead of what the application returns."""
+        """Why an upgrade request is refused: answered instead of what the application returns."""
 
     @property
     def ends_with_connection(self) -> bool:
-        """Whether nothing but the end of the connection tells the client where the body ends."""
+        """Whether only the end of the connection tells the client where the body ends."""
         return self.head_sent and self._framing == BY_CLOSE
 
     # ------------------------------------------------------- for the application
@@ -105,7 +105,7 @@ class Response:
                 if self.head_sent and exc_info[1] is not None:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
-                exc_info = None  # It refers to this frame.
+                exc_info = None  # its traceback refers to this frame
         elif self.status:
             raise RuntimeError("start_response was called a second time, without exc_info")
         number, self._status_line = read_status(status)
@@ -115,7 +115,7 @@ class Response:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """Send a part of the body at once, and the head before it."""
+        """Send a part of the body at once, after the head if that has not been sent."""
         if self.is_over or self._stream.is_given:
             raise RuntimeError("write() was called after its response had ended")
         if self.refusal is not None:
@@ -129,7 +129,7 @@ class Response:
     # ------------------------------------------------------------ for the server
 
     def send(self, body: Iterable[bytes]) -> None:
-        """Send what the application returned: in one write if it is all there, else as it comes."""
+        """Send what the application returned: in one write if all of it is there, else part by part."""
         if self._is_decided():
             return
         if self.status and not self.head_sent and isinstance(body, (list, tuple)):
@@ -150,7 +150,7 @@ class Response:
             self._finish(b"")
 
     def _send_each(self, body: Iterable[bytes]) -> None:
-        """Send the parts as they come; while the next one is awaited, the peer may put an end to it."""
+        """Send the parts as they come. If the peer leaves, the application may be ended between two."""
         stream = self._stream
         stream.streams_since = monotonic()
         stream.awaited = CHUNK
@@ -164,11 +164,11 @@ class Response:
             stream.awaited = OPEN_END if self.head_sent and self._framing != BY_LENGTH else CHUNK
 
     def _is_decided(self) -> bool:
-        """Return whether an upgrade was accepted or refused: nothing of the application's is sent then."""
+        """Return whether an upgrade was accepted or refused, so that nothing of the application's is sent."""
         return self._stream.is_given or self.refusal is not None
 
     def _send_file(self, file: FilePart) -> bool:
-        """Let the kernel send a file; ``False`` if it has to be read, or is better read."""
+        """Let the kernel send a file; return ``False`` if it must or should be read instead."""
         if self._length is None and self.status not in (204, 304):
             self._length = file.size
         if self._stream.channel.transport.secure or file.size <= JOIN_MAX:
@@ -208,7 +208,7 @@ class Response:
         self.is_over = True
         head = b""
         if not self.head_sent:
-            # Now the length is known, unless HEAD got nothing: GET might have got something.
+            # The length is known now, unless HEAD got nothing: GET might have got something.
             if self._length is None and self.status not in (204, 304):
                 self._length = len(last) if last or self._request.method != "HEAD" else None
             head = self._start()
@@ -225,7 +225,7 @@ class Response:
         self.complete = not self.incomplete
 
     def _start(self) -> bytes:
-        """Decide the framing and return the head, which from now on counts as sent."""
+        """Decide the framing, and return the head, which counts as sent from now on."""
         if not self.status:
             raise RuntimeError("the application did not call start_response before the body")
         request, fields, length = self._request, self._fields, self._length
@@ -247,9 +247,9 @@ class Response:
         return b"".join((self._status_line, fields.common(self._server), fields.encoded, extra, b"\r\n"))
 
     def _write(self, head: bytes, data: bytes, is_last: bool = False) -> None:
-        """Send ``head`` and, behind it, a part of the body in the form that its framing requires.
+        """Send ``head`` and then a part of the body, in the form that the framing requires.
 
-        The last part, if it is short, leaves with all else that is sent in this turn.
+        The last part, if it is short, leaves with everything else that is sent in this turn.
         """
         framing = self._framing
         if framing == NO_BODY:
@@ -289,7 +289,7 @@ def _no_bytes(data: object) -> TypeError:
 
 
 def _parts(chunks: tuple[bytes, ...]) -> Iterator[tuple[bytes | memoryview, ...]]:
-    """Cut a long write into parts with a deadline each."""
+    """Cut a long write into parts, each with its own deadline."""
     if sum(map(len, chunks)) <= MAX_WRITE:
         yield chunks
         return
@@ -307,7 +307,7 @@ def plain_response(
     head_only: bool = False,
     server: bytes = _DEFAULT_SERVER,
 ) -> bytes:
-    """Return a whole response of the server itself, in plain text, after which the connection closes.
+    """Return a complete response of the server's own, in plain text, after which the connection closes.
 
     ``message`` is its body, by default the reason phrase; ``head_only`` leaves the body out (HEAD).
     """
@@ -322,7 +322,7 @@ def plain_response(
     repeated = []
     for name, value in headers:
         lower = name.lower()
-        if lower == "connection":  # That of a 426 says "Upgrade" (RFC 9110, 15.5.22).
+        if lower == "connection":  # a 426 must have one that says "Upgrade" (RFC 9110, 15.5.22)
             connection.insert(0, value)
         elif lower == "content-type":
             fields[lower] = (name, value)

@@ -1,7 +1,7 @@
-"""A chunked body in the form that applications can use: read whole before they are called, with its length.
+"""Chunked bodies in a form that applications can use: read completely before they are called, with a length.
 
-WSGI has no way to say that a body ends where reading ends, and most applications take one without a
-``CONTENT_LENGTH`` for empty (PEP 3333, "environ Variables").
+In WSGI, nothing says that a body ends where reading ends, and most applications take a body without a
+``CONTENT_LENGTH`` to be empty (PEP 3333, "environ Variables").
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.options import ServerOptions
 
 SPOOL_MEMORY = 256 * 1024
-"""Bytes of a body that are kept in memory; a longer one goes to a temporary file."""
+"""The most bytes of a body that are kept in memory; a longer one goes to a temporary file."""
 
 _PIECE = 64 * 1024
 
@@ -32,9 +32,9 @@ def body_limit(head: RequestHead, options: ServerOptions) -> int | None:
 
 @contextmanager
 def decoded(environ: dict[str, Any], body: RequestBody, options: ServerOptions) -> Iterator[None]:
-    """Let the environ of a chunked request say how its body is to be read, while the application runs.
+    """Let the environ of a chunked request say how to read its body, while the application runs.
 
-    Raises ``RequestBodyError`` for a body that does not arrive as it should, before the application runs.
+    Raises ``RequestBodyError``, before the application runs, for a body that does not arrive as it should.
     """
     environ.pop("HTTP_TRANSFER_ENCODING", None)  # of which nothing is left
     if not options.spool_chunked:
@@ -50,7 +50,7 @@ def decoded(environ: dict[str, Any], body: RequestBody, options: ServerOptions) 
 
 @contextmanager
 def spool(body: RequestBody) -> Iterator[IO[bytes]]:
-    """Read all of ``body`` into a file, which is positioned at its end and closed with the context."""
+    """Read all of ``body`` into a file, which is positioned at its end, and closed with the context."""
     with ExitStack() as files:
         file: IO[bytes] = files.enter_context(io.BytesIO())
         while piece := body.read(_PIECE):

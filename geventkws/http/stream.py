@@ -15,28 +15,28 @@ from geventkws.loop.channel import Channel
 from geventkws.net.transport import Chunk
 
 MAX_OUTPUT = 64 * 1024
-"""Bytes of complete responses that are gathered before they are offered to the socket."""
+"""Bytes of complete responses that are collected before they are offered to the socket."""
 
 NEVER = math.inf
-"""The deadline of what may take forever."""
+"""The deadline of waits that may last forever."""
 
 
 NOTHING = 0
-"""``Stream.awaited``: nothing, the greenlet is at work."""
+"""``Stream.awaited``: nothing, because the greenlet is working."""
 
 CHUNK = 1
-"""The next part of a response."""
+"""``Stream.awaited``: the next part of a response."""
 
 OPEN_END = 2
-"""The same, of a response that has begun and whose length nobody knows."""
+"""``Stream.awaited``: the next part of a response that has begun and whose length nobody knows."""
 
 
 class Stream:
-    """What a greenlet sees of a channel: it waits where the socket would block, and when its turn is over.
+    """A channel as a greenlet uses it: it waits where the socket would block, and when its turn is over.
 
-    ``deadline`` (by ``time.monotonic``) bounds every wait. The server's clock enforces it by ``wake``, so
-    that setting it costs nothing. A wait that is ended looks at the socket once more: what arrived
-    while the hub was busy is not too late.
+    ``deadline`` (by ``time.monotonic``) bounds every wait. The server's clock enforces it, with ``wake``, so
+    setting it costs nothing. A wait that is ended looks at the socket once more: what has arrived while the
+    hub was busy is not too late.
     """
 
     __slots__ = (
@@ -61,27 +61,27 @@ class Stream:
         self.greenlet: Any = None
         """The greenlet, once it has blocked."""
         self.awaited = NOTHING
-        """What the greenlet waits for in the application."""
+        """What the greenlet waits for the application to produce."""
         self.streams_since = 0.0
-        """When the response began that is sent part by part."""
+        """When the response that is being sent part by part began, by ``time.monotonic``."""
         self.hurried = False
-        """Whether the connection is to end with the request under way."""
+        """Whether the connection is to end after the current request."""
         self.ended = False
         """Whether the peer has ended its stream."""
         self.is_given = False
-        """Whether the channel has another owner, who alone may send."""
+        """Whether the channel has another owner, which alone may send."""
         self.output_size = 0
-        """Bytes that wait to be sent."""
+        """Bytes waiting to be sent."""
         self.output: list[Chunk] = []
         self.stuck_since = 0.0
-        """Since when the peer has taken nothing of the output, by ``time.monotonic``."""
+        """When the peer stopped taking the output, by ``time.monotonic``."""
         self.receiver: Any = None
         """The waiter of the greenlet that waits for bytes."""
         self.sender: Any = None
-        """The waiter of the greenlet that waits for room, which may be a different one."""
+        """The waiter of the greenlet that waits for room, which may be another greenlet."""
 
     def set_deadline(self, seconds: float | None) -> None:
-        """Let waits end ``seconds`` from now with a ``TimeoutError``; ``None`` for never."""
+        """Let waits end with a ``TimeoutError`` after ``seconds`` from now; ``None``: never."""
         self.deadline = NEVER if seconds is None else monotonic() + seconds
 
     def take_turn(self) -> None:
@@ -89,7 +89,7 @@ class Stream:
         self.channel.loop.take_turn()
 
     def recv(self) -> bytes:
-        """Return some bytes of the peer's; ``b""`` at their end.
+        """Return bytes from the peer; ``b""`` at the end of the stream.
 
         Raises ``TimeoutError`` after the deadline and ``OSError`` when the connection is lost.
         """
@@ -105,18 +105,18 @@ class Stream:
         return b""
 
     def forget_output(self) -> None:
-        """Send nothing of what waits: the connection is lost."""
+        """Discard the waiting output: the connection is lost."""
         self.output = []
         self.output_size = 0
 
     def send_soon(self, chunk: bytes) -> None:
-        """Send ``chunk`` with what else is sent in this turn, without waiting: the end of a response."""
+        """Send ``chunk``, the end of a response, with whatever else is sent in this turn, without waiting."""
         self.output.append(chunk)
         self.output_size += len(chunk)
         self.channel.cork()
 
     def sendall(self, chunks: Sequence[Chunk]) -> None:
-        """Send all of ``chunks``, now and in one ``send`` where the socket takes them.
+        """Send all of ``chunks``, at once and in one ``send`` if the socket takes them.
 
         Raises ``TimeoutError`` after the deadline and ``OSError`` when the connection is lost.
         """
@@ -140,7 +140,7 @@ class Stream:
         self._wait(reads=False)
 
     def offer(self) -> None:
-        """Offer the output to the socket; ``channel.awaits_room`` then tells whether some of it is left."""
+        """Offer the output to the socket; ``channel.awaits_room`` then says whether some of it is left."""
         channel = self.channel
         while self.output or channel.is_pending():
             sent = channel.send(self.output)
@@ -174,25 +174,25 @@ class Stream:
             raise ConnectionAbortedError(errno.ECONNABORTED, "the connection was lost meanwhile")
 
     def wake(self) -> None:
-        """Let the greenlets that wait, if any do, look again. In the hub."""
+        """Let waiting greenlets, if there are any, look again. In the hub."""
         self.wake_receiver()
         self.wake_sender()
 
     def wake_receiver(self) -> None:
-        """Let the greenlet that waits for bytes, if one does, look again. In the hub."""
+        """Let the greenlet that waits for bytes, if there is one, look again. In the hub."""
         waiter, self.receiver = self.receiver, None
         if waiter is not None:
             self.channel.loop.resume(waiter)
 
     def wake_sender(self) -> None:
-        """Let the greenlet that waits for room, if one does, look again. In the hub."""
+        """Let the greenlet that waits for room, if there is one, look again. In the hub."""
         waiter, self.sender = self.sender, None
         if waiter is not None:
             self.channel.loop.resume(waiter)
 
 
 def unsent(chunks: Sequence[Chunk], sent: int) -> list[Chunk]:
-    """Return what is left of ``chunks`` after their first ``sent`` bytes have gone."""
+    """Return what is left of ``chunks`` without their first ``sent`` bytes."""
     for index, chunk in enumerate(chunks):
         if sent < len(chunk):
             return [memoryview(chunk)[sent:] if sent else chunk, *chunks[index + 1 :]]

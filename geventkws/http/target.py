@@ -6,13 +6,13 @@ from geventkws.http.errors import HTTPError
 from geventkws.http.framing import valid_host
 
 ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-"""The ``Allow`` of answers by the server itself."""
+"""The ``Allow`` field of the server's own answers."""
 
 Fields = tuple[tuple[str, str], ...]
 
 
 def normalise(method: str, target: str, headers: Fields) -> tuple[str, Fields]:
-    """Bring a target that is not plainly in origin form into it, or refuse it (``HTTPError`` 400).
+    """Return the target in origin form (or ``*``) and the header fields, or refuse it (``HTTPError`` 400).
 
     The authority of an absolute-form target replaces ``Host`` (RFC 9112, 3.2.2).
     """
