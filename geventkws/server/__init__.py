@@ -1,1 +1,1 @@
-"""The server: it accepts and admits connections, answers upgrades, keeps the time limits, and stops."""
+"""The server: accepts and admits connections, answers upgrades, enforces time limits, and stops."""

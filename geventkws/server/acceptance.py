@@ -33,7 +33,7 @@ def accept(
 
     ``environ`` is that of the request, ``service`` gets the connection, and ``path_params`` become its
     ``path_params``. The handshake is complete when this returns. An application that does not want the
-    connection returns an ordinary answer instead of calling this, such as a redirect to its login.
+    connection returns an ordinary answer, such as a redirect to its login page, without calling this.
 
     If something is wrong with the handshake, its ``Origin`` is not allowed or ``service.connecting`` refuses,
     the server answers accordingly. Either way, what the application returns is not sent, so an application
@@ -48,9 +48,9 @@ def accept(
 
 
 class UpgradeAnswer:
-    """The answer to an upgrade request, which the server has given or will give by itself.
+    """The answer to an upgrade request, which the server itself has given or will give.
 
-    It is an empty iterable and a WSGI application as well, so frameworks can return it as either.
+    It is both an empty iterable and a WSGI application, so frameworks can return it as either.
     """
 
     def __init__(self, refusal: HandshakeError | None = None) -> None:
@@ -95,8 +95,8 @@ class Acceptor:
     def __call__(self, service: WebSocketService) -> None:
         """Complete the handshake for ``service``; what the application returns is then not sent.
 
-        Raises as ``accept`` does, and ``HandshakeError`` if the request must be refused; it becomes the
-        answer unless it is caught.
+        Raises what ``accept`` does, and ``HandshakeError`` if the request must be refused, which becomes
+        the answer unless it is caught.
         """
         check_service(service)
         self._begin()
@@ -132,7 +132,7 @@ class Acceptor:
 
 
 def acceptor_of(environ: dict[str, Any]) -> Acceptor:
-    """Return what accepts the upgrade request of ``environ``; raise as ``accept`` does if it is none."""
+    """Return what accepts the upgrade request of ``environ``; raise what ``accept`` does if it is not one."""
     acceptor = environ.get(ACCEPTOR)
     if isinstance(acceptor, Acceptor):
         return acceptor

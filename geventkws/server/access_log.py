@@ -30,7 +30,7 @@ FIELDS = {
         "user_agent",
     ),
 }
-"""The names of a record's arguments, by its message, for formatters that write another format."""
+"""The names of a record's arguments, by its message, for formatters that write other formats."""
 
 
 def log_request(entry: AccessEntry) -> None:

@@ -1,4 +1,4 @@
-"""Connections that have lived long enough are asked to go, so that load balancers can spread them anew."""
+"""Connections that are old enough are asked to end, so that load balancers can redistribute them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.websocket.connection import WebSocketConnection
 
 LEAST_SHARE = 0.9
-"""The share of the age that each connection gets at least: who came together should not return together."""
+"""The least share of the age that a connection gets: those that came together should not return together."""
 
 
 class Aging:
-    """Knows when the connections of a server are too old; exists only where that is limited."""
+    """Knows when the connections of a server are too old; exists only if their age is limited."""
 
     def __init__(self, max_age: float) -> None:
-        """Let connections grow ``max_age`` seconds old, or up to a tenth less."""
+        """Let connections stay open for ``max_age`` seconds, or up to a tenth less."""
         self._max_age = max_age
         self._ends: dict[Channel, float] = {}
 
     def begin(self, channel: Channel) -> None:
-        """Let the age of a connection begin."""
+        """Count the age of a connection from now on."""
         self._ends[channel] = monotonic() + self._max_age * uniform(LEAST_SHARE, 1)
 
     def forget(self, channel: Channel) -> None:

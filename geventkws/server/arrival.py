@@ -18,13 +18,13 @@ from geventkws.server.reception import Reception
 logger = logging.getLogger("geventkws.server")
 
 SPEAKS_PLAIN_HTTP = (
-    "A client speaks plain HTTP to a port of TLS: write https:// or wss:// in its address, or make the server"
+    "A client speaks plain HTTP to a TLS port: write https:// or wss:// in its address, or make the server"
     " without a certificate"
 )
 
 
 def take_in(reception: Reception, channel: Channel, peer: Address) -> None:
-    """Begin with a new connection. In the hub."""
+    """Give a new connection its first owner, or turn it away. In the hub."""
     if not reception.register(channel):
         channel.release()
         return
@@ -49,7 +49,7 @@ class Arrival(TransientOwner):
         self._peer = peer
         self._is_admitted = False
         self._header: bytes | None = None
-        """What has arrived of the PROXY header; ``None`` where there is none to come."""
+        """What has arrived of the PROXY header; ``None`` if none is expected."""
         self._deadline: float | None = None
         options = reception.options
         if not options.proxy_protocol:
@@ -87,7 +87,7 @@ class Arrival(TransientOwner):
         return True
 
     def _enter(self) -> None:
-        """Count the connection in. If it is one too many, it is told so, over TLS where that is expected."""
+        """Count the connection. If it is one too many, the client is told so, over TLS if it expects that."""
         self._is_admitted = self._reception.admit(self._channel, self._peer)
         if not self._is_admitted and self._reception.is_overrun:
             self._over()
@@ -108,7 +108,7 @@ class Arrival(TransientOwner):
             if isinstance(error, PlainHTTPError):
                 self._reception.warn_once(SPEAKS_PLAIN_HTTP)
             logger.debug("The TLS handshake of %s failed: %s", self._peer, escape(error))
-            # A peer that has said something gets an answer that a reset must not destroy.
+            # The peer is sent an alert, which a reset must not destroy.
             Farewell(self._channel, self._reception.options.close_timeout, self._reception.forget)
             return
         if transport.pending:
@@ -117,7 +117,7 @@ class Arrival(TransientOwner):
             self._greet()
 
     def _greet(self) -> None:
-        """Hand over to the owner that speaks HTTP; its first bytes may have come with the handshake."""
+        """Hand over to the owner that speaks HTTP; its first bytes may have arrived with the handshake."""
         if self._is_admitted:
             self._reception.begin(self._channel, self._peer)
         else:

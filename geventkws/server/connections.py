@@ -18,14 +18,14 @@ STEPS_PER_LIMIT = 8
 
 
 class Connections:
-    """The table of a server's connections, each looked at once a second, or more often for a shorter limit.
+    """The table of a server's connections, all of them checked once a second, or more often for short limits.
 
     A limit of ``t`` seconds is enforced at most ``min(1, t / 8)`` seconds late. A timer per
-    connection would be more exact, and cost each idle connection memory.
+    connection would be more exact, but would cost every idle connection memory.
     """
 
     def __init__(self, loop: Loop, max_age: float | None = None) -> None:
-        """Ask connections to go when they are ``max_age`` seconds old; ``None`` is no limit."""
+        """Ask connections to end when they are ``max_age`` seconds old; ``None`` is no limit."""
         # A dictionary takes half the memory of a set. The values are what ``Admission`` has counted.
         self.peers: dict[Channel, Address | None] = {}
         self._loop = loop
@@ -34,25 +34,25 @@ class Connections:
         self._aging = None if max_age is None else Aging(max_age)
 
     def add(self, channel: Channel) -> None:
-        """Take in a connection that is not counted yet."""
+        """Add a connection that has not been counted yet."""
         self.peers[channel] = None
         if self._aging is not None:
             self._aging.begin(channel)
 
     def remove(self, channel: Channel) -> Address | None:
-        """Take out a connection that is over; return what it was counted by. Idempotent."""
+        """Remove a connection that is over; return the address it was counted under. Idempotent."""
         if self._aging is not None:
             self._aging.forget(channel)
         return self.peers.pop(channel, None)
 
     @property
     def websockets(self) -> list[WebSocketConnection]:
-        """The WebSocket connections that are not over yet."""
+        """The WebSocket connections that are not over."""
         owners = (channel.owner for channel in list(self.peers))
         return [owner for owner in owners if isinstance(owner, WebSocketConnection)]
 
     def watch(self, limit: float | None) -> None:
-        """Look often enough for a time limit of ``limit`` seconds; ``None`` is no limit."""
+        """Check often enough for a time limit of ``limit`` seconds; ``None`` is no limit."""
         if limit and limit / STEPS_PER_LIMIT < self._interval:
             self._interval = limit / STEPS_PER_LIMIT
             if self._timer is not None:
@@ -60,7 +60,7 @@ class Connections:
                 self.start_clock()
 
     def start_clock(self) -> None:
-        """Start the timer; it does not keep the hub alive by itself."""
+        """Start the timer, which alone does not keep the hub alive."""
         hub: Hub = self._loop.hub
         self._timer = hub.loop.timer(self._interval, self._interval, ref=False)
         self._timer.start(self._tick)

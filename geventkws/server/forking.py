@@ -1,12 +1,12 @@
-"""After a fork, the connections stay the parent's.
+"""After a fork, the connections still belong to the parent.
 
-The child has a copy of everything: descriptors, watchers, greenlets. Left alone it would accept connections,
-answer them beside the parent and tell its copies of the services; and a connection that the parent closes
-would stay open for its peer. So the child lets go of all that at once.
+The child has a copy of everything: descriptors, watchers, greenlets. If nothing were done, it would accept
+connections, answer them beside the parent and call its copies of the services; and a connection that the
+parent closes would stay open for its peer. So the child lets go of all that at once.
 
-The descriptors go first: something deaf takes their numbers. Only then are the watchers stopped, which may
-still share the parent's epoll. It knows a descriptor by its number and its file, so that nothing the child
-says of these numbers concerns the parent any more.
+The descriptors go first: a deaf socket takes over their numbers. Only then are the watchers stopped, because
+they may still share the parent's epoll. It knows a descriptor by its number and its file, so what the child
+does with these numbers no longer concerns the parent.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from geventkws.net.listeners import native_socket
 from geventkws.server import signals
 
 EXECUTORS = frozenset({("subprocess", "_execute_child"), ("gevent.subprocess", "_execute_child")})
-"""Functions that fork in order to execute another program, which gets none of our descriptors."""
+"""Functions that fork to execute another program, which gets none of our descriptors."""
 
 
 class Forsaker(Protocol):
-    """A server that was started."""
+    """A server that has been started."""
 
     _loop: Loop
 
@@ -36,19 +36,19 @@ class Forsaker(Protocol):
         """Return the descriptors of its listener and its connections."""
 
     def _forsake(self) -> None:
-        """Forget these and stop their watchers, in a child."""
+        """In a child process, forget them all and stop their watchers."""
 
 
 _servers: WeakSet[Any] = WeakSet()
 _deaf: int | None = None
-"""A descriptor that is never readable, and whose other end nobody has."""
+"""The descriptor of a socket that is never readable: nobody has its other end."""
 
 
 def forsake_after_fork(server: Forsaker) -> None:
-    """Keep child processes out of ``server``, which is being started."""
+    """Let child processes forget ``server``, which is being started."""
     global _deaf
     if _deaf is None:
-        # Made now: after a fork it may be too late for one. And kept as long as the process lives.
+        # Made now, since there may be no descriptor left after a fork; kept for the life of the process.
         with native_socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
             deaf.setblocking(False)
             _deaf = deaf.detach()
@@ -72,7 +72,7 @@ def _forsake_all() -> None:
 
 
 def _will_execute() -> bool:
-    """Return whether the fork is that of a subprocess, which need not be slowed down."""
+    """Return whether this fork is about to execute a program, and need not be slowed down."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         if (frame.f_globals.get("__name__"), frame.f_code.co_name) in EXECUTORS:

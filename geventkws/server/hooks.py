@@ -13,7 +13,7 @@ Hook = Callable[[], object]
 
 
 class Hooks:
-    """The functions of one server, each called once at most."""
+    """The functions of one server, each called at most once."""
 
     def __init__(self, on_start: Hook | None, on_stop: Hook | None) -> None:
         self._on_start = on_start
@@ -21,7 +21,7 @@ class Hooks:
         self._due: Hook | None = None
 
     def start(self) -> None:
-        """Call ``on_start``. Only if it returns, ``on_stop`` will be called."""
+        """Call ``on_start``. Only if it returns will ``on_stop`` be called."""
         if self._on_start is not None:
             self._on_start()
         self._due = self._on_stop
@@ -37,7 +37,7 @@ class Hooks:
             logger.warning("on_stop has not returned after %.3g s: stopping without it", seconds)
 
     def forsake(self) -> None:
-        """Call nothing any more: this is a child process, and stopping is its parent's business."""
+        """Call nothing from now on: this is a child process, and stopping is its parent's business."""
         self._due = None
 
 

@@ -1,4 +1,4 @@
-"""What would be said again and again is said once in a while."""
+"""Says once in a while what would otherwise be said again and again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Hashable
 from time import monotonic
 
 MOST_KEYS = 16
-"""Different things that are said within one period; further ones are not."""
+"""How many different things are said within one period; others are not."""
 
 
 class LogLimit:
-    """Allows each thing to be said once in a period."""
+    """Allows each thing to be said once per period."""
 
     def __init__(self, period: float) -> None:
         """``period`` is in seconds."""
@@ -18,7 +18,7 @@ class LogLimit:
         self._said_at: dict[Hashable, float] = {}
 
     def allows(self, key: Hashable = None) -> bool:
-        """Return whether ``key`` may be said now, and count it as said if so."""
+        """Return whether ``key`` may be said now; if so, count it as said."""
         now = monotonic()
         said_at = {key: at for key, at in self._said_at.items() if now - at < self._period}
         allowed = key not in said_at and len(said_at) < MOST_KEYS

@@ -1,6 +1,6 @@
-"""Who is told what a server does, so as to count it: nobody, unless it is given ``geventkws.metrics``.
+"""The observer of a server, which counts what it does: none, unless ``geventkws.metrics`` is used.
 
-A server without an observer counts nothing. One with an observer lets it put its own counters where the bytes
+A server without an observer counts nothing. A server with one lets it put its own counters where the bytes
 pass: ``request_durations`` and ``on_refusal`` of the ``HTTPContext``, and the ``_tally`` of each connection.
 """
 
@@ -20,26 +20,26 @@ class Observed(Protocol):
 
     @property
     def services(self) -> ServiceRegistry:
-        """The services that it serves."""
+        """The services that the server serves."""
 
 
 class Observer(Protocol):
-    """What a server asks of the object that it is given as ``metrics``. None of it may wait."""
+    """What a server asks of the object that it is given as ``metrics``. No method may wait."""
 
     def begin(self, server: Observed, http: HTTPContext, connections: Connections) -> None:
-        """Begin to count: the server starts. ``http`` and ``connections`` are what it has from now on."""
+        """Begin to count: the server is starting. From now on, it has ``http`` and ``connections``."""
 
     def end(self, server: Observed) -> None:
-        """Count no more: the server has stopped. May be called again, and for one that has not begun."""
+        """Stop counting: the server has stopped. May be called again, and for a server that has not begun."""
 
     def forsake(self) -> None:
-        """Forget everything: this is a child process, and what has been counted is its parent's."""
+        """Forget everything: this is a child process, and what was counted belongs to its parent."""
 
     def websocket_opened(self, server: Observed, connection: WebSocketConnection) -> None:
-        """Count a connection, of whose service nothing has been called yet but ``connecting``."""
+        """Count a connection whose service has not been called yet, except for ``connecting``."""
 
     def websocket_closed(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
-        """Count a connection as over, which is in the table no longer."""
+        """Count a connection as over; it is no longer in the table."""
 
 
 def check_observer(metrics: object) -> Any:

@@ -1,4 +1,4 @@
-"""Where a server's connections come in: counted, introduced, and handed to HTTP; or turned away."""
+"""Where a server's connections come in: they are counted and handed to HTTP, or turned away."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ RETRY_AFTER = 10
 """Seconds after which a client that was turned away may come back."""
 
 MAX_TURNED_AWAY = 64
-"""Connections that are told at one time that they are too many; further ones are closed without a word."""
+"""How many clients at a time are told that there are too many; others are closed without a word."""
 
 _LAST_WORD = 1.0
-"""Seconds that such a connection has to take its answer."""
+"""Seconds that such a client has to read its answer."""
 
 _IPV6_NETWORK = 64
-"""Bits of an address by which a client is counted: within its network it has any number of addresses."""
+"""The bits of an IPv6 address that identify a client: within its network, it has any number of addresses."""
 
 
 class Reception:
@@ -45,7 +45,7 @@ class Reception:
         """``on_gone`` is called after each connection that is over."""
         self.options = options
         self.ssl_context = ssl_context
-        """The context of the handshakes to come; ``None`` for plain connections."""
+        """The context of future handshakes; ``None`` for plain connections."""
         self.proxies = TrustedProxies(options.trusted_proxies)
         self.warn_once = http.warn_once
         self._connections = connections
@@ -58,19 +58,19 @@ class Reception:
         self._turned_away = 0
 
     def register(self, channel: Channel) -> bool:
-        """Put a new connection into the table; ``False`` if there are far too many."""
+        """Put a new connection into the table; return ``False`` if there are far too many."""
         limit = self.options.max_connections
-        # Among them are those that have not said yet who they are.
+        # They include connections that have not yet said who they are.
         if limit is not None and len(self._connections.peers) >= limit + MAX_TURNED_AWAY:
             return False
         self._connections.add(channel)
         return True
 
     def admit(self, channel: Channel, peer: Address) -> bool:
-        """Count the connection; ``False`` if it is one too many."""
+        """Count the connection; return ``False`` if it is one too many."""
         admitted = self._admission.admit(peer)
         if admitted:
-            # An address that nobody counts is not kept: it would be a tenth of an idle connection.
+            # The address is kept only if it is counted: it would be a tenth of an idle connection.
             counted = self.options.max_connections_per_address is not None
             self._connections.peers[channel] = peer if counted else ""
         return admitted
@@ -81,7 +81,7 @@ class Reception:
 
     @property
     def is_overrun(self) -> bool:
-        """Whether no further connection is told that it is one too many."""
+        """Whether so many clients are being told that no others are."""
         return self._turned_away >= MAX_TURNED_AWAY
 
     def turn_away(self, channel: Channel, peer: Address) -> None:
@@ -127,7 +127,7 @@ class Admission:
         """How many there are now."""
 
     def admit(self, peer: Address) -> bool:
-        """Count a new connection; ``False`` if it is one too many, which is then not counted."""
+        """Count a new connection; return ``False``, without counting it, if it is one too many."""
         if self._max_connections is not None and self.connections >= self._max_connections:
             return False
         client = self._client(peer)
@@ -148,7 +148,7 @@ class Admission:
                 del self._of_client[client]
 
     def _client(self, peer: Address) -> str | None:
-        """Return what a peer is counted by; ``None`` if it is not counted."""
+        """Return the address that a peer is counted under; ``None`` if it is not counted."""
         if self._max_per_address is None or isinstance(peer, str) or self._proxies.trusts(peer):
             return None
         host = peer[0]

@@ -1,4 +1,4 @@
-"""The server: accepts connections, serves HTTP on them, keeps account of the WebSockets they become."""
+"""The server: accepts connections, serves HTTP on them, and keeps track of the WebSockets they become."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("geventkws.server")
 
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""Errors of ``accept`` that pass when something else has been given back (accept(2))."""
+"""Errors of ``accept`` that go away when something has been freed (accept(2))."""
 
 ACCEPT_PAUSE = 0.1
-"""Seconds after which the server then tries again."""
+"""Seconds after which the server tries again after such an error."""
 
 _exhaustion = LogLimit(60)
 
@@ -92,13 +92,13 @@ class WebSocketServer(StreamServer):
     ``"*.example.org"``, to their (certfile, keyfile). ``metrics`` counts what happens, for Prometheus
     (``geventkws.metrics.Metrics``). ``options`` are the fields of ``ServerOptions``.
 
-    Raises ``TypeError`` or ``ValueError``, whose text says what to write instead, for what it cannot serve or
-    listen on and for an option that does not exist or makes no sense; ``OSError``, which names the file,
-    for a certificate or key that cannot be used.
+    Raises ``TypeError`` or ``ValueError``, whose text says what to write instead, for anything that it cannot
+    serve or listen on, and for an option that does not exist or makes no sense; ``OSError``, which names the
+    file, for a certificate or key that cannot be used.
     """
 
     stopping = False
-    """Whether ``stop`` was called."""
+    """Whether ``stop`` has been called."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class WebSocketServer(StreamServer):
 
     @property
     def websockets(self) -> frozenset[WebSocketConnection]:
-        """The WebSocket connections that are not over yet, a copy."""
+        """The WebSocket connections that are not over, as a copy."""
         return frozenset(self._connections.websockets) if hasattr(self, "_connections") else frozenset()
 
     @property
@@ -153,11 +153,11 @@ class WebSocketServer(StreamServer):
         return len(self._connections.peers) - len(self._connections.websockets)
 
     def reload_certificates(self) -> None:
-        """Read the files of ``certfile``, ``keyfile`` and ``certificates`` again, for connections to come.
+        """Read the files of ``certfile``, ``keyfile`` and ``certificates`` again, for future connections.
 
         Raises ``OSError`` (``ssl.SSLError`` is one) for a file that cannot be used, and goes on with the
-        certificates it has; ``RuntimeError`` where there are no files. If the server has an ``ssl_context``
-        of yours, call its ``load_cert_chain``.
+        certificates it has; ``RuntimeError`` if there are no files. If you passed an ``ssl_context``, call
+        its ``load_cert_chain`` instead.
         """
         if self._certificates is None:
             raise RuntimeError("the server was made without certfile: there is nothing to read again")
@@ -190,7 +190,7 @@ class WebSocketServer(StreamServer):
     def init_socket(self) -> None:
         bound = not hasattr(self, "socket")
         super().init_socket()
-        self.socket.setblocking(False)  # another process that listens at it may be the first to accept
+        self.socket.setblocking(False)  # another process that listens on it may be the first to accept
         if bound and self.family == socket.AF_UNIX:
             self._socket_file = SocketFile(str(self.address))
         if self.socket.family != socket.AF_UNIX:
@@ -198,9 +198,9 @@ class WebSocketServer(StreamServer):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def start(self) -> None:
-        """Start accepting connections, and call ``on_start``; returns at once.
+        """Start accepting connections, and call ``on_start``; return at once.
 
-        Raises ``OSError`` if the address cannot be had. What ``on_start`` raises stops the server again.
+        Raises ``OSError`` if the address is not available. If ``on_start`` raises, the server stops again.
         """
         self.init_socket()
         self._loop = Loop.current()
@@ -245,10 +245,10 @@ class WebSocketServer(StreamServer):
             raise
 
     def serve_forever(self, stop_timeout: float | None = None) -> None:
-        """Start, if that is not done, and return when ``stop`` was called and is done.
+        """Start, unless that has been done; return when ``stop`` has been called and has finished.
 
         In the main thread, SIGTERM and SIGINT (Ctrl-C) call ``stop(stop_timeout)``, and a second one ends the
-        process at once. A signal for which the program has set a handler of its own is left to it.
+        process at once. A signal for which the program has set its own handler is left to that.
         """
         with stopping_on_signals(partial(self.stop, stop_timeout)):
             super().serve_forever(stop_timeout)
@@ -261,17 +261,17 @@ class WebSocketServer(StreamServer):
             self._socket_file = None
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop: no new connections and requests; every WebSocket is closed with 1001, behind what was sent.
+        """Stop: no new connections or requests; every WebSocket is closed with 1001, after what was sent.
 
-        Waits up to ``timeout`` seconds (``stop_timeout`` by default) until all requests are answered and
-        all services have been told ``disconnected``. What is left then is dropped, and has a second to
-        notice; a callback that blocks even longer does not hold ``stop`` up. Last, clients have a second to
-        take what was sent and to close. Idempotent: a call during another waits with it, and can shorten
-        its time but not extend it.
+        Waits up to ``timeout`` seconds (``stop_timeout`` by default) until all requests have been answered
+        and all services have been called with ``disconnected``. Connections that are left then are dropped,
+        and their callbacks have a second to notice; one that blocks even longer does not hold up ``stop``.
+        Finally, clients have a second to read what was sent and to close. Idempotent: a call during another
+        waits with it, and can shorten its time but not extend it.
 
-        May be called from anywhere. A callback or an application waits for all connections but its own;
-        another thread waits until the server's own has done it. In the hub itself (a signal handler of the
-        standard library), where nobody can wait, it returns at once.
+        May be called from anywhere. In a callback or an application, it waits for all connections but its
+        own; in another thread, it waits until the server's thread has done it. In the hub itself (a signal
+        handler of the standard library), where nothing can wait, it returns at once.
         """
         if not hasattr(self, "_shutdown"):
             self.close()
@@ -289,7 +289,7 @@ class WebSocketServer(StreamServer):
             if self._observer is not None:
                 self._observer.end(self)
 
-    # In a child process, where everything is the parent's
+    # In a child process, where everything belongs to the parent
 
     def _descriptors(self) -> Iterator[int]:
         if hasattr(self, "socket"):
@@ -299,7 +299,7 @@ class WebSocketServer(StreamServer):
                 yield channel.transport.fileno()
 
     def _forsake(self) -> None:
-        server: Any = self  # its attributes are gevent's, who does not declare all of them
+        server: Any = self  # gevent does not declare all of its attributes
         server.stop_accepting()
         self.stopping = True
         self._socket_file = None
@@ -313,14 +313,14 @@ class WebSocketServer(StreamServer):
 
     # Connections
 
-    # What ``do_read`` returns, gevent passes on to the two below: here a transport, not a socket.
+    # What ``do_read`` returns, a transport and not a socket, gevent passes on to the two methods below.
 
     def do_read(self) -> Any:
         listener: Any = self.socket
         try:
             fd, address = listener._accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return None  # there is nobody, or nobody any more
+            return None  # nobody is there, or nobody any more
         except OSError as error:
             if error.errno not in EXHAUSTED:
                 raise
@@ -329,8 +329,8 @@ class WebSocketServer(StreamServer):
         return PlainTransport(fd), shown(address)
 
     def _pause_accepting(self, error: OSError) -> None:
-        """Let those who wait in the listener's queue wait on, until there may be descriptors again."""
-        server: Any = self  # its attributes are gevent's, who does not declare all of them
+        """Leave new connections in the listener's queue until there may be descriptors again."""
+        server: Any = self  # gevent does not declare all of its attributes
         server.stop_accepting()
         server._timer = server.loop.timer(ACCEPT_PAUSE)
         server._timer.start(server._start_accepting_if_started)
@@ -342,7 +342,7 @@ class WebSocketServer(StreamServer):
         self.handle(transport, address)
 
     def handle(self, transport: Any, address: Address) -> None:
-        """Begin with a connection, which needs no greenlet until it asks for something. In the hub."""
+        """Serve a connection, which needs no greenlet until it asks for something. In the hub."""
         if self.stopping:
             transport.close()
             return
@@ -376,7 +376,7 @@ class WebSocketServer(StreamServer):
         self._start_waiting()
 
     def _start_waiting(self) -> None:
-        server: Any = self  # its attributes are gevent's, who does not declare all of them
+        server: Any = self  # gevent does not declare all of its attributes
         while self._waiting:
             if self.pool is not None and self.pool.full():
                 if not self._awaits_room:
@@ -401,7 +401,7 @@ class WebSocketServer(StreamServer):
             connection.close(WebSocketCloseReasonCode.GOING_AWAY)
 
     def websocket_closed(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
-        """Take a connection that is over out of the table (called by the connection)."""
+        """Remove a connection that is over from the table (called by the connection)."""
         self._reception.forget(connection._channel)
         if self._observer is not None:
             self._observer.websocket_closed(connection, reason)
@@ -411,7 +411,7 @@ class WebSocketServer(StreamServer):
 
 
 class _Call:
-    """A call that may wait, which a worker makes."""
+    """A call that may wait, made by a worker."""
 
     def __init__(self, function: Callable[..., object], *args: Any) -> None:
         self._function = function
@@ -425,7 +425,7 @@ class _Call:
 
 
 def _log(function: Callable[..., object], *args: Any) -> None:
-    """Call ``function``, which logs: a handler of the log may wait, which the hub cannot."""
+    """Call ``function``, which logs. A logging handler may wait, but the hub cannot."""
     if getcurrent() is get_hub():
         Loop.current().lend(_Call(function, *args))
     else:

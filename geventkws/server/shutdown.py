@@ -1,4 +1,4 @@
-"""The end of a server's connections: they are told to go, waited for, and dropped when their time is up."""
+"""The end of a server's connections: they are asked to end, waited for, and dropped when the time is up."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from geventkws.server.connections import Connections
 logger = logging.getLogger("geventkws.server")
 
 LAST_MOMENT = 1.0
-"""Seconds that the callbacks of dropped connections have to end."""
+"""Seconds that the callbacks of dropped connections have to return."""
 
 FAREWELL_LIMIT = 1.0
-"""Seconds that the peers then have to take the last bytes and to close."""
+"""Seconds that the peers then have to read the last bytes and to close."""
 
 LONGEST_LOOK = 0.05
-"""Seconds after which it is checked again whether everybody has been told."""
+"""Seconds between two checks whether all services have been called."""
 
 FIRST_REPORT = 1.0
-"""Seconds of waiting before the log says for whom."""
+"""Seconds after which the log says who is being waited for."""
 
 NEXT_REPORT = 5.0
-"""Seconds after which it says so again."""
+"""Seconds after which the log says so again."""
 
 MOST_NAMED = 5
-"""Connections that one line of the log names."""
+"""How many connections a line of the log names."""
 
 
 class Shutdown:
@@ -63,7 +63,7 @@ class Shutdown:
         if not self._wait_until(lambda: not self._busy(others), lambda: self._end or 0.0, others):
             self._drop(others)
         deadline = monotonic() + FAREWELL_LIMIT
-        # A callback that blocks keeps its connection in the table, but not its peer here.
+        # A callback that blocks keeps its connection in the table, but the peer need not be waited for.
         self._wait_until(lambda: not any(channel.is_open for channel in others()), lambda: deadline)
         for channel in list(others()):
             channel.owner._abandon()
@@ -73,13 +73,13 @@ class Shutdown:
             self._is_left_to_caller = True
 
     def connection_gone(self) -> None:
-        """Check who is left now that a connection is out of the table. In any greenlet."""
+        """Check who is left, now that a connection has left the table. In any greenlet."""
         self._changed.set()
         if self._is_left_to_caller and not self._connections.peers:
             Greenlet.spawn(self._finish)  # the hub cannot wait for a log
 
     def forsake(self) -> None:
-        """Be over without a word: this is a child process, and the connections are its parent's."""
+        """End without a word: this is a child process, and the connections belong to its parent."""
         self._is_over = True
         self._connections.stop_clock()
         channels = list(self._connections.peers)
@@ -92,7 +92,7 @@ class Shutdown:
             self._end = monotonic() + (default if timeout is None else timeout)
             self._reported_at = monotonic() - NEXT_REPORT + FIRST_REPORT
             said = Signal()
-            # Behind the calls of other threads: what their ``send`` has taken goes out before.
+            # After the calls of other threads: what their ``send`` has taken goes out first.
             self._loop.call_from_thread(self._say_goodbye, said)
             said.wait(LAST_MOMENT)
         elif timeout is not None:
@@ -105,7 +105,7 @@ class Shutdown:
         said.set()
 
     def _own_channel(self) -> Channel | None:
-        """Return the channel of the connection whose callback or application is the caller, if any is."""
+        """Return the channel of the connection whose callback or application is calling, if there is one."""
         me, borrower = getcurrent(), borrower_at_work()
         for channel in self._connections.peers:
             owner: object = channel.owner
@@ -117,7 +117,7 @@ class Shutdown:
         return (channel for channel in self._connections.peers if channel is not own)
 
     def _busy(self, others: Callable[[], Iterator[Channel]]) -> bool:
-        # This is asked whenever a connection goes, so the first busy one is answer enough.
+        # Whenever a connection ends, this is asked: it is enough to find the first busy one.
         return any(channel.owner._is_busy() for channel in others())
 
     def _wait_until(
@@ -126,9 +126,9 @@ class Shutdown:
         end: Callable[[], float],
         awaited: Callable[[], Iterator[Channel]] | None = None,
     ) -> bool:
-        """Wait until ``is_so()``, at most until ``end()``; return whether it is.
+        """Wait until ``is_so()``, but not beyond ``end()``; return whether it is.
 
-        The log is told who is ``awaited``.
+        The log says who is ``awaited``.
         """
         while not is_so():
             left = end() - monotonic()
@@ -137,8 +137,8 @@ class Shutdown:
             if awaited is not None:
                 self._report(awaited, left)
             self._changed.clear()
-            # A service that has been told is a change, too, and nothing reports it.
-            self._changed.wait(min(max(left, 0.001), LONGEST_LOOK))  # libuv knows no shorter times
+            # Nothing reports that a callback has returned, so this is checked again from time to time.
+            self._changed.wait(min(max(left, 0.001), LONGEST_LOOK))  # libuv has no shorter waits
         return True
 
     def _report(self, awaited: Callable[[], Iterator[Channel]], left: float) -> None:
@@ -159,7 +159,7 @@ class Shutdown:
                 channel.release()
 
     def _warn(self, text: str, others: Callable[[], Iterator[Channel]], known: set[Channel]) -> None:
-        """Name in the log those of ``others`` that are busy and not ``known`` yet, and add them there."""
+        """Name in the log those of ``others`` that are busy and not yet ``known``; add them to these."""
         busy = [channel for channel in others() if channel.owner._is_busy() and channel not in known]
         if busy:
             known.update(busy)

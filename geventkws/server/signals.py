@@ -1,7 +1,7 @@
-"""SIGTERM and SIGINT end the servers of ``serve_forever`` gracefully, a second one ends the process at once.
+"""SIGTERM and SIGINT end the servers of ``serve_forever`` gracefully; a second one ends the process at once.
 
-Only where the program leaves the signals to us: a handler of its own is not touched, whether it is one of the
-standard library or of gevent.
+This applies only to signals that the program leaves to us: a handler of its own is not touched, whether it
+was set by the standard library or by gevent.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _previous: dict[signal.Signals, Any] = {}
 
 @contextmanager
 def stopping_on_signals(stop: Callable[[], object]) -> Iterator[None]:
-    """Call ``stop`` in a greenlet at the first signal. Does nothing outside of the main thread.
+    """Call ``stop`` in a greenlet at the first signal. Do nothing outside the main thread.
 
-    With several servers, the first signal stops all of them.
+    If there are several servers, the first signal stops all of them.
     """
     if not get_hub().main_hub:
         yield
         return
-    # A signal may come between any two lines: as long as the handlers are there, they know whom to stop.
+    # A signal may come between any two lines: as long as the handlers are set, they know what to stop.
     _stops.append(stop)
     try:
         if len(_stops) == 1:
@@ -46,12 +46,12 @@ def stopping_on_signals(stop: Callable[[], object]) -> Iterator[None]:
     finally:
         if _stops == [stop]:
             restore()
-        elif stop in _stops:  # unless this is a child process, which has given all back when it was forked
+        elif stop in _stops:  # a child process gave everything back when it was forked
             _stops.remove(stop)
 
 
 def restore() -> None:
-    """Give the signals back to whoever had them, unless the program has taken them in the meantime."""
+    """Restore the handlers from before, unless the program has set others in the meantime."""
     for number, previous in _previous.items():
         if signal.getsignal(number) in (_first, _second, signal.SIG_DFL):
             signal.signal(number, previous)
@@ -66,7 +66,7 @@ def _install() -> None:
 
 
 def _is_free(number: signal.Signals) -> bool:
-    """Return whether the program leaves it to Python what the signal does."""
+    """Return whether the program has left the signal to Python."""
     if number is signal.SIGTERM:
         # gevent's handlers are set in C, where Python does not know of them.
         return signal.getsignal(number) is signal.SIG_DFL and not _handler_in_c(number)
@@ -76,7 +76,7 @@ def _is_free(number: signal.Signals) -> bool:
 
 
 def _pythons_handler() -> int | None:
-    """Return the address of the function in C by which Python handles all signals."""
+    """Return the address of the C function with which Python handles all signals."""
     # By default SIGURG is ignored: nothing is lost while it has a handler that does nothing.
     previous = signal.signal(signal.SIGURG, lambda number, frame: None)
     try:
@@ -87,15 +87,15 @@ def _pythons_handler() -> int | None:
 
 
 def _first(number: int, frame: FrameType | None) -> None:
-    """Stop the servers, beside whatever runs now."""
+    """Stop the servers, in greenlets beside whatever is running now."""
     for each in _previous:
         if signal.getsignal(each) is _first:
-            # What the kernel does by default ends a stuck program, too. But it spares process 1.
+            # The kernel's default action ends even a program that is stuck. But it spares process 1.
             signal.signal(each, _second if os.getpid() == 1 else signal.SIG_DFL)
     for stop in _stops:
         gevent.spawn(stop)
 
 
 def _second(number: int, frame: FrameType | None) -> None:
-    """End at once, with the status that shells give a program that was ended by the signal."""
+    """End at once, with the status that shells give a program ended by the signal."""
     os._exit(128 + number)

@@ -1,4 +1,4 @@
-"""What a server is made of, checked when it is made, and what it says when it starts."""
+"""Checks a server's arguments when it is made; says where and how it serves when it starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("geventkws.server")
 
 MAX_PORT = 65535
 
-_TLS = "TLS is by certfile or ssl_context"
+_TLS = "TLS needs certfile or ssl_context"
 
 # What is given
 
@@ -36,33 +36,33 @@ def check_services(services: object) -> ServiceRegistry:
     if services is WebSocket:
         raise TypeError("services must be a ServiceRegistry: leave it out, or write WebSocket.services")
     raise TypeError(
-        f"services must be a ServiceRegistry, not {services!r}: make one by ServiceRegistry(), and put each"
-        " service there by its register(service, on_path)"
+        f"services must be a ServiceRegistry, not {services!r}: make one with ServiceRegistry(), and put each"
+        " service in it with its register(service, on_path)"
     )
 
 
 def check_application(application: object) -> None:
-    """Raise ``TypeError`` for what is no WSGI application (PEP 3333)."""
+    """Raise ``TypeError`` for anything but a WSGI application (PEP 3333)."""
     is_service = isinstance(application, WebSocketService) or (
         isinstance(application, type) and issubclass(application, WebSocketService)
     )
     if is_service or isinstance(application, ServiceRegistry):
         raise TypeError(
-            f"application must be a WSGI application, not {application!r}: services are registered,"
-            " by WebSocket.register(service, on_path)"
+            f"application must be a WSGI application, not {application!r}: services are registered"
+            " with WebSocket.register(service, on_path)"
         )
     if application is not None and not callable(application):
         raise TypeError(f"application must be a WSGI application or None, not {application!r}")
     for function in (application, inspect.getattr_static(type(application), "__call__", None)):
         if inspect.iscoroutinefunction(function):
             raise TypeError(
-                f"application must be a WSGI application, not one of ASGI, {application!r}: it is called as"
+                f"application must be a WSGI application, not an ASGI one, {application!r}: it is called as"
                 " application(environ, start_response)"
             )
 
 
 def check_spawn(spawn: object) -> None:
-    """Raise ``TypeError`` or ``ValueError`` for what makes no greenlets."""
+    """Raise ``TypeError`` or ``ValueError`` for anything that does not make greenlets."""
     if isinstance(spawn, int) and not isinstance(spawn, bool):
         if spawn < 1:
             raise ValueError(f"spawn must be at least 1, the number of requests at a time, not {spawn}")
@@ -71,7 +71,7 @@ def check_spawn(spawn: object) -> None:
 
 
 def check_backlog(backlog: object) -> None:
-    """Raise ``TypeError`` for what is no number of connections."""
+    """Raise ``TypeError`` for anything but a number of connections."""
     if isinstance(backlog, bool) or not isinstance(backlog, (int, NoneType)):
         raise TypeError(f"backlog must be a number of connections or None, not {backlog!r}")
 
@@ -87,7 +87,7 @@ def check_files(certfile: object, keyfile: object, certificates: object, ssl_con
 
 
 def check_listener(listener: object) -> None:
-    """Raise ``TypeError`` or ``ValueError`` for what a server cannot listen on, and say what to write."""
+    """Raise ``TypeError`` or ``ValueError``, with what to write, for what a server cannot listen on."""
     if hasattr(listener, "accept"):
         if hasattr(listener, "fileno"):
             _check_socket(listener)
@@ -115,7 +115,7 @@ def _check_socket(listener: Any) -> None:
     if listener.type != socket.SOCK_STREAM:
         raise ValueError(f"listener must be a stream socket, not {listener!r}")
     if hasattr(socket, "SO_ACCEPTCONN") and not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise ValueError(f"listener must listen: call listen() on it before, {listener!r}")
+        raise ValueError(f"listener must listen: call listen() on it first, {listener!r}")
 
 
 def _check_address(listener: tuple[Any, ...]) -> None:
@@ -131,7 +131,7 @@ def _check_address(listener: tuple[Any, ...]) -> None:
     try:
         host.encode("idna")
     except UnicodeError as error:
-        raise ValueError(f"listener {listener!r}: {host!r} is no name of a host") from error
+        raise ValueError(f"listener {listener!r}: {host!r} is not a host name") from error
 
 
 def _check_port(listener: object, port: object) -> None:
@@ -161,9 +161,9 @@ def _check_text(listener: str) -> None:
 
 
 def announce(listener: socket.socket, *, secure: bool) -> None:
-    """Log where a server listens and with what; where nothing is logged, say it on stderr.
+    """Log where a server listens and what it speaks; without a log, say it on stderr.
 
-    Warn, once, where the standard library will block.
+    Warn, once, if the standard library will block.
     """
     protocols = "wss and https" if secure else "ws and http"
     line = f"Listening on {_where(listener)}: {protocols}, {BACKEND} backend"
@@ -198,14 +198,14 @@ _BLOCKING = {
     "select": ["select"],
     "subprocess": ["Popen"],
 }
-"""What blocks, of the modules that gevent patches."""
+"""The blocking functions of the modules that gevent patches."""
 
 _KNOWING = {"gevent", "geventkws", "greenlet", "_pytest", "gunicorn"}
 """Packages that use the unpatched functions for good reason: they block outside of callbacks."""
 
 
 def _patching_mistake() -> str | None:
-    """Return what to say where gevent has not patched the standard library, or not in time."""
+    """Return a warning if gevent has not patched the standard library, or not in time."""
     if not monkey.is_module_patched("socket"):
         return (
             "The standard library's sockets are not patched for gevent: whatever blocks in a callback or in"
@@ -222,7 +222,7 @@ def _patching_mistake() -> str | None:
 
 
 def _unpatched_names() -> Iterator[str]:
-    """Yield where modules have blocking functions of the standard library from before it was patched."""
+    """Yield the names under which modules hold blocking functions from before the patching."""
     originals = {
         id(monkey.get_original(module, name)): f"{module}.{name}"
         for module, names in _BLOCKING.items()

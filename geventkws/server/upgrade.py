@@ -46,8 +46,8 @@ class UpgradeHost(Host[WebSocketConnection], Protocol):
 def upgrade(host: UpgradeHost, http: Upgradable, head: RequestHead, read_ahead: bytes) -> bool:
     """Answer an upgrade request: the ``on_upgrade`` of ``HTTPContext``.
 
-    ``read_ahead`` arrived behind the head. Returns ``True`` when the transport has become a
-    WebSocket, ``False`` when no service claims the path and the application may. Raises
+    ``read_ahead`` arrived after the head. Returns ``True`` if the transport has become a
+    WebSocket, ``False`` if no service claims the path and the application may. Raises
     ``HandshakeError`` to refuse.
     """
     match = host.services.match(split_target(head.target)[0])
@@ -120,7 +120,7 @@ def _negotiate(host: UpgradeHost, head: RequestHead, service: WebSocketService) 
 
 
 def _tell_foreign_origin(service: WebSocketService, error: ForeignOriginError) -> None:
-    """Log what was refused: it may be the site's own page, behind a proxy, for example."""
+    """Log what was refused: it may be a page of the site itself, for example behind a proxy."""
     origin = error.origin[:MAX_CACHED]
     if first_time(service, ("origin", origin)):
         logger.warning(

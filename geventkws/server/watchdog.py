@@ -1,8 +1,9 @@
-"""A callback or an application that blocks the hub is named in the log, with its stack, while it still does.
+"""Code that blocks the hub is named in the log, with its stack, while it is still blocking.
 
-Whatever does not wait by gevent (an unpatched library, a long computation) holds up every connection. Only
-another thread can see that: the hub notes the time every now and then, and the thread checks how old the note
-is. gevent has a monitor of its own, which traces each switch between greenlets: a tenth of an echo's time.
+Whatever does not wait through gevent (an unpatched library, a long computation) holds up every connection.
+Only another thread can see that: the hub notes the time every now and then, and the thread checks how old the
+note is. gevent has such a monitor, too, but it traces every switch between greenlets, which costs a tenth of
+an echo.
 """
 
 from __future__ import annotations
@@ -28,25 +29,25 @@ start_new_thread: Callable[..., int] = monkey.get_original("_thread", "start_new
 LOOKS_PER_LIMIT = 4
 
 LEAST_USE = 0.03
-"""If not even the thread ran, the program is blamed only if it computed for this share of the time."""
+"""If not even the thread has run, the program is blamed only if it computed for this share of the time."""
 
 _culprits = LogLimit(60)
-"""Those named within the last minute, by all servers: several may share a hub."""
+"""What has been named within the last minute, by all servers, since several may share a hub."""
 
 
 _locals: Any = monkey.get_original("_thread", "_local")()
-"""The native threads' own storage."""
+"""Storage of native threads."""
 
 
 class _SignOfLife:
-    """An object of a native thread."""
+    """An object that lives as long as its native thread."""
 
 
 class Watchdog:
     """Watches one hub from a native thread."""
 
     def __init__(self, loop: Loop, limit: float) -> None:
-        """Report what blocks the hub of ``loop`` for ``limit`` seconds, or up to half as long again."""
+        """Report what blocks the hub of ``loop`` for ``limit`` seconds, at the latest half as long again."""
         self._loop = loop
         self._limit = limit
         self._interval = limit / LOOKS_PER_LIMIT
@@ -56,12 +57,12 @@ class Watchdog:
         self._sign_of_life: Callable[[], object] = lambda: None
 
     def start(self) -> None:
-        """Begin to watch. In the hub's thread."""
+        """Start to watch. In the hub's thread."""
         self._note()
         self._timer = self._loop.hub.loop.timer(self._interval, self._interval, ref=False)
         self._timer.start(self._note)
         self._stopped.acquire()
-        # It goes with its thread, whose number may then be given to another.
+        # It ends with its thread, whose number may then be given to another.
         _locals.sign_of_life = getattr(_locals, "sign_of_life", None) or _SignOfLife()
         self._sign_of_life = ref(_locals.sign_of_life)
         start_new_thread(self._watch, ())
@@ -85,7 +86,7 @@ class Watchdog:
         while not self._stopped.acquire(True, self._interval) and self._has_hub():
             now, using = monotonic(), process_time()
             if now - looked_at > 2 * self._interval and using - used < LEAST_USE * (now - looked_at):
-                # It was not only the hub that stood still, but the process or the machine.
+                # Not only the hub stood still, but the process or the machine.
                 self._noted_at = now
             looked_at, used = now, using
             if now - max(self._noted_at, told_at) >= self._limit + self._interval:
@@ -93,7 +94,7 @@ class Watchdog:
                 self._tell(now - self._noted_at)
 
     def _has_hub(self) -> bool:
-        """Return whether there is a hub to watch: it may have been destroyed, or its thread have ended."""
+        """Return whether there is a hub to watch: it may have been destroyed, or its thread may be over."""
         return getattr(self._loop.hub, "loop", None) is not None and self._sign_of_life() is not None
 
     def _tell(self, seconds: float) -> None:
@@ -104,7 +105,7 @@ class Watchdog:
 
 
 def _code_of(frame: FrameType | None) -> tuple[object, ...]:
-    """Return the functions that are being called, without the lines that they are at."""
+    """Return the functions that are being called, without their current lines."""
     code = []
     while frame is not None:
         code.append(frame.f_code)

@@ -50,7 +50,7 @@ class TestWhatCannotBeListenedOn:
             ((8080, ""), TypeError, "the host must be a str, '' for every address: write ('', 8080)"),
             ((None, 8080), TypeError, "the host must be a str, '' for every address"),
             ((b"", 8080), TypeError, "the host must be a str"),
-            (("a..b", 8080), ValueError, "'a..b' is no name of a host"),
+            (("a..b", 8080), ValueError, "'a..b' is not a host name"),
             (("",), ValueError, "listener must be (host, port), not ('',)"),
             (["", 8080], TypeError, "not ['', 8080]: write ('', 8080)"),
             (
@@ -66,7 +66,7 @@ class TestWhatCannotBeListenedOn:
             ("localhost:http", ValueError, "has no port"),
             ("localhost:70000", ValueError, "the port must be from 0"),
             ("::1:8080", ValueError, "write an IPv6 address in brackets, '[::1]:8080'"),
-            ("ws://localhost:8080", ValueError, "is a URL: write 'host:port'; TLS is by certfile"),
+            ("ws://localhost:8080", ValueError, "is a URL: write 'host:port'; TLS needs certfile"),
             ("/run/app.sock", ValueError, "for a Unix socket write 'unix:/run/app.sock'"),
             (Path("/run/app.sock"), TypeError, "must not be a path: write 'unix:/run/app.sock'"),
         ],
@@ -89,7 +89,7 @@ class TestWhatCannotBeListenedOn:
     def test_so_is_a_socket_of_tls(self, certificates: Certificates) -> None:
         with (
             certificates.server().wrap_socket(socket.create_server(("127.0.0.1", 0)), True) as sock,
-            pytest.raises(TypeError, match=r"must be a plain socket, .*: TLS is by certfile or ssl_context"),
+            pytest.raises(TypeError, match=r"must be a plain socket, .*: TLS needs certfile or ssl_context"),
         ):
             WebSocketServer(sock, tell)
 
@@ -128,7 +128,7 @@ class TestWhatIsServed:
     @pytest.mark.parametrize(
         ("services", "said"),
         [
-            ([Recorder()], "make one by ServiceRegistry(), and put each service there by its register("),
+            ([Recorder()], "make one with ServiceRegistry(), and put each service in it with its register("),
             (Recorder(), "services must be a ServiceRegistry, not <"),
             ({"chat": Recorder()}, "services must be a ServiceRegistry, not {'chat': "),
             (WebSocket, "leave it out, or write WebSocket.services"),
@@ -143,12 +143,12 @@ class TestWhatIsServed:
     @pytest.mark.parametrize(
         ("application", "said"),
         [
-            (Recorder(), "services are registered, by WebSocket.register(service, on_path)"),
-            (Recorder, "services are registered, by WebSocket.register(service, on_path)"),
+            (Recorder(), "services are registered with WebSocket.register(service, on_path)"),
+            (Recorder, "services are registered with WebSocket.register(service, on_path)"),
             (ServiceRegistry(), "services are registered"),
             ("app", "must be a WSGI application or None, not 'app'"),
-            (asgi, "not one of ASGI"),
-            (ASGI(), "not one of ASGI"),
+            (asgi, "not an ASGI one"),
+            (ASGI(), "not an ASGI one"),
         ],
     )
     def test_the_application_is_one_of_wsgi(self, application: Any, said: str) -> None:
