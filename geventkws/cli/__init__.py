@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line and exit with its status. Needs the packages of the extra ``cli``."""
+    """Run the command line, and exit with its status. Needs the packages of the ``cli`` extra."""
     try:
         import click  # noqa: F401
     except ModuleNotFoundError:

@@ -36,7 +36,7 @@ GOOD_ENDS = (
 )
 
 MOST_BYTES = 64
-"""How many bytes are shown of a binary message, and of the body of a refusal."""
+"""The most bytes that are shown of a binary message, or of the body of a refusal."""
 
 READ_SIZE = 64 * 1024
 
@@ -105,7 +105,7 @@ class Conversation:
         return 0 if self.over.is_set() else CLOSED_OTHERWISE
 
     def say_how_it_ended(self) -> None:
-        """Tell the close code, once all that came has been printed."""
+        """Print the close code, after everything that arrived."""
         description = f", {escape(self._description)}" if self._description else ""
         _say(f"Closed: {self._code}{_name(self._code)}{description}", fg="cyan")
 

@@ -1,4 +1,4 @@
-"""How the command line fails: with one line that says what is wrong, and an exit status."""
+"""How the command line fails: with a line that says what is wrong, and an exit status."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _is_ours(trace: TracebackType) -> bool:
 
 
 def import_extra(module: str, package: str, what: str, extra: str = "cli") -> Any:
-    """Import a module that only ``what`` needs, of ``package``, which comes with the ``extra``."""
+    """Import a module of ``package``, which only ``what`` needs, and which the ``extra`` installs."""
     try:
         found: ModuleType = import_module(module)
     except ModuleNotFoundError as error:

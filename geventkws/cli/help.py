@@ -24,7 +24,7 @@ class Setting(click.Option):
         self.group = group
         super().__init__(declarations, envvar=PREFIX + self.key.upper(), show_envvar=True, **keywords)
         self.shown = shown
-        """Its default, as people write it."""
+        """Its default, as people would write it."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         record = super().get_help_record(ctx)

@@ -54,7 +54,7 @@ class Plan:
 def serve(
     plan: Plan, descriptors: Sequence[int] = (), on_ready: Callable[[Site], object] | None = None
 ) -> None:
-    """Patch the standard library, import the modules, and serve until a signal ends it.
+    """Patch the standard library, import the modules, and serve until a signal arrives.
 
     ``descriptors`` are those of sockets that already listen, one for each of ``plan.binds``; ``on_ready`` is
     called with the site before it starts.

@@ -42,7 +42,7 @@ class Site:
     ) -> None:
         """Take the servers, each with the address given for it.
 
-        Those ``beside`` tell of the others: they start after them, and stop when they have stopped.
+        Those ``beside`` report on the others: they start after them, and stop when they have stopped.
         """
         self._addresses = servers
         self.servers = [server for _, server in servers]
@@ -64,7 +64,7 @@ class Site:
                 reread.cancel()
 
     def stop(self) -> None:
-        """Let the health check say so, then stop all servers after ``drain_delay`` seconds. Idempotent."""
+        """Let the health check say so; ``drain_delay`` seconds later, stop all servers. Idempotent."""
         if not self._begun_to_stop:
             self._begun_to_stop = True
             if self._health is not None:

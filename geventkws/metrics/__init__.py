@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: what a server and its services do, counted. Needs prometheus_client."""
+"""Metrics for Prometheus: counts what a server and its services do. Needs prometheus_client."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Every metric: its name, its labels and what it means.
 
-The table in the documentation is made of this, by ``docs/metrics_table.py``.
+``docs/metrics_table.py`` makes the table in the documentation from this.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Family:
     meaning: str
     labels: tuple[str, ...] = ()
     over_processes: str = ""
-    """Of a gauge: what the value of several processes is, in the words of ``prometheus_client.Gauge``."""
+    """For a gauge: how the values of several processes are combined (a mode of ``prometheus_client``)."""
 
 
 def _counter(name: str, meaning: str, *labels: str) -> Family:
@@ -47,43 +47,43 @@ CONNECTIONS = _gauge("websocket_connections", "WebSocket connections that are op
 OPENED = _counter("websocket_connections_opened", "WebSocket connections that were opened", "service")
 CLOSED = _counter(
     "websocket_connections_closed",
-    "WebSocket connections that have ended, by the code that disconnected was told",
+    "WebSocket connections that have ended, by the close code passed to disconnected",
     *("service", "code"),
 )
 REFUSED = _counter("websocket_handshakes_refused", "WebSocket handshakes that were refused", "reason")
 MESSAGES_RECEIVED = _counter("websocket_messages_received", "Messages received", "service")
 MESSAGES_SENT = _counter("websocket_messages_sent", "Messages sent", "service")
 BYTES_RECEIVED = _counter(
-    "websocket_received_bytes", "Bytes received, with the heads of frames and as compressed", "service"
+    "websocket_received_bytes", "Bytes received: whole frames, as compressed", "service"
 )
-BYTES_SENT = _counter("websocket_sent_bytes", "Bytes sent, counted alike", "service")
+BYTES_SENT = _counter("websocket_sent_bytes", "Bytes sent: whole frames, as compressed", "service")
 SEND_BUFFER = _gauge(
-    "websocket_send_buffer_bytes", "Bytes to be sent, which the sockets have not taken yet", "service"
+    "websocket_send_buffer_bytes", "Bytes to be sent that the sockets have not taken yet", "service"
 )
 CALLBACKS = _histogram(
     "websocket_callback_duration",
-    "Calls of connected, received and disconnected, with what they wait for",
+    "Calls of connected, received and disconnected, including what they wait for",
     "service",
 )
 HTTP_CONNECTIONS = _gauge(
-    "http_connections", "Connections that are no WebSockets: they speak HTTP, or are still arriving"
+    "http_connections", "Connections that are not WebSockets: they speak HTTP, or are still arriving"
 )
 HTTP_REQUESTS = _histogram(
     "http_request_duration",
-    "HTTP requests, from the end of their head to that of the answer",
+    "HTTP requests, from the end of the head to the end of the answer",
     *("method", "status"),
 )
-HUB_DELAY = _histogram("hub_delay", "How late the hub does what is due, measured ten times a second")
+HUB_DELAY = _histogram("hub_delay", "How late the hub does what is due; measured ten times a second")
 THREADPOOL_WAITING = _gauge(
     "threadpool_waiting_tasks", "Tasks of the hub's thread pool for which no thread is free"
 )
 THREADPOOL_THREADS = _gauge("threadpool_threads", "Threads of the hub's thread pool")
 THREAD_CALLS = _gauge(
-    "thread_waiting_calls", "Calls of send, close and the like by native threads, which wait for the hub"
+    "thread_waiting_calls", "Calls of send, close and the like by native threads, waiting for the hub"
 )
 BUILD_INFO = _gauge(
     "build_info",
-    "Always 1; the labels say what runs",
+    "Always 1; the labels say what is running",
     *("version", "backend", "event_loop", "gevent", "python"),
     over_processes="livemax",
 )
@@ -109,14 +109,14 @@ FAMILIES = (
 )
 
 LABELS = {
-    "service": "the path that the service is registered at, such as `/rooms/<room>`; of a service that the"
-    f" application accepted connections for, the name of its class; `{OTHER}` when there are many",
-    "code": "the [close code](../topics/endings.md), such as `1000`; `3xxx` or `4xxx` for one that the client"
-    " made up",
-    "reason": "`request`: the handshake is not as it must be; `version`: it asks for another version than 13;"
-    " `origin`: its page is foreign; `path`: there is no service; `service`: `connecting` has refused;"
-    " `application`: the application has, or has answered otherwise; `failure`: the service failed;"
-    " `stopping`: the server stops",
+    "service": "the path at which the service is registered, such as `/rooms/<room>`; the name of its class"
+    f" if an application accepted the connection for it; `{OTHER}` if there are many",
+    "code": "the [close code](../topics/endings.md), such as `1000`; `3xxx` or `4xxx` for a private one from"
+    " the client",
+    "reason": "`request`: the handshake is malformed; `version`: it asks for a version other than 13;"
+    " `origin`: the page is foreign; `path`: there is no service; `service`: `connecting` has refused;"
+    " `application`: the application has refused, or answered otherwise; `failure`: the service has failed;"
+    " `stopping`: the server is stopping",
     "method": f"the method of the request; `{OTHER}` for one that is not registered",
     "status": "the class of the answer's status, such as `2xx`",
     "version": "of geventkws",

@@ -1,4 +1,4 @@
-"""The metrics of one process, for a registry of prometheus_client, which asks for them when it is asked."""
+"""The metrics of one process, read whenever a registry of prometheus_client collects them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _BUCKETS = [*map(floatToGoString, BOUNDS), "+Inf"]
 
 
 class ReadingCollector(Collector):
-    """Turns readings into what a registry wants."""
+    """Turns readings into what a registry collects."""
 
     def __init__(self, read: Callable[[], Iterable[Reading]]) -> None:
         self._read = read
 
     def describe(self) -> Iterable[Metric]:
-        """Return the metrics without values: by their names the registry knows of doubles."""
+        """Return the metrics without values, so that the registry can detect duplicate names."""
         return list(_families().values())
 
     def collect(self) -> Iterable[Metric]:

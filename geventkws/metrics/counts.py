@@ -1,4 +1,4 @@
-"""What has been counted in this process, and how it reads as metrics."""
+"""What has been counted in this process, and its values as metrics."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Histogram(NamedTuple):
     """The value of a histogram."""
 
     counts: list[int]
-    """By bucket, of ``durations.BOUNDS`` and above."""
+    """By bucket: those of ``durations.BOUNDS``, and one above."""
     seconds: float
 
 
@@ -42,7 +42,7 @@ class Reading(NamedTuple):
 
 
 class Counts:
-    """The counters of a process, and the servers whose connections are to be counted."""
+    """The counters of a process, and the servers whose connections are counted."""
 
     def __init__(self) -> None:
         self.services = Services()
@@ -50,7 +50,7 @@ class Counts:
         self.hub_delays = Durations()
         self._refusals = dict.fromkeys(Refusal, 0)
         self._servers: dict[Observed, Connections] = {}
-        # Of servers that have stopped, whose last callbacks have not returned.
+        # Those of servers that have stopped, but whose last callbacks have not returned.
         self._left: list[Connections] = []
         self._loop: Loop | None = None
 
@@ -71,11 +71,11 @@ class Counts:
             self._left.append(connections)
 
     def refused(self, refusal: HandshakeError | None) -> None:
-        """Count a handshake that is refused: ``None`` by the application, with a response of its own."""
+        """Count a handshake that was refused; ``None``: by the application, with a response of its own."""
         self._refusals[Refusal.APPLICATION if refusal is None else refusal._refusal] += 1
 
     def read(self) -> Iterator[Reading]:
-        """Yield the values of all time series, as they are now. In the hub, without leaving it meanwhile."""
+        """Yield the current values of all time series. In the hub, without switching away meanwhile."""
         elsewhere = self._count_connections()
         for service, tally in self.services:
             yield from _of_service(service, tally)
@@ -92,7 +92,7 @@ class Counts:
             yield Reading(catalogue.BUILD_INFO, _build(self._loop), 1)
 
     def _count_connections(self) -> int:
-        """Count the WebSockets that are open; return how many other connections there are."""
+        """Count the open WebSockets; return how many other connections there are."""
         self._left = [connections for connections in self._left if connections.peers]
         self.services.count_none_open()
         for server in self._servers:

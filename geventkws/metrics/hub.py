@@ -1,4 +1,4 @@
-"""What a hub is like to those who wait for it."""
+"""How long a hub makes others wait."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from geventkws.loop.durations import Durations
 from geventkws.loop.loop import Loop
 
 INTERVAL = 0.1
-"""Seconds between two looks at how late the hub is."""
+"""Seconds between two measurements of how late the hub is."""
 
 
 class HubClock:
-    """A timer whose delay is that of everybody."""
+    """A timer that is as late as everything else in its hub."""
 
     def __init__(self, loop: Loop, delays: Durations, on_tick: Callable[[float], object]) -> None:
-        """Put the delays into ``delays``; ``on_tick`` is called each time with the time. In the hub."""
+        """Record the delays in ``delays``; each time, call ``on_tick`` with the time. In the hub."""
         self._loop = loop
         self._delays = delays
         self._on_tick = on_tick
@@ -25,19 +25,19 @@ class HubClock:
         self._timer: Any = None
 
     def start(self) -> None:
-        """Begin, without keeping the hub alive by it."""
+        """Start the timer, which does not keep the hub alive."""
         self._timer = self._loop.hub.loop.timer(INTERVAL, INTERVAL, ref=False)
         self._wait()
 
     def stop(self) -> None:
-        """End. Idempotent."""
+        """Stop the timer. Idempotent."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.stop()
             timer.close()
 
     def _wait(self) -> None:
-        # From now on, however late the last time was: each delay is counted by itself. libuv would count
+        # From now on, however late the last tick was: each delay is measured separately. libuv would count
         # from when it last looked at the clock.
         self._loop.hub.loop.update_now()
         self._due = monotonic() + INTERVAL
@@ -52,7 +52,7 @@ class HubClock:
 
 
 def waiting_tasks(loop: Loop) -> int:
-    """Return how many tasks of the hub's thread pool no thread has begun."""
+    """Return how many tasks in the hub's thread pool no thread has begun."""
     pool = _pool(loop)
     return 0 if pool is None else int(pool.task_queue.qsize())
 
@@ -64,5 +64,5 @@ def threads(loop: Loop) -> int:
 
 
 def _pool(loop: Loop) -> Any:
-    # Not ``hub.threadpool``, which makes one.
+    # ``hub.threadpool`` would make one.
     return getattr(loop.hub, "_threadpool", None)

@@ -1,4 +1,4 @@
-"""``Metrics``, which servers are given so that they count."""
+"""``Metrics``, which makes the servers that are given it count what they do."""
 
 from __future__ import annotations
 
@@ -23,25 +23,26 @@ if TYPE_CHECKING:
     from geventkws.server.observer import Observed
 
 WRITE_INTERVAL = 1.0
-"""Seconds after which a process writes what the others are to know of it."""
+"""Seconds between two writes of a process's values for the other processes."""
 
 WRITE_SHARE = 0.01
-"""What part of the time writing may take, so that it is done less often where there is much to count."""
+"""The share of the time that writing may take: where there is much to write, it is done less often."""
 
 
 class Metrics:
-    """Counts what servers do, and gives it to Prometheus.
+    """Counts what servers do, for Prometheus.
 
-    ``path``, such as ``"/metrics"``, is where the servers answer with the metrics themselves, whatever the
-    application has there; with ``None`` only ``application`` does. ``registry`` is the one of
-    prometheus_client that they are added to, by default that of the program's own metrics.
+    ``path``, such as ``"/metrics"``, is where the servers themselves answer with the metrics, whatever the
+    application has there; with ``None``, only ``application`` does. ``registry`` is the prometheus_client
+    registry to which the metrics are added, by default that of the program's own metrics.
 
-    One of these is enough for all servers of a process (``WebSocketServer(..., metrics=metrics)``), and they
-    must run in one thread. Where ``PROMETHEUS_MULTIPROC_DIR`` is set, the metrics are those of all processes
-    that have the same directory: prometheus_client's multi-process mode.
+    One ``Metrics`` is enough for all servers of a process (``WebSocketServer(..., metrics=metrics)``), which
+    must run in one thread. If ``PROMETHEUS_MULTIPROC_DIR`` is set, the metrics are those of all processes
+    with the same directory: prometheus_client's multi-process mode.
 
-    Raises ``ValueError`` if the registry has such metrics already, or for what is no path or no directory,
-    and ``RuntimeError`` if the variable was set too late.
+    Raises ``ValueError`` if the registry already has these metrics, if the path is not a path, or if the
+    directory does not exist; ``TypeError`` if the path is not a ``str``; ``RuntimeError`` if the variable was
+    set too late.
     """
 
     def __init__(self, path: str | None = None, *, registry: CollectorRegistry = REGISTRY) -> None:
@@ -60,7 +61,7 @@ class Metrics:
 
     @property
     def application(self) -> Application:
-        """A WSGI application that answers with the metrics, at every path: for a port of their own."""
+        """A WSGI application that answers every path with the metrics: for a port of their own."""
         return self._page
 
     # What the servers call
@@ -102,7 +103,7 @@ class Metrics:
         if not self._counts.is_counting:
             self._write()
 
-    # What prometheus_client is told
+    # What prometheus_client gets
 
     def _read(self) -> Iterable[Reading]:
         """Return all values. In any thread."""
@@ -119,13 +120,13 @@ class Metrics:
             self._write_at = monotonic() + max(WRITE_INTERVAL, (monotonic() - now) / WRITE_SHARE)
 
     def _write(self) -> None:
-        """Let the other processes know, if there are any."""
+        """Write the values for other processes, if there are any."""
         if self._writer is not None:
             self._writer.write(self._counts.read())
 
 
 def _registered(register: Callable[..., Any], argument: object) -> Any:
-    """Return what ``register`` returns, and say what to do about doubles."""
+    """Return what ``register`` returns; if there are duplicates, say what to do."""
     try:
         return register(argument)
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""The metrics of several processes: each writes its own into files, and whichever is asked reads them all.
+"""The metrics of several processes: each writes its own into files, and whichever is asked reads all of them.
 
-That is the multi-process mode of prometheus_client, which knows no collectors there: what was counted is
+This is the multi-process mode of prometheus_client, which does not support collectors: what was counted is
 added to instruments of its own, whose values are in files that are mapped into memory.
 """
 
@@ -19,14 +19,14 @@ from geventkws.metrics.catalogue import FAMILIES, Family, Kind
 from geventkws.metrics.counts import Histogram, Reading
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable of the environment that names the directory of the files, and so chooses this mode."""
+"""The environment variable that names the directory of the files, and thereby chooses this mode."""
 
 
 def is_chosen() -> bool:
     """Return whether there are several processes.
 
-    Raises ``RuntimeError`` where prometheus_client was imported before the variable was set, and
-    ``ValueError`` for what is no directory.
+    Raises ``RuntimeError`` if prometheus_client was imported before the variable was set, and
+    ``ValueError`` if the directory does not exist.
     """
     directory = os.environ.get(VARIABLE)
     if not directory:
@@ -41,7 +41,7 @@ def is_chosen() -> bool:
 def all_processes() -> CollectorRegistry:
     """Return a registry with the values of all processes."""
     registry = CollectorRegistry()
-    make_collector: Any = MultiProcessCollector  # which has no types
+    make_collector: Any = MultiProcessCollector  # it has no types
     make_collector(registry)
     return registry
 
@@ -53,7 +53,7 @@ class Writer:
     """Writes readings into the files of this process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        """Put instruments into ``registry``, which thereby knows of doubles."""
+        """Put instruments into ``registry``, which raises ``ValueError`` for duplicates."""
         self._instruments = {family: _instrument(family, registry) for family in FAMILIES}
         self._series: dict[tuple[Family, tuple[str, ...]], Any] = {}
         self._written: dict[tuple[Family, tuple[str, ...]], float | Histogram] = {}
@@ -68,13 +68,13 @@ class Writer:
                 self._change(key, before, value)
 
     def forsake(self) -> None:
-        """Begin anew: this is a child process, whose files have nothing in them yet."""
+        """Start afresh: this is a child process, whose files are still empty."""
         self._written.clear()
 
     def _change(
         self, key: tuple[Family, tuple[str, ...]], before: float | Histogram | None, value: float | Histogram
     ) -> None:
-        # What is added, not the sum of it: a process may have the number of one that is gone, and its files.
+        # Add, rather than set, what is counted: a process may have the id of a former one, and its files.
         family, labels = key
         series = self._series.get(key)
         if series is None:
@@ -98,7 +98,7 @@ def _instrument(family: Family, registry: CollectorRegistry) -> Any:
 
 
 def _add(instrument: Any, now: Histogram, before: Histogram) -> None:
-    """Add many durations at once, which the public methods cannot."""
+    """Add many durations at once, which no public method does."""
     for bucket, count, count_before in zip(instrument._buckets, now.counts, before.counts, strict=True):
         if count > count_before:
             bucket.inc(count - count_before)

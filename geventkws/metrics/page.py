@@ -12,12 +12,13 @@ from geventkws.http.context import Application
 
 
 class Page:
-    """A WSGI application that answers with all the metrics of a registry, in the format that is asked for."""
+    """A WSGI application that answers with all metrics of a registry, in the format that is asked for."""
 
     def __init__(self, registry: CollectorRegistry, prepare: Callable[[], object] | None) -> None:
-        """Call ``prepare`` before.
+        """Call ``prepare``, if there is one, before each answer.
 
-        With it the metrics are those of many processes, whose files take long to read: a thread does it.
+        If there is one, the metrics are those of many processes, whose files take long to read: a thread
+        reads them.
         """
         self._page = make_wsgi_app(registry)
         self._prepare = prepare
@@ -41,7 +42,7 @@ class Page:
 
 
 class AtPath:
-    """A WSGI application that answers at one path, and gives the rest to another application."""
+    """A WSGI application that answers one path, and leaves the others to another application."""
 
     def __init__(self, path: str, page: Page, application: Application) -> None:
         self._path = path
@@ -55,7 +56,7 @@ class AtPath:
 
 
 def check_path(path: str | None) -> str | None:
-    """Return the path; raise ``TypeError`` or ``ValueError`` for what is none."""
+    """Return the path; raise ``TypeError`` or ``ValueError`` if it is not one."""
     if path is None:
         return None
     if not isinstance(path, str):

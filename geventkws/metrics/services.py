@@ -1,4 +1,4 @@
-"""The tallies of services, by what they are called in the metrics."""
+"""The tallies of services, by their names in the metrics."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from geventkws.server.observer import Observed
 
 MAX_SERVICES = 200
-"""Services that are told apart: programs that make classes or paths at run time have no end of them."""
+"""How many services are told apart: programs that make classes or paths at run time may make any number."""
 
 FIRST_PRIVATE = 3000
-"""The first of the close codes that anybody may make up (RFC 6455, section 7.4.2)."""
+"""The first of the close codes that applications may define (RFC 6455, section 7.4.2)."""
 
 
 class Services:
-    """A tally for each service, none of which is ever forgotten: a counter never decreases."""
+    """A tally for each service. None is ever forgotten, since a counter must not decrease."""
 
     def __init__(self) -> None:
         self._tallies: dict[str, Tally] = {}
@@ -32,7 +32,7 @@ class Services:
         return iter(list(self._tallies.items()))
 
     def include(self, registry: ServiceRegistry) -> None:
-        """Have a tally for each registered service, so that what has not happened yet is seen to be none."""
+        """Make a tally for each registered service, so that what has not happened yet shows as 0."""
         for path in registry.services:
             self._tally(path)
 
@@ -44,13 +44,13 @@ class Services:
     def closed(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
         """Count a connection among those that have ended."""
         tally = connection._tally
-        if tally is not None:  # it was opened before anybody kept count
+        if tally is not None:  # it was opened before the counting began
             tally.ended.add(connection._endpoint)
             code = _code(connection, reason)
             tally.closed[code] = tally.closed.get(code, 0) + 1
 
     def count_none_open(self) -> None:
-        """Begin to count those that are open."""
+        """Begin to count the open connections."""
         for tally in self._tallies.values():
             tally.open = Totals()
 
@@ -61,7 +61,7 @@ class Services:
 
 
 def _code(connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> str:
-    """Return what a close code is called: a client could make up two thousand of them."""
+    """Return the name of a close code; the two thousand that a client could make up share two names."""
     if reason < FIRST_PRIVATE or reason == connection._lifecycle._close_code:
         return str(int(reason))
     return f"{reason // 1000}xxx"
