@@ -1,4 +1,4 @@
-"""What the methods of a connection may be given: anything else is an error that says what to give."""
+"""Checks the arguments of a connection's methods; an error says what to pass instead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from geventkws.protocol.opcodes import MAX_CONTROL_PAYLOAD
 
 
 def ping_payload(message: object) -> bytes:
-    """Return the payload of a ping; ``TypeError`` or, for one that is too long, ``ValueError``."""
+    """Return the payload of a ping; raise ``TypeError`` or, if it is too long, ``ValueError``."""
     if isinstance(message, str):
         message = message.encode()
     if not isinstance(message, (bytes, bytearray, memoryview, type(None))):
@@ -20,9 +20,9 @@ def ping_payload(message: object) -> bytes:
 
 
 def close_code(reason: object, description: object) -> WebSocketCloseReasonCode:
-    """Return the code of a close, whose description must be such that both can be sent.
+    """Return the code of a close, if it can be sent with this description.
 
-    Raises ``TypeError`` for other types, and ``ValueError`` for a code that does not exist or may not be
+    Raises ``TypeError`` for wrong types, and ``ValueError`` for a code that does not exist or may not be
     sent, or a description of more than 123 bytes.
     """
     if isinstance(reason, str):
@@ -45,6 +45,6 @@ def close_code(reason: object, description: object) -> WebSocketCloseReasonCode:
 
 
 def check_timeout(timeout: object) -> None:
-    """Raise ``TypeError`` for what is no time to wait."""
+    """Raise ``TypeError`` for anything but a time to wait."""
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float, type(None))):
         raise TypeError(f"the timeout of receive() must be a number of seconds or None, not {timeout!r}")

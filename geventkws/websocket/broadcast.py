@@ -14,17 +14,17 @@ def broadcast(
     as_binary: bool | None = None,
     compress: bool | None = None,
 ) -> int:
-    """Send ``message`` to all ``connections`` and return how many took it.
+    """Send ``message`` to all ``connections``, and return how many took it.
 
     The arguments and the errors are those of ``WebSocketConnection.send``. The message is encoded once, and
-    compressed once for all connections that negotiated the same. Never blocks: a connection for which
-    ``max_send_buffer`` bytes wait already is ended with 1013, so that one slow reader neither delays
-    the others nor makes the server keep everything for it. What native threads have sent or broadcast
-    counts even before the hub has come to it.
+    compressed once for all connections that negotiated the same parameters. Never blocks: a connection for
+    which ``max_send_buffer`` bytes are already waiting is ended with 1013, so that one slow reader neither
+    delays the others nor makes the server keep everything for it. What native threads have sent or broadcast
+    counts even before the hub has handled it.
     """
     encoded = Broadcast(message, as_binary, compress)
     taken = 0
-    # A list of its own: sending may end a connection, and services then change what they iterate over.
+    # A copy: sending may end a connection, whose service may then change the collection.
     receivers = list(connections)
     try:
         for connection in receivers:

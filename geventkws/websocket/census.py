@@ -1,4 +1,4 @@
-"""Counts the connections that are open, all in one go: there may be many, and everybody waits meanwhile."""
+"""Counts the open connections, in one go: there may be many, and everybody waits meanwhile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from geventkws.websocket.conversation import Conversation
 
 
 def count_open(channels: Iterable[Channel]) -> int:
-    """Add each WebSocket connection to what is ``open`` in its tally; return how many that were."""
+    """Add each WebSocket connection to the ``open`` totals of its tally; return how many there are."""
     count = 0
     for channel in channels:
         if isinstance(channel.owner, Conversation):

@@ -1,4 +1,4 @@
-"""How whoever receives learns that the connection has ended."""
+"""How a service in the pull style learns that the connection has ended."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
 """A WebSocket connection, as services know it.
 
-The way of a byte::
+The path of a byte::
 
     readable -> transport.recv_into -> FrameParser.feed -> inbox -> service.received
              -> send -> encode_frame -> transport.send
 
-The read watcher's callback is the connection's ``Channel``. It runs in the hub and lets the connection
+The read watcher's callback is the connection's ``Channel``. It runs in the hub, and lets the connection
 receive into the loop's shared buffer and put whole messages into the inbox (``conversation``), from where a
-worker brings them to the service. What else the service is told, and how the connection ends, is the business
-of ``lifecycle``; silence, dead peers and stuck writers are that of ``keepalive``; whoever has to wait before
-it may send is found in ``senders``.
+worker takes them to the service. The service's other callbacks, and how the connection ends, are the business
+of ``lifecycle``; silence, dead peers and stuck writers, that of ``keepalive``; and whoever cannot send at
+once, that of ``senders``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Traffic(NamedTuple):
-    """What has gone over a connection: its age in seconds, messages, and bytes including frame heads."""
+    """What has gone over a connection: its age in seconds, its messages, and its bytes with frame heads."""
 
     duration: float
     messages_received: int
@@ -56,13 +56,13 @@ class Service(Protocol):
     max_message_size: int
 
     def connected(self, connection: WebSocketConnection) -> object:
-        """Take a new connection."""
+        """Handle a new connection."""
 
     def received(self, message: str | bytes, connection: WebSocketConnection) -> object:
-        """Take a message."""
+        """Handle a message."""
 
     def disconnected(self, connection: WebSocketConnection, reason: Code) -> object:
-        """Take the end of a connection."""
+        """Handle the end of a connection."""
 
     def _log_failure(self, connection: WebSocketConnection, error: BaseException) -> None:
         """Log what a callback has raised."""
@@ -71,8 +71,8 @@ class Service(Protocol):
 class WebSocketConnection(Conversation):
     """One client of a service (Kitura: ``WebSocketConnection``).
 
-    Services are given their connections; nobody else makes one. All methods may be called from
-    any greenlet; ``send``, ``ping``, ``close`` and ``drop`` also from any native thread.
+    Services get their connections from the server; nothing else makes one. All methods may be called in any
+    greenlet; ``send``, ``ping``, ``close`` and ``drop`` also in any native thread.
     """
 
     __slots__ = ("__weakref__", "_context", "_id", "path_params", "request", "subprotocol")
@@ -96,7 +96,7 @@ class WebSocketConnection(Conversation):
     ) -> None:
         """Become the owner of ``channel``.
 
-        ``pulls`` says that the service takes the messages itself, by ``run``; ``read_ahead`` arrived behind
+        ``pulls`` says that the service takes the messages itself, in ``run``; ``read_ahead`` arrived after
         the request head.
         """
         endpoint = Endpoint(service.max_message_size, host.options.max_fragments, deflate)
@@ -104,7 +104,7 @@ class WebSocketConnection(Conversation):
         self.request = request
         """The upgrade request: path, query, headers, cookies, remote address."""
         self.path_params = path_params
-        """The values of the path's parameters, percent-decoded; or what ``accept`` was given."""
+        """The values of the path's parameters, percent-decoded; or those passed to ``accept``."""
         self.subprotocol = subprotocol
         """The negotiated subprotocol, or None."""
         self._id: str | None = None
@@ -150,10 +150,10 @@ class WebSocketConnection(Conversation):
         return f"<WebSocketConnection {self.id} {escape(self.request.path)} {state}>"
 
     def ping(self, message: str | bytes | None = None) -> bool:
-        """Send a ping (Kitura: ``ping(withMessage:)``); the peer answers by itself.
+        """Send a ping (Kitura: ``ping(withMessage:)``), which the peer answers automatically.
 
-        ``message`` is at most 125 bytes (of UTF-8), else ``ValueError``; another type is a ``TypeError``.
-        Returns as ``send`` does.
+        ``message`` is at most 125 bytes (of UTF-8). Returns what ``send`` does. Raises ``ValueError`` for a
+        longer message, and ``TypeError`` for one of another type.
         """
         payload = ping_payload(message)
         if self._channel.loop.is_foreign_thread():
@@ -173,22 +173,22 @@ class WebSocketConnection(Conversation):
     def close(self, reason: int | None = None, description: str | None = None) -> None:
         """Start the closing handshake (Kitura: ``close(reason:description:)``; RFC 6455, 7.1.2).
 
-        ``reason`` is 1000 by default and ``description`` at most 123 bytes of UTF-8; what is no code is a
-        ``TypeError``, and one that may not be sent a ``ValueError``. Returns at once. No ``received``
-        follows; ``disconnected`` gets ``reason`` when the peer has answered, or 1006 if it does not within
-        ``close_timeout``. Does nothing if the connection is no longer open.
+        ``reason`` is 1000 by default, and ``description`` at most 123 bytes of UTF-8. Returns at once. No
+        ``received`` follows; ``disconnected`` gets ``reason`` when the peer has answered, or 1006 if it does
+        not answer within ``close_timeout``. Does nothing if the connection is no longer open. Raises
+        ``TypeError`` for a reason that is not a code, and ``ValueError`` for a code that may not be sent.
         """
         self._end(closing.CLOSE, reason, description)
 
     def drop(self, reason: int | None = None, description: str | None = None) -> None:
         """Send a close frame and end the connection without waiting for an answer (Kitura: ``drop``).
 
-        Arguments and errors as of ``close``. ``disconnected`` gets ``reason``.
+        The arguments and the errors are those of ``close``. ``disconnected`` gets ``reason``.
         """
         self._end(closing.DROP, reason, description)
 
     def _end(self, event: int, reason: int | None, description: str | None) -> None:
-        code = close_code(reason, description)  # a mistake raises here, in whatever thread
+        code = close_code(reason, description)  # a mistake raises here, in the caller's thread
         if self._channel.loop.is_foreign_thread():
             self._channel.loop.call_from_thread(self._lifecycle.advance, event, code, description or "")
         else:
@@ -205,7 +205,7 @@ class WebSocketConnection(Conversation):
         if self._channel.loop.is_foreign_thread():
             raise RuntimeError("receive() must be called in the thread of the server, not in another one")
         if self._has_messages():
-            # Before a message is taken: who is killed here, or runs out of time, shall lose none.
+            # Before a message is taken: a greenlet that is killed here, or runs out of time, loses none.
             self._channel.loop.take_turn()
         if not self._has_messages():
             check_timeout(timeout)

@@ -6,7 +6,7 @@
              -> send -> encode_frame -> transport.send
 
 What is rare (control frames, the first and the last callback, endings, waiting, other threads) is left to
-``Lifecycle``, and what services call besides ``send`` stands in ``WebSocketConnection``, the subclass.
+``Lifecycle``, and what services call besides ``send`` is in the subclass, ``WebSocketConnection``.
 Everything here runs in the hub or in a greenlet of the hub's thread, and nothing here waits.
 """
 
@@ -32,15 +32,15 @@ from geventkws.websocket.intake import UNWANTED
 from geventkws.websocket.tally import Tally
 
 MAX_FRAMES = 64
-"""Frames that are parsed before the clock is looked at."""
+"""How many frames are parsed between two looks at the clock."""
 
 MAX_TAKEN = 256
-"""Messages that are taken out of the inbox before their places in its list are given up."""
+"""How many messages are taken out of the inbox before their places in its list are removed."""
 
 COMPRESSED_READ = 4 * 1024
-"""Bytes read at once where messages are compressed: they inflate to 4 MiB at most, in one turn.
+"""Bytes read at once if messages are compressed: in one turn, they inflate to 4 MiB at most.
 
-Over TLS a record is decrypted whole, so that it may be 16 KiB more.
+Over TLS, a record is decrypted whole, so it may be 16 KiB more.
 """
 
 
@@ -56,31 +56,31 @@ def read_size(channel: Channel, compressed: bool) -> int:
 
 
 class Delegate(Protocol):
-    """What a conversation leaves to its ``_lifecycle``, since it is rare."""
+    """What a conversation leaves to its ``_lifecycle``, because it is rare."""
 
     def handle(self, event: Event) -> None:
-        """Take what the peer sent that is no message. In the hub."""
+        """Handle what the peer has sent other than messages. In the hub."""
 
     def end_of_stream(self) -> None:
-        """Take the end of what the peer sends; it may still read. In the hub."""
+        """Handle the end of the peer's stream; the peer may still read. In the hub."""
 
     def lost(self) -> None:
-        """Give up the connection, which is gone."""
+        """Give up the connection, which is lost."""
 
     def output_left(self) -> None:
-        """Go on after some or all of the output has left; only called where ``_watches_output``."""
+        """Go on after some or all of the output has left; only called if ``_watches_output``."""
 
     def step(self) -> None:
-        """Do the next thing a worker has to do besides ``received``, or clear ``_has_news``."""
+        """Do the next thing that a worker has to do besides ``received``, or clear ``_has_news``."""
 
     def failed(self, error: BaseException) -> None:
-        """End the connection for an exception in a callback, which is the service's mistake: 1011."""
+        """End the connection with 1011 after an exception in a callback."""
 
     def inbox_has_room(self) -> None:
-        """Read on, since a full inbox has room again."""
+        """Go on reading, since a full inbox has room again."""
 
     def send_later(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
-        """Send a message from another thread, or when there is room again."""
+        """Send a message from another thread, or once there is room again."""
 
     def broadcast_later(self, message: Broadcast) -> bool:
         """Send a broadcast message from another thread, or end a connection that is over its limit."""
@@ -118,19 +118,19 @@ class Conversation(roles.Owner):
     def __init__(self, channel: Channel, endpoint: Endpoint, service: Any, options: ServerOptions) -> None:
         self.service = service
         self.active = True
-        """Whether messages may still be sent: neither side has closed, and the socket is there."""
+        """Whether messages may still be sent: neither side has closed, and the socket is open."""
         self._lifecycle: Delegate
         self._channel = channel
         self._endpoint = endpoint
         self._max_inbox_messages = options.max_inbox_messages
         self._max_inbox_size = options.max_inbox_size
         self._max_send_buffer = options.max_send_buffer
-        # A list and the index of its first message: for the few that there mostly are, quicker than a deque.
+        # A list and the index of its first message: with few messages, the usual case, faster than a deque.
         self._inbox: list[Any] | None = None
         self._inbox_start = 0
         self._inbox_size = 0
         self._rest: leaf.Buffer | None = None
-        """What has been received and is still to be parsed."""
+        """What has been received but not parsed."""
         self._greeted = False
         self._has_news = True
         self._working = False
@@ -141,7 +141,7 @@ class Conversation(roles.Owner):
         self._pinged_at: float | None = None
         self._stuck_since = 0.0
         self._tally: Tally | None = None
-        """Where the connection is counted, if anybody keeps count."""
+        """Where the connection is counted, if it is."""
 
     # Receiving (in the hub)
 
@@ -153,13 +153,13 @@ class Conversation(roles.Owner):
         return count > 0
 
     def _wants_more(self) -> bool:
-        """Return whether the rest of a long message is to be received at once: it may be there already."""
+        """Return whether to receive the rest of a long message at once: it may already be there."""
         channel = self._channel
         is_free = channel.is_reading and self._rest is None
         return is_free and intake.wants_rest(self._endpoint, channel.transport)
 
     def _receive(self) -> int:
-        """Take what there is now; return how many bytes that was."""
+        """Receive what there is now; return how many bytes that was."""
         channel, endpoint = self._channel, self._endpoint
         buffer = channel.loop.buffer
         events: list[Event] = []
@@ -196,7 +196,7 @@ class Conversation(roles.Owner):
         self._take_in(rest)
 
     def _take_in(self, buffer: leaf.Buffer) -> None:
-        """Take what was received, until the turn is over or the inbox is full: the rest is kept for later."""
+        """Parse what was received until the turn is over or the inbox is full; keep the rest for later."""
         channel = self._channel
         while True:
             self._take(intake.parse(self._endpoint, buffer, MAX_FRAMES))
@@ -210,7 +210,7 @@ class Conversation(roles.Owner):
                 return
 
     def _take(self, events: list[Event]) -> None:
-        """Put messages into the inbox, let the rest be handled, and go to work."""
+        """Put messages into the inbox, let other events be handled, and go to work."""
         for event in events:
             if type(event) is not str and type(event) is not bytes:
                 self._lifecycle.handle(event)
@@ -232,11 +232,11 @@ class Conversation(roles.Owner):
         return self._inbox_size >= self._max_inbox_size
 
     def _has_messages(self) -> bool:
-        """Return whether messages wait in the inbox."""
+        """Return whether there are messages in the inbox."""
         return self._inbox is not None
 
     def _discard_inbox(self) -> None:
-        """Forget the messages that the service will not be told of."""
+        """Forget the messages that the service will not get."""
         self._inbox = None
         self._inbox_size = 0
         self._resume_reading()
@@ -268,7 +268,7 @@ class Conversation(roles.Owner):
             loop.lend(self)
 
     def _work(self) -> None:
-        """Tell the service what there is to tell, until the turn is over. Raises nothing."""
+        """Call the service with whatever there is for it, until the turn is over. Never raises."""
         loop = self._channel.loop
         now = 0.0  # if it is known
         while True:
@@ -283,7 +283,7 @@ class Conversation(roles.Owner):
                             now = self._tally.called(now)
                     if result is not None:
                         check_result(self.service, "received", result)
-                    # The clock is not asked again by who has just been told the time.
+                    # The clock is not read again if the time has just been read.
                     if self._inbox and (loop.ends_turn(now) if now else loop.turn_is_over()):
                         if not is_away():
                             self._channel.queue()
@@ -302,10 +302,10 @@ class Conversation(roles.Owner):
         self._working = False
 
     def _blocked(self, worker: object) -> None:
-        """Do nothing: a callback that blocks is left alone."""
+        """Do nothing: a callback that blocks is left to itself."""
 
     def _next_message(self) -> str | bytes:
-        """Take the first message out of the inbox, which is not empty; read on when there is room again."""
+        """Take the first message out of the inbox, which is not empty; if there is room again, go on reading."""
         message: str | bytes = self._take_first()
         return message
 
@@ -331,14 +331,14 @@ class Conversation(roles.Owner):
     def send(self, message: Message, as_binary: bool | None = None, compress: bool | None = None) -> bool:
         """Send a message (Kitura: ``send(message:asBinary:)``).
 
-        ``message`` is sent as text if it is a ``str``, else as binary; ``as_binary`` overrides this
-        (text must then be valid UTF-8). Returns ``True`` when the message was taken, ``False`` when
-        the connection is no longer open. Blocks while ``max_send_buffer`` bytes wait for the peer;
-        in the hub itself, which cannot wait, such a connection is ended with 1013 instead.
+        ``message`` is sent as text if it is a ``str``, otherwise as binary; ``as_binary`` overrides this
+        (text must then be valid UTF-8). Returns ``True`` if the message was taken, ``False`` if the
+        connection is no longer open. Blocks while ``max_send_buffer`` bytes wait for the peer; in the
+        hub itself, which cannot wait, such a connection is ended with 1013 instead.
 
-        Where compression was negotiated, ``compress`` overrides the threshold of the service.
+        If compression was negotiated, ``compress`` overrides the threshold of the service.
 
-        Raises ``TypeError`` for another type and ``ValueError`` for text that is not UTF-8.
+        Raises ``TypeError`` for a message of another type, and ``ValueError`` for text that is not UTF-8.
         """
         endpoint, channel = self._endpoint, self._channel
         if endpoint.output_size >= self._max_send_buffer or channel.loop.is_foreign_thread():
@@ -367,7 +367,7 @@ class Conversation(roles.Owner):
         return True
 
     def _send_now(self, opcode: int, payload: bytes, compress: bool | None = None) -> bool:
-        """Send without regard to the limit; ``False`` if the connection is no longer open."""
+        """Send regardless of the limit; return ``False`` if the connection is no longer open."""
         if not self.active:
             return False
         self._endpoint.send(opcode, payload, compress)
@@ -375,7 +375,7 @@ class Conversation(roles.Owner):
         return True
 
     def _answer_ping(self, payload: bytes) -> None:
-        """Send a pong; while the peer takes nothing, only its latest ping is answered (RFC 6455, 5.5.3)."""
+        """Send a pong; while the peer reads nothing, only its latest ping is answered (RFC 6455, 5.5.3)."""
         if self._channel.awaits_room:
             self._pong = payload
         else:
@@ -401,7 +401,7 @@ class Conversation(roles.Owner):
         if channel.awaits_room and not (endpoint.output_size or channel.is_pending()):
             channel.has_room()
             if self._pinged_at is not None:
-                self._pinged_at = leaf.monotonic()  # the ping was behind what has only now left
+                self._pinged_at = leaf.monotonic()  # the ping was queued after what has only now left
         if self._watches_output:
             self._lifecycle.output_left()
 

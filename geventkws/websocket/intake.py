@@ -1,7 +1,7 @@
 """What is received on a WebSocket connection, on its way to the inbox.
 
 ``_c_intake.pyx`` is the compiled twin of this module: it parses in place, and receives the rest of a long
-message where it is to stay.
+message directly into its final place.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from geventkws.protocol.endpoint import Endpoint
 from geventkws.protocol.messages import Event
 
 UNWANTED = -2
-"""What ``receive_rest`` returns where the shared buffer is the place to receive into."""
+"""What ``receive_rest`` returns if the shared buffer is the place to receive into."""
 
 
 def storage(message: str | bytes) -> int:
-    """Return the bytes that a message takes at most: for each character of a ``str``, up to four."""
+    """Return the most bytes that a message may take: up to four for each character of a ``str``."""
     if isinstance(message, bytes) or message.isascii():
         return len(message)
     return 4 * len(message)
 
 
 def parse(endpoint: Endpoint, buffer: Buffer, max_frames: int) -> list[Event]:
-    """Return the events that up to ``max_frames`` frames in ``buffer`` complete, and move its ``start``."""
+    """Return the events completed by up to ``max_frames`` frames in ``buffer``, and move its ``start``."""
     events = endpoint.receive(buffer.view(), max_frames)
     buffer.start += endpoint.taken
     return events
@@ -36,10 +36,10 @@ def wants_rest(endpoint: Endpoint, transport: Transport) -> bool:
 
 
 def receive_rest(endpoint: Endpoint, transport: Transport, fd: int, events: list[Event]) -> int:
-    """Receive the rest of a long message where it is to stay; add to ``events`` what that completes.
+    """Receive the rest of a long message into its final place; add what that completes to ``events``.
 
-    Returns as ``Buffer.receive`` does, and ``UNWANTED`` where nothing is received. The memory of ``bytes``
-    cannot be written in Python, so here nothing ever is.
+    Returns what ``Buffer.receive`` does, or ``UNWANTED`` if nothing is received. Here nothing ever is,
+    because Python cannot write into the memory of ``bytes``.
     """
     return UNWANTED
 

@@ -1,7 +1,7 @@
-"""The time limits of a connection on which messages go both ways: silence and pings, stuck writers.
+"""The time limits of a connection while messages go both ways: silence and pings, stuck writers.
 
 The server's clock calls ``check`` for every connection, once a second or more often. The hub may have been
-busy until just now, so nobody is judged before the socket has been tried once more: what the peer did in
+busy until just now, so no peer is given up before the socket has been tried once more: what the peer did in
 time counts. The clocks themselves are fields of the conversation, set where the bytes pass: ``_heard_at``,
 ``_pinged_at`` and ``_stuck_since``.
 """
@@ -12,13 +12,13 @@ from geventkws.loop.loop import RECEIVE_BUFFER_SIZE
 from geventkws.websocket.conversation import Conversation
 
 PATIENCE_WITH_RESTS = 1.0
-"""Further seconds that a peer has for its answer while something that it has sent waits for its turn."""
+"""Additional seconds that a peer has for its answer while something it has sent waits for its turn."""
 
 
 def check(conversation: Conversation, now: float, send_timeout: float | None, pings: bool) -> None:
-    """Enforce the time limits; ``now`` is of ``time.monotonic``. In the hub.
+    """Enforce the time limits; ``now`` is the time by ``time.monotonic``. In the hub.
 
-    A peer that takes nothing for ``send_timeout`` seconds is lost, and with ``pings`` a silent one, too.
+    A peer that reads nothing for ``send_timeout`` seconds is given up, and with ``pings``, a silent one, too.
     """
     timeout = conversation.service.connection_timeout
     if _is_stuck(conversation, now, send_timeout):
@@ -30,10 +30,10 @@ def check(conversation: Conversation, now: float, send_timeout: float | None, pi
 
 
 def patience(conversation: Conversation) -> float:
-    """Return for how many seconds more the peer's answer is to be waited for.
+    """Return how many more seconds to wait for the peer's answer.
 
-    Where something that it has sent waits for its turn, it is alive, and its answer may be there; but it may
-    be a flood as well.
+    If something that it has sent waits for its turn, the peer is alive, and its answer may be there; but what
+    waits may also be a flood.
     """
     has_rest = conversation._rest is not None and conversation._channel.paused_at is None
     return PATIENCE_WITH_RESTS if has_rest else 0.0
@@ -58,14 +58,14 @@ def _look(conversation: Conversation) -> bool:
 
 
 def _is_stuck(conversation: Conversation, now: float, limit: float | None) -> bool:
-    """Return whether the peer has taken nothing of what waits for it within ``limit`` seconds."""
+    """Return whether the peer has read nothing for ``limit`` seconds, although there is output for it."""
     if limit is None or not conversation._channel.awaits_room:
         return False
     return now - conversation._stuck_since >= limit
 
 
 def _check_for_life(conversation: Conversation, now: float, half: float) -> None:
-    """Ping a peer that has been silent for ``half`` seconds; it is lost after as many again."""
+    """Ping a peer that has been silent for ``half`` seconds; give it up after as many again."""
     if conversation._pinged_at is None:
         if now - conversation._heard_at >= half:
             conversation._pinged_at = now
@@ -75,11 +75,11 @@ def _check_for_life(conversation: Conversation, now: float, half: float) -> None
     if now - conversation._pinged_at < half:
         return
     if conversation._channel.awaits_room:
-        # The ping is behind other output; a peer that takes that, be it slowly, is alive. The watcher
-        # is no witness: the kernel reports room only when there is a lot of it.
+        # Other output leaves before the ping; a peer that reads it, however slowly, is alive. The watcher
+        # cannot tell, because the kernel reports room only when there is a lot of it.
         conversation._channel.flush()
         if now - conversation._pinged_at < half:
-            return  # it has only now left
+            return  # the ping has only now left
         if conversation._stuck_since > conversation._pinged_at:
             conversation._pinged_at = conversation._stuck_since
             return

@@ -1,11 +1,11 @@
-"""The life of a WebSocket connection: what its service is told, and how it ends.
+"""The life of a WebSocket connection: when its service is called, and how it ends.
 
-A worker on loan from the loop tells the service: ``connected``; then ``received`` (or one ``run``) until the
-inbox is empty; then the peer's last event is answered; then ``disconnected``.
+A worker on loan from the loop calls the service: ``connected``; then ``received`` until the inbox is empty
+(or ``run``, once); then the peer's last event is answered; then ``disconnected``.
 
-How a connection ends is decided by the table in ``protocol.closing``; here it is carried out. What
-``disconnected`` is told is known before the last bytes have left. A connection is over when the service has
-been told and the descriptor is gone.
+The table in ``protocol.closing`` decides how a connection ends; here the decisions are carried out. The code
+for ``disconnected`` is known before the last bytes have left. A connection is over when ``disconnected`` has
+returned and the descriptor is closed.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from geventkws.websocket.conversation import Conversation
 from geventkws.websocket.senders import Senders
 
 LAST_LOOK = 4 * MAX_CIPHERTEXT
-"""Bytes to look for unread input with: room for a whole TLS record behind a part of another."""
+"""Bytes to read when looking for unread input: room for a whole TLS record after a part of another."""
 
 PEER_EVENTS = (closing.PEER_CLOSE, closing.PEER_ERROR, closing.PEER_END)
-"""The events behind which the hub goes to work for the connection in any case."""
+"""The events after which the hub goes to work for the connection in any case."""
 
 
 class Told(IntEnum):
-    """What the service has been told."""
+    """What the service has been called with."""
 
     NOTHING = 0
     CONNECTED = 1
@@ -52,7 +52,7 @@ HostedConversation = TypeVar("HostedConversation", bound=Conversation, contravar
 
 
 class Host(Protocol[HostedConversation]):
-    """What a connection needs of the server it belongs to."""
+    """What a connection needs from the server it belongs to."""
 
     options: ServerOptions
 
@@ -82,9 +82,9 @@ class Lifecycle(Generic[AnyConversation]):
         self.state = closing.OPEN
         """Where the connection stands: a ``closing.State``."""
         self.outcome: Code | None = None
-        """What ``disconnected`` is told, once that is known."""
+        """The code for ``disconnected``, once that is known."""
         self.pulls = pulls
-        """Whether the service takes the messages itself, by ``run``."""
+        """Whether the service takes the messages itself, in ``run``."""
         self.close_description = ""
         """The text of the peer's close frame."""
         self._connection = connection
@@ -96,7 +96,7 @@ class Lifecycle(Generic[AnyConversation]):
         self._scheduled = False
         self._senders: Senders | None = None
 
-    # What the peer sent (in the hub)
+    # What the peer has sent (in the hub)
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Ping):
@@ -107,7 +107,7 @@ class Lifecycle(Generic[AnyConversation]):
             self._take_last(event, closing.PEER_ERROR)
 
     def _take_last(self, last: Close | ProtocolError, event: int) -> None:
-        """Keep the peer's last event until the messages before are handled; it may answer our own close."""
+        """Keep the peer's last event until earlier messages are handled; it may answer our own close."""
         if self._final is None:
             self._final = last
             if self.state == closing.CLOSING and isinstance(last, Close):
@@ -122,22 +122,22 @@ class Lifecycle(Generic[AnyConversation]):
         self.advance(closing.LOST)
 
     def crashed(self, error: BaseException) -> None:
-        """End the connection because of an error, of the socket or in our own code. Never raises."""
+        """End the connection because of an error on the socket or in our own code. Never raises."""
         connection, loop = self._connection, self._connection._channel.loop
         if isinstance(error, OSError) and connection._rest is not None and connection.active:
-            # The peer takes nothing more, but what it sent is for the service. Reading finds the end.
+            # The peer reads no more, but the service is to get what it has sent. Reading finds the end.
             connection._endpoint.sent(connection._endpoint.output_size)
             connection._channel.has_room()
             return
         loop.guard(self.lost)
         loop.explain(error)
-        # Not at once: this may be one of many connections that fail in a row, in a flush that is under way.
+        # Not at once: this may be one of many connections that fail in a row, during a flush.
         loop.guard(loop.flush_soon)
 
     # Time limits, and the end of the server (in the hub)
 
     def check(self, now: float) -> None:
-        """Enforce the time limits; ``now`` is of ``time.monotonic``."""
+        """Enforce the time limits; ``now`` is the time by ``time.monotonic``."""
         connection = self._connection
         if self._deadline is not None and now >= self._deadline + keepalive.patience(connection):
             self._end_waiting()
@@ -149,7 +149,7 @@ class Lifecycle(Generic[AnyConversation]):
         """End a closing handshake that takes too long, unless what was sent is still on its way."""
         connection, state = self._connection, self.state
         if state in closing.HELD:
-            # The service is still busy with earlier messages; the peer need not wait for it any longer.
+            # The service is still busy with earlier messages; the peer need not wait any longer.
             self._deadline = None
             self.advance(closing.TIME)
             return
@@ -165,19 +165,19 @@ class Lifecycle(Generic[AnyConversation]):
             self.advance(closing.TIME)
 
     def forsake(self) -> None:
-        """Forget the connection: in a child process it is the parent's."""
+        """Forget the connection: in a child process, it belongs to the parent."""
         connection = self._connection
         self.state = closing.CLOSED
         connection.active = False
         self._told = Told.EVERYTHING
-        self._senders = None  # a thread of the parent's may have the lock of its gate
+        self._senders = None  # a thread of the parent may hold the lock of its gate
         connection._rest = None
         connection._channel.release()
         connection._discard_inbox()
         connection._has_news = False
 
     def is_busy(self) -> bool:
-        """Return whether the service has not been told everything yet."""
+        """Return whether callbacks of the service have yet to return."""
         return self._told != Told.EVERYTHING
 
     # How it ends (in any greenlet of the hub's thread)
@@ -211,7 +211,7 @@ class Lifecycle(Generic[AnyConversation]):
             self._schedule()
 
     def _code_of(self, outcome: int) -> Code:
-        """Return what ``disconnected`` is told."""
+        """Return the code for ``disconnected``."""
         if outcome == closing.OURS:
             return self._close_code
         if outcome == closing.ABNORMAL or self._final is None:
@@ -231,7 +231,7 @@ class Lifecycle(Generic[AnyConversation]):
         self._connection._channel.cork()
 
     def _carry_out(self, state: int, actions: int) -> None:
-        """Do to the socket what the table says."""
+        """Do with the socket what the table says."""
         connection = self._connection
         if actions & closing.RESUME:
             connection._resume_reading()
@@ -255,7 +255,7 @@ class Lifecycle(Generic[AnyConversation]):
         return self.outcome is not None and self._told == Told.CONNECTED
 
     def _schedule(self) -> None:
-        """Let a worker, or whoever waits in ``receive``, do what there is to do. In any greenlet."""
+        """Let a worker, or the greenlet in ``receive``, do what there is to do. In any greenlet."""
         connection = self._connection
         due = connection._has_news and not connection._working
         if not self._scheduled and (connection._receiver is not None or due):
@@ -280,25 +280,25 @@ class Lifecycle(Generic[AnyConversation]):
                 self.advance(closing.SENT if self._input_is_read() else closing.SENT_UNREAD)
 
     def _input_is_read(self) -> bool:
-        """Return whether the peer has sent nothing that was not read; what there is, is discarded.
+        """Return whether everything that the peer has sent was read, discarding what was not.
 
         A socket that is closed with input unread is reset, which can destroy our close frame on its way.
         """
         self._connection._rest = None
         try:
-            # Not into the loop's buffer: this may be a callback of another connection, whose input is there.
+            # Not into the loop's buffer: the caller may be a callback of the connection whose input is there.
             transport = self._connection._channel.transport
             return not transport.recv_into(memoryview(bytearray(LAST_LOOK if transport.secure else 1)))
         except OSError:
             return True
 
     def _check_whether_over(self) -> None:
-        """Take leave of the host when the service has been told and the descriptor is gone."""
+        """Tell the host when ``disconnected`` has returned and the descriptor is closed."""
         if self._told == Told.EVERYTHING and self.state == closing.CLOSED:
             assert self.outcome is not None
             self._host.websocket_closed(self._connection, self.outcome)
 
-    # What the service is told (in a worker)
+    # Calls of the service (in a worker)
 
     def step(self) -> None:
         if self._told == Told.NOTHING:
@@ -327,7 +327,7 @@ class Lifecycle(Generic[AnyConversation]):
     def _call(self, name: str, *args: object) -> None:
         service = self._connection.service
         callback = getattr(service, name)
-        # How long ``run`` takes is only how long the connection lasts.
+        # Not ``run``, which takes as long as the connection lasts.
         tally = None if name == "run" else self._connection._tally
         began = 0.0 if tally is None else monotonic()
         try:
@@ -343,7 +343,7 @@ class Lifecycle(Generic[AnyConversation]):
         connection._has_news = self._is_news_due()
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             loop.report(error)
-        # Last, and guarded: a handler may block, and a kill or a timeout may find the worker there.
+        # Last, and guarded: a handler may block, and be interrupted by a kill or a timeout.
         loop.guard(connection.service._log_failure, connection, error)
 
     def inbox_has_room(self) -> None:
@@ -368,7 +368,7 @@ class Lifecycle(Generic[AnyConversation]):
             if connection._receiver is receiver:
                 connection._receiver = None
 
-    # Who waits until something may be sent
+    # Those who wait until they may send
 
     def send_later(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
         return self.senders.send(opcode, payload, compress)

@@ -1,7 +1,7 @@
-"""Sends that cannot be done at once: over the limit of what waits for the peer, or from another thread.
+"""Messages that cannot be sent at once: too much output is waiting, or they come from another thread.
 
-A greenlet waits until there is room, and so does a native thread, at a ``ThreadGate``. The hub cannot wait
-and ``broadcast`` must not: they end the connection with 1013 instead. So nothing grows beyond
+A greenlet waits until there is room, and so does a native thread, at a ``ThreadGate``. The hub cannot wait,
+and ``broadcast`` must not: they end the connection with 1013 instead. So no output grows beyond
 ``max_send_buffer``.
 """
 
@@ -21,12 +21,12 @@ from geventkws.websocket.thread_gate import ThreadGate
 
 
 class Senders:
-    """Those who want to send on one connection, and cannot at once."""
+    """Those who want to send on a connection, but cannot do so at once."""
 
     __slots__ = ("_conversation", "_drop", "_gate", "_room")
 
     def __init__(self, conversation: Conversation, drop: Callable[[Code, str], object]) -> None:
-        """``drop`` ends the connection, with a code and a description."""
+        """``drop`` ends the connection with a code and a description."""
         self._conversation = conversation
         self._drop = drop
         self._gate = ThreadGate()
@@ -34,7 +34,7 @@ class Senders:
         conversation._watches_output = True
 
     def send(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
-        """Send a message from another thread, or when there is room again. Returns as ``send`` does."""
+        """Send a message from another thread, or once there is room again. Returns what ``send`` does."""
         conversation = self._conversation
         if conversation._channel.loop.is_foreign_thread():
             return self.call(len(payload), conversation._send_now, opcode, payload, compress)
@@ -48,7 +48,7 @@ class Senders:
         return self._has_room_now() and conversation._send_broadcast(message)
 
     def make_room(self) -> None:
-        """Let those look again who wait. In the hub, after room was made or the connection has ended."""
+        """Let those who wait look again. In the hub, after room was made or the connection has ended."""
         room, self._room = self._room, None
         if room is not None:
             room.set()
@@ -57,7 +57,7 @@ class Senders:
     # Greenlets
 
     def wait_for_room(self) -> bool:
-        """Wait until something may be sent; return whether it may, or the connection has ended."""
+        """Wait until something may be sent; return ``False`` if the connection has ended."""
         conversation = self._conversation
         if getcurrent() is conversation._channel.loop.hub:
             return self._has_room_now()
@@ -91,7 +91,7 @@ class Senders:
         """Queue a message for the hub; a connection that is over the limit is ended with 1013."""
         entered = self._gate.enter_or_shut(message.size, self._is_active, self._room_left)
         if entered is None:
-            # Behind what was queued for it, all of which still goes out.
+            # After everything queued for it, which still goes out.
             loop = self._conversation._channel.loop
             loop.call_from_thread(self._drop, Code.TRY_AGAIN_LATER, "Broadcasts come too fast")
         if not entered:
@@ -105,6 +105,6 @@ class Senders:
         return self._conversation._channel.loop.call_from_thread(self._carry_over, size, call)
 
     def _carry_over(self, size: int, call: Callable[[], object]) -> None:
-        """Make a thread's call. In the hub."""
+        """Make the call of a thread. In the hub."""
         self._gate.leave(size)
         call()

@@ -1,7 +1,7 @@
-"""What is counted of the connections of a service, where somebody keeps count: see ``server.observer``.
+"""What is counted for the connections of a service, if an observer asks for it: see ``server.observer``.
 
-Messages and bytes are counted by each connection in any case. Here they are only added up: once, when a
-connection is over, and of those that are open whenever somebody asks.
+Each connection counts its messages and bytes in any case. Here they are only added up: once when a connection
+is over, and for open connections whenever somebody asks.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Totals:
         self.messages_sent = 0
         self.bytes_sent = 0
         self.bytes_waiting = 0
-        """Of what was sent, what the sockets have not taken."""
+        """Bytes that were sent but that the sockets have not taken."""
 
     def add(self, endpoint: Endpoint) -> None:
-        """Count one more connection, whose endpoint is given."""
+        """Add the connection that has this endpoint."""
         self.connections += 1
         self.messages_received += endpoint.messages_received
         self.bytes_received += endpoint.bytes_received
@@ -44,7 +44,7 @@ class Totals:
 
 
 class Tally:
-    """The connections of one service, those that are over and those that are open."""
+    """The connections of one service: those that are over, and those that are open."""
 
     __slots__ = ("callbacks", "closed", "ended", "open")
 
@@ -53,12 +53,12 @@ class Tally:
         """How long the service's callbacks took."""
         self.ended = Totals()
         self.open = Totals()
-        """As it was when they were last counted."""
+        """The open connections, as of the last count."""
         self.closed: dict[str, int] = {}
-        """How many have ended, by what they ended with."""
+        """How many have ended, by close code."""
 
     def called(self, began: float) -> float:
-        """Count a callback that began then and has ended; return the time, of ``time.monotonic``."""
+        """Count a callback that ``began`` then and has now returned; return the time (``monotonic``)."""
         now = leaf.monotonic()
         self.callbacks.observe(now - began)
         return now

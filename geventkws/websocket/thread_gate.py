@@ -8,13 +8,13 @@ from typing import Any
 from geventkws.loop.loop import allocate_lock
 
 CALL_SIZE = 256
-"""Bytes that a queued call takes beside its message: small messages are not free."""
+"""Bytes that a queued call takes besides its message: small messages are not free."""
 
 
 class ThreadGate:
     """Counts the bytes that threads have queued for a connection, and stops the threads at its limit.
 
-    The locks are real ones, whatever gevent has patched: it is threads that wait here, not greenlets.
+    The locks are real ones, whatever gevent has patched: threads wait here, not greenlets.
     """
 
     __slots__ = ("_is_shut", "_lock", "_queued", "_waiting")
@@ -39,13 +39,13 @@ class ThreadGate:
                 turn = allocate_lock()
                 turn.acquire()
                 self._waiting.append(turn)
-            # ``open`` changes what is asked above before it takes the lock, so no wake-up is missed.
+            # ``open`` is called after the conditions above have changed, so no wake-up is missed.
             turn.acquire()
 
     def enter_or_shut(self, size: int, is_open: Callable[[], bool], room: Callable[[], int]) -> bool | None:
-        """Count a message as ``enter`` does, but never wait: shut the gate where there is no room.
+        """Count a message as ``enter`` does, but never wait: if there is no room, shut the gate.
 
-        Returns ``None`` to the caller that shut it, who has to end the connection, and then ``False`` to all.
+        Returns ``None`` to the caller that shuts it, which must end the connection; then ``False`` to all.
         """
         with self._lock:
             if self._is_shut or not is_open():
