@@ -16,7 +16,7 @@ from gevent import monkey
 
 IOV_MAX = os.sysconf("SC_IOV_MAX")
 JOIN_MAX = 64 * 1024
-"""Bytes that are joined into one write; chunks of more in all leave by ``writev``, uncopied."""
+"""The most bytes that are joined into one write; more leave by ``writev``, uncopied."""
 
 Chunk = bytes | memoryview
 

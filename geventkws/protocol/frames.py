@@ -30,7 +30,7 @@ LENGTH_16 = 126
 LENGTH_64 = 127
 
 JOINED_PAYLOAD = 4 * 1024
-"""Bytes of a payload up to which it is copied behind its head: that costs less than a chunk of its own."""
+"""The most bytes of a payload that are copied after its head: that costs less than a chunk of its own."""
 MAX_HEAD_SIZE = 14
 """Two bytes, eight of extended length and four of masking key."""
 
@@ -148,7 +148,7 @@ class FrameParser:
             # "MUST be 0 unless an extension is negotiated that defines meanings" (5.2)
             raise violation("Reserved bits must be 0 unless an extension that uses them was negotiated")
         if first & RSV1 and first & OPCODE not in (opcodes.TEXT, opcodes.BINARY):
-            # Compressed are messages as a whole, and no control frames (RFC 7692, sections 5 and 6.1)
+            # Messages are compressed as a whole, and control frames never (RFC 7692, sections 5 and 6.1)
             raise violation("Only the first frame of a message may say by RSV1 that it is compressed")
         if not second & MASK:
             # "The server MUST close the connection upon receiving a frame that is not masked." (5.1)

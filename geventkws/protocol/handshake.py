@@ -47,12 +47,12 @@ _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 class Refusal(StrEnum):
-    """Why an upgrade is refused, in a word, for those who count."""
+    """Why an upgrade is refused, in one word, for the metrics."""
 
     REQUEST = "request"
-    """The handshake is not as it must be."""
+    """The handshake is malformed."""
     VERSION = "version"
-    """It asks for another version of the protocol."""
+    """It asks for a version of the protocol other than 13."""
     ORIGIN = "origin"
     """The page is of a foreign origin."""
     PATH = "path"

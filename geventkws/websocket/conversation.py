@@ -305,7 +305,7 @@ class Conversation(roles.Owner):
         """Do nothing: a callback that blocks is left to itself."""
 
     def _next_message(self) -> str | bytes:
-        """Take the first message out of the inbox, which is not empty; if there is room again, go on reading."""
+        """Take the first message out of the inbox, which is not empty; with room again, go on reading."""
         message: str | bytes = self._take_first()
         return message
 

@@ -40,7 +40,7 @@ def patience(conversation: Conversation) -> float:
 
 
 def catch_up(conversation: Conversation) -> None:
-    """Receive what is there now; but a peer that sends on and on wins no time by it."""
+    """Receive what there is now, but no more than a bufferful from a peer that keeps sending."""
     limit = conversation._endpoint.bytes_received + RECEIVE_BUFFER_SIZE
     while _look(conversation) and conversation._endpoint.bytes_received < limit:
         pass
