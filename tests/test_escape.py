@@ -33,12 +33,12 @@ def test_what_does_not_print_is_escaped(text, escaped):
     assert escape(text) == escaped
 
 
-def test_any_object_is_told_as_its_text():
+def test_any_object_is_shown_as_its_text():
     assert escape(ValueError("a\nb")) == r"a\x0ab"
 
 
 @given(st.text() | st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"])))
-def test_all_that_comes_out_prints_encodes_and_says_what_went_in(text):
+def test_the_result_can_be_printed_and_encoded_and_shows_what_went_in(text):
     escaped = escape(text)
     assert escaped.isprintable()
     assert not any(unicodedata.category(character).startswith("C") for character in escaped)

@@ -50,18 +50,18 @@ def test_a_function_that_does_not_run_is_named_by_its_kind(function, kind):
 
 
 @pytest.mark.parametrize("make", [coroutine, generator, async_generator])
-def test_what_should_have_run_is_told_with_who_made_it(make):
+def test_what_should_have_run_is_reported_with_what_made_it(make):
     told = rf"^Chat\.received returned a .* \({make.__name__}\), which has not run: make it a plain function"
     with pytest.raises(TypeError, match=told):
         check_result(Chat(), "received", make())
 
 
-def test_python_has_nothing_to_warn_of_a_coroutine_that_was_told():
+def test_python_does_not_warn_of_a_coroutine_that_was_reported():
     with warnings.catch_warnings(record=True) as warned, pytest.raises(TypeError):
         check_result(Chat(), "received", coroutine())
     assert not warned
 
 
 @pytest.mark.parametrize("result", [None, True, "text", [1]])
-def test_another_result_says_nothing(result):
+def test_any_other_result_is_ignored(result):
     check_result(Chat(), "received", result)

@@ -38,7 +38,7 @@ def test_networks_are_kept_as_a_tuple() -> None:
         ("unix_socket_owner", "0:33"),
     ],
 )
-def test_values_that_make_sense_are_taken(name: str, value: object) -> None:
+def test_values_that_make_sense_are_accepted(name: str, value: object) -> None:
     assert getattr(ServerOptions.from_keywords({name: value}), name) == value
 
 
@@ -121,7 +121,7 @@ def test_the_clock_enforces_the_time_limits_of_a_connection() -> None:
     assert ServerOptions.from_keywords(given).time_limits() == list(given.values())
 
 
-def test_all_that_is_known_stands_with_the_field() -> None:
+def test_everything_known_stands_with_the_field() -> None:
     for name, known in ABOUT.items():
         assert known.limits
         assert (known.beyond is None) == (known.unit is None), name

@@ -69,7 +69,7 @@ def test_another_path_is_not_found(asked):
 
 
 @pytest.mark.parametrize("asked", ["", "chat", "*", "http://localhost/chat", "localhost:80", "%2Fchat"])
-def test_what_is_no_path_is_not_found(asked):
+def test_what_is_not_a_path_is_not_found(asked):
     assert registry("chat", "*", "localhost:80", "/").match(asked) is None
 
 
@@ -90,7 +90,7 @@ def test_only_one_leading_slash_may_be_left_out():
     assert found(services, "//chat") == ("//chat", {})
 
 
-def test_an_encoded_slash_begins_no_new_segment():
+def test_an_encoded_slash_does_not_begin_a_new_segment():
     services = registry("a/b")
     assert services.match("/a%2Fb") is None
     assert found(registry("a%2Fb"), "/A%2fB") == ("a%2Fb", {})
@@ -135,7 +135,7 @@ def test_a_parameter_takes_a_segment_with_its_case_decoded():
     assert found(services, "/rooms/100%2525") == ("/rooms/<room>", {"room": "100%25"})
 
 
-def test_a_value_that_is_no_utf8_has_replacement_characters():
+def test_a_value_that_is_not_utf8_gets_replacement_characters():
     assert found(registry("<room>"), "/a%FFb%") == ("<room>", {"room": "a\ufffdb%"})
 
 
@@ -255,7 +255,7 @@ def test_registering_on_a_taken_path_replaces():
     assert list(services.services) == ["/chat", "/Rooms/<b>"]
 
 
-def test_a_replacement_is_told_in_the_log(caplog):
+def test_a_replacement_is_logged(caplog):
     services, first = registry("other"), Named("first")
     services.register(first, "/Chat")
     services.register(first, "chat")
@@ -310,20 +310,20 @@ def test_services_are_shown_by_the_path_they_were_registered_on():
 
 
 @pytest.mark.parametrize("service", [None, "chat", object(), Named])
-def test_what_is_no_service_is_a_type_error(service):
+def test_anything_but_a_service_is_a_type_error(service):
     services = ServiceRegistry()
     with pytest.raises(TypeError):
         services.register(service, "chat")
     assert services.match("/chat") is None
 
 
-def test_swapped_arguments_are_told():
+def test_swapped_arguments_are_reported():
     with pytest.raises(TypeError, match=r"the service comes first: register\(service, on_path\)"):
         ServiceRegistry().register("chat", Named("x"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("path", [None, 1, b"/chat"])
-def test_a_path_that_is_no_str_is_a_type_error(path):
+def test_a_path_that_is_not_a_str_is_a_type_error(path):
     with pytest.raises(TypeError, match="a path must be a str"):
         ServiceRegistry().register(Named("x"), path)
     with pytest.raises(TypeError, match="a path must be a str"):
@@ -373,7 +373,7 @@ def test_any_path_is_found_or_not(path):
     ("path", "registered"),
     [("/CHAT", "/chat"), ("/rooms/a%2Fb", "/rooms/<room>"), ("/rooms/", None), ("/x", None), ("chat", None)],
 )
-def test_the_registered_path_is_told_as_it_was_registered(path, registered):
+def test_the_registered_path_is_returned_as_it_was_registered(path, registered):
     services = registry("chat", "rooms/<room>")
     assert services.registered_path(path) == registered
     assert (services.match(path) is None) == (registered is None)

@@ -316,7 +316,7 @@ def test_the_address_of_the_peer_is_host_and_port_or_a_path(given_address, addre
 # The environ
 
 
-def test_the_environ_is_built_of_the_request_each_time_it_is_asked_for():
+def test_the_environ_is_built_from_the_request_each_time_it_is_asked_for():
     def build_environ(made):
         return {"REQUEST_METHOD": made.method, "PATH_INFO": made.path}
 

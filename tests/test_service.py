@@ -90,7 +90,7 @@ def test_a_service_without_a_method_run_is_of_the_push_style(attributes):
     assert pull_style_run(type("Configured", (WebSocketService,), attributes)()) is None
 
 
-def test_a_run_by_getattr_counts_where_messages_are_not_handled():
+def test_a_run_found_by_getattr_counts_if_messages_are_not_handled():
     class Anything(WebSocketService):
         def __getattr__(self, name):
             return lambda *args: (name, args)
@@ -105,7 +105,7 @@ def test_a_run_by_getattr_counts_where_messages_are_not_handled():
     assert pull_style_run(Handler()) is None
 
 
-def test_a_kind_that_is_not_handled_is_told_once_for_each_service_and_kind(caplog):
+def test_a_kind_that_is_not_handled_is_logged_once_for_each_service_and_kind(caplog):
     class Deaf(WebSocketService):
         pass
 
@@ -120,7 +120,7 @@ def test_a_kind_that_is_not_handled_is_told_once_for_each_service_and_kind(caplo
     ]
 
 
-def test_what_is_told_of_a_service_is_bounded():
+def test_what_is_logged_about_a_service_is_limited():
     service = Echo()
     assert [first_time(service, number) for number in range(MAX_TOLD + 5)] == [True] * MAX_TOLD + [False] * 5
     assert first_time(Echo(), 0)

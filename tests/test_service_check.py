@@ -55,7 +55,7 @@ def test_a_class_in_the_place_of_an_instance_is_named():
 
 
 @pytest.mark.parametrize("service", [None, "chat", object(), int, print, asyncio])
-def test_anything_else_is_no_service(service):
+def test_anything_else_is_not_a_service(service):
     with pytest.raises(TypeError, match="must be a WebSocketService"):
         check_service(service)
 
@@ -72,7 +72,7 @@ def test_anything_else_is_no_service(service):
         {"allowed_origins": ["https://example.com:8443", "http://[::1]", "null"]},
     ],
 )
-def test_attributes_that_can_be_right_are_taken(attributes):
+def test_attributes_that_can_be_right_are_accepted(attributes):
     service = with_attributes(**attributes)
     assert check_service(service) is service
 
@@ -118,7 +118,7 @@ def test_compression_is_on_or_off_or_has_options(compression):
 
 
 @pytest.mark.parametrize("compression", [None, 1, "deflate", PerMessageDeflate])
-def test_a_compression_that_is_none_is_a_type_error(compression):
+def test_any_other_compression_is_a_type_error(compression):
     service = Echo()
     service.compression = compression
     with pytest.raises(
@@ -174,7 +174,7 @@ def test_so_is_each_callback(name):
 
 @pytest.mark.parametrize("name", CALLBACKS)
 @pytest.mark.parametrize("function", [lambda: 0, lambda self: 0, lambda self, a, b, c: 0])
-def test_a_callback_that_cannot_take_its_arguments_is_told_how_to_be_written(name, function):
+def test_a_callback_that_cannot_take_its_arguments_is_refused_with_how_to_write_it(name, function):
     service = type("Configured", (WebSocketService,), {name: function})()
     expected = f"write def {name}(self, {', '.join(CALLBACKS[name])})"
     with pytest.raises(TypeError, match=rf"^Configured\.{name} cannot take its arguments") as raised:
@@ -182,7 +182,7 @@ def test_a_callback_that_cannot_take_its_arguments_is_told_how_to_be_written(nam
     assert expected in str(raised.value)
 
 
-def test_what_is_no_method_at_all_is_refused():
+def test_anything_but_a_method_is_refused():
     with pytest.raises(TypeError, match=r"^Configured\.received must be a method, not None"):
         check_service(with_attributes(received=None))
 
@@ -236,17 +236,17 @@ class Handler:
         staticmethod(dict),
     ],
 )
-def test_a_callback_that_can_work_is_taken(function):
+def test_a_callback_that_can_work_is_accepted(function):
     check_service(with_attributes(received=function))
 
 
-def test_a_callback_may_be_the_instances_own():
+def test_a_callback_may_be_set_on_the_instance():
     service = WebSocketService()
     service.received = lambda message, connection: None  # type: ignore[method-assign]
     assert check_service(service) is service
 
 
-def test_a_service_that_delegates_by_getattr_is_taken():
+def test_a_service_that_delegates_by_getattr_is_accepted():
     class Puller:
         def run(self, connection):
             pass
@@ -263,7 +263,7 @@ def test_a_service_that_delegates_by_getattr_is_taken():
         check_service(Proxy(object()))
 
 
-def test_a_catch_all_getattr_hides_no_received():
+def test_a_catch_all_getattr_does_not_hide_received():
     class Anything(Echo):
         def __getattr__(self, name):
             return lambda *args: None

@@ -33,7 +33,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_other_checkout_is_measured_with_all_that_ours_is(tmp_path):
+def test_the_other_checkout_is_measured_with_the_same_workloads_as_ours(tmp_path):
     peers = chosen_peers(parse_options(["--against", str(tmp_path)]))
     assert peers[:-1] == list(PEERS)
     assert peers[-1].environment == {"PYTHONPATH": str(tmp_path)}
@@ -81,7 +81,7 @@ def test_the_server_of_the_other_checkout_runs_its_code_in_our_program(tmp_path)
     assert said == ["geventkws", "before"]
 
 
-def test_both_revisions_are_told(checkout):
+def test_both_revisions_are_reported(checkout):
     told = facts([OURS], WORKLOADS, PYTHON, checkout)
     assert told["geventkws-before"].startswith("0.0.9 (")
     assert told["geventkws"] != told["geventkws-before"]
@@ -126,7 +126,7 @@ def test_the_settings_of_a_server_that_does_not_start_are_not_known():
     assert settings(Peer("broken", "", "no_such_module", ()), [], PYTHON).startswith("not known")
 
 
-def test_the_settings_are_told_once_where_the_flags_of_a_workload_make_no_difference():
+def test_the_settings_are_reported_once_if_the_flags_of_a_workload_make_no_difference():
     names = ("http-hello", "http-json", "http-flask", "idle-http", "idle-http-head")
     workloads = [workload for workload in WORKLOADS if workload.name in names]
     assert list(all_settings([OURS], workloads, PYTHON)) == ["geventkws", "geventkws --patient"]

@@ -27,7 +27,7 @@ def test_bars_are_to_the_scale_of_their_panel():
     assert half * 2 == whole == other
 
 
-def test_all_is_within_the_picture():
+def test_everything_is_within_the_picture():
     root = ElementTree.fromstring(svg([Panel("t", "u", [Bar("b", 1.0)] * 9)] * 3))
     for element in [*root.iter(f"{SVG}text"), *root.iter(f"{SVG}rect")]:
         assert float(element.get("x", "")) < float(root.get("width", ""))

@@ -91,7 +91,7 @@ def test_a_server_that_compresses_is_measured_with_the_bytes_of_its_echoes(load,
 
 
 @needs_zlib
-def test_an_echo_below_the_threshold_of_the_server_is_no_compressed_one(load, server):
+def test_an_echo_below_the_servers_threshold_does_not_count_as_compressed(load, server):
     with pytest.raises(MeasurementError, match="came back without compression, with 1023 bytes"):
         Meter(load, CORES, 0.3).measure(workload("--size=1023"), server)
 
@@ -200,7 +200,7 @@ def stored_block(frame: bytes) -> bytes:
 
 @needs_zlib
 @pytest.mark.parametrize("echo", [in_fragments, final_block, stored_block])
-def test_however_an_echo_is_compressed_it_is_right_when_its_content_is(load, echo):
+def test_an_echo_is_right_if_its_content_is_however_it_is_compressed(load, echo):
     report = run_against(
         load, lambda frame: echo(frame) + CLOSING, "--deflate", "--size=100", head=accepted(WITHOUT_TAKEOVER)
     )

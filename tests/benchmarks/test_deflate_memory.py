@@ -13,5 +13,5 @@ def test_a_connection_without_compression_is_measured_with_much_less():
     assert 0 < kib_per_connection("off", 400) < 60
 
 
-def test_the_messages_have_the_size_that_the_documentation_tells():
+def test_the_messages_have_the_documented_size():
     assert len(PAYLOAD) == 4096

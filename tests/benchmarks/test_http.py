@@ -105,7 +105,7 @@ def test_the_flask_application_gives_the_same_answer_as_the_other_one():
     assert call("/hello", application=flask_app.app) == call("/hello") == ("200 OK", HELLO)
 
 
-def test_a_browser_has_20_header_fields_with_host_each_of_another_name():
+def test_a_browser_sends_20_header_fields_each_of_a_different_name():
     names = {line.partition(": ")[0].lower() for line in BROWSER}
     assert len(names | {"host"}) == len(BROWSER) + 1 == 20
 
@@ -128,7 +128,7 @@ def test_a_server_is_measured_by_wrk(servers, workload):
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk")
-def test_wrk_asks_for_another_path_each_time_until_all_had_their_turn():
+def test_wrk_asks_for_each_path_in_turn():
     asked = targets_of_wrk(VARIED, count=7)
     assert sorted(asked[:7]) == [ITEM_TARGET.replace("00000", f"0000{number}") for number in range(7)]
     assert asked[7:14] == asked[:7]
@@ -210,6 +210,6 @@ def test_what_wrk_found_wrong_is_reported(change, error):
         check_wrk({**FINE, **change}, KEPT)
 
 
-def test_only_connections_that_were_to_be_kept_must_not_end():
+def test_only_connections_that_should_be_kept_must_not_end():
     check_wrk(FINE, KEPT)
     check_wrk({**FINE, "ends": 100.0}, CLOSED)

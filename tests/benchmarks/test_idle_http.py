@@ -157,7 +157,7 @@ def test_a_connection_that_ends_while_the_memory_is_read_fails_the_measurement(l
         assert count == 1
 
 
-def test_a_server_that_serves_nobody_beside_the_idle_is_found(load, monkeypatch):
+def test_a_server_that_serves_nobody_besides_idle_connections_is_found(load, monkeypatch):
     monkeypatch.setattr(measure, "ANSWER_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts nothing
         meter = Meter(load, CORES, 0.3)

@@ -51,14 +51,14 @@ def test_a_section_has_the_columns_of_its_workload():
     assert "p99" not in idle
 
 
-def test_the_bytes_a_second_are_told_of_bulk_only():
+def test_bytes_per_second_are_reported_only_for_bulk():
     section = workload_section(FILE, [Record("waitress", FILE.name, 0, {"mib_per_second": 1234.4})])
     assert "| p99 µs | MiB/s |" in section
     assert section.endswith("| 1,234 |")
     assert "MiB/s" not in workload_section(ECHO, [echo_record()])
 
 
-def test_the_bytes_of_an_echo_are_told_where_it_is_compressed_only():
+def test_the_bytes_of_an_echo_are_reported_only_if_it_is_compressed():
     section = workload_section(
         DEFLATE, [Record("aiohttp", DEFLATE.name, 0, {"wire_bytes_per_message": 441.2})]
     )
@@ -89,7 +89,7 @@ def test_the_report_has_the_machine_and_the_measured_workloads_only():
     assert "What changed" not in text
 
 
-def test_the_report_tells_what_each_server_was_started_with():
+def test_the_report_says_how_each_server_was_started():
     text = report(WORKLOADS, [echo_record()], {}, {"picows": "backlog=1024", "pywsgi --flask": ""})
     assert "- `picows`: backlog=1024\n- `pywsgi --flask`: its defaults\n" in text
 
@@ -98,11 +98,11 @@ def test_the_report_tells_what_each_server_was_started_with():
     ("factor", "text"),
     [(Figure(0.9, 0.1), "-10.0% ±9.0"), (Figure(1.021, 0.0), "+2.1%"), (Figure(1.0, 0.0), "+0.0%")],
 )
-def test_a_change_is_told_in_per_cent_and_its_spread_in_points(factor, text):
+def test_a_change_is_reported_in_per_cent_and_its_spread_in_points(factor, text):
     assert changed_by(factor) == text
 
 
-def test_two_checkouts_are_compared_in_all_that_both_were_measured_with():
+def test_two_checkouts_are_compared_in_the_workloads_that_both_have():
     records = [echo_record("geventkws", rate=110.0), echo_record("geventkws-before", rate=100.0)]
     records += [Record("geventkws", "idle", 0, {"kib_per_connection": 1.2})]
     records += [Record("geventkws-before", "idle", 0, {"kib_per_connection": 1.5})]

@@ -50,19 +50,19 @@ def test_an_option_that_makes_no_sense_is_refused(arguments, capsys):
     assert arguments[0] in capsys.readouterr().err
 
 
-def test_quick_measures_all_once_for_a_second_and_leaves_the_latest_results_alone():
+def test_quick_measures_everything_once_for_a_second_and_keeps_the_latest_results():
     options = parse_options(["--quick"])
     assert (options.seconds, options.repeat, options.peer, options.workload) == (1, 1, [], [])
     assert options.output.name == "quick"
     assert parse_options([]).output.name == "latest"
 
 
-def test_what_is_given_beside_quick_stands():
+def test_options_given_beside_quick_take_precedence():
     options = parse_options(["--seconds", "2", "--quick", "--workload", "idle"])
     assert (options.seconds, options.repeat, options.workload) == (2, 1, ["idle"])
 
 
-def test_a_python_is_found_from_any_directory_and_the_environment_it_is_of_is_kept():
+def test_a_python_is_found_from_any_directory_and_keeps_its_environment():
     options = parse_options(["--python", "some/bin/python", "--against", "."])
     assert options.python == Path("some/bin/python").absolute()
     assert options.against == Path.cwd()
@@ -75,7 +75,7 @@ def test_the_estimate_grows_with_the_runs_and_the_seconds_but_memory_takes_none(
     assert estimated_time(once, 3) - estimated_time(once, 1) == pytest.approx(2 * timed)
 
 
-def test_progress_tells_of_a_rate_a_size_or_a_failure():
+def test_progress_shows_a_rate_a_size_or_a_failure():
     rate = {"messages_per_second": 150000.0, "cpu_us_per_message": 6.5}
     assert outcome(Record("a", "echo-64", 0, rate)).split() == ["150,000/s", "6.50", "µs"]
     assert outcome(Record("a", "idle", 0, {"kib_per_connection": 1.25})).split() == ["1.25", "KiB"]

@@ -11,7 +11,7 @@ def rate(peer: str, value: float, repetition: int = 0) -> Record:
     return Record(peer, "echo", repetition, {"messages_per_second": value})
 
 
-def test_a_figure_is_the_median_and_half_the_range_as_a_part_of_it():
+def test_a_figure_is_the_median_and_half_the_range_as_a_share_of_it():
     assert figure([90.0, 130.0, 100.0]).median == 100
     assert figure([90.0, 130.0, 100.0]).spread == pytest.approx(0.2)
 
@@ -42,7 +42,7 @@ def test_a_row_is_of_one_workload_only():
     assert row.figures["messages_per_second"].median == 1
 
 
-def test_the_repetitions_that_succeeded_count_and_an_error_is_told_once():
+def test_the_repetitions_that_succeeded_count_and_an_error_is_reported_once():
     records = [rate("a", 4.0), Record("a", "echo", 1, error="no"), Record("a", "echo", 2, error="no")]
     (row,) = summarize(records, "echo")
     assert row.figures["messages_per_second"].median == 4

@@ -61,7 +61,7 @@ def test_an_option_of_the_server_is_given_by_flag(
     assert plan("app:app", *arguments).options == {name: value}
 
 
-def test_the_command_line_beats_the_environment_and_that_the_file(
+def test_the_command_line_beats_the_environment_which_beats_the_file(
     plan, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "geventkws.toml").write_text("max-requests = 1\n")
@@ -71,7 +71,7 @@ def test_the_command_line_beats_the_environment_and_that_the_file(
     assert plan("app:app", "--max-requests", "3").options == {"max_requests": 3}
 
 
-def test_everything_may_stand_in_the_environment(plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_may_be_set_in_the_environment(plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GEVENTKWS_APP", "app:app")
     monkeypatch.setenv("GEVENTKWS_BIND", "127.0.0.1:1 [::1]:2")
     monkeypatch.setenv("GEVENTKWS_SERVICE", "/a=chat:Shout /b=chat:named")
@@ -104,7 +104,7 @@ reload = false
 
 
 @pytest.mark.parametrize("name", ["geventkws.toml", "pyproject.toml", "other.toml"])
-def test_everything_may_stand_in_a_file(plan, project: Path, name: str) -> None:
+def test_everything_may_be_set_in_a_file(plan, project: Path, name: str) -> None:
     text = "certfile = 'c.pem'\n" + FILE
     if name == "pyproject.toml":
         text = "[project]\nname = 'site'\n[tool.geventkws]\n" + text.replace("[", "[tool.geventkws.").replace(
@@ -120,7 +120,7 @@ def test_everything_may_stand_in_a_file(plan, project: Path, name: str) -> None:
     assert found.options == {"max_body_size": 1024 * 1024, "send_timeout": 2, "trusted_proxies": ("unix",)}
 
 
-def test_a_pyproject_that_says_nothing_of_it_is_no_mistake(plan, project: Path) -> None:
+def test_a_pyproject_without_our_table_is_not_a_mistake(plan, project: Path) -> None:
     (project / "pyproject.toml").write_text("[project]\nname = 'site'\n")
     assert plan("app:app").options == {}
 
@@ -137,7 +137,7 @@ def test_a_pyproject_that_says_nothing_of_it_is_no_mistake(plan, project: Path) 
         ("service = ['chat:Shout']", "is not PATH=MODULE:SERVICE"),
     ],
 )
-def test_a_mistake_in_the_file_is_told(project: Path, fail: Fail, text: str, mistake: str) -> None:
+def test_a_mistake_in_the_file_is_reported(project: Path, fail: Fail, text: str, mistake: str) -> None:
     (project / "geventkws.toml").write_text(text + "\n")
     status, written = fail("serve", "app:app")
     assert status == USAGE

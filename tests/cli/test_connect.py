@@ -138,7 +138,7 @@ def test_a_pipe_waits_as_long_as_it_is_told(run: Run, url: str) -> None:
         ("close 4000", "4000 USER_DEFINED_4000", 1),
     ],
 )
-def test_the_code_of_the_server_is_told_and_decides_the_status(
+def test_the_servers_code_is_shown_and_decides_the_status(
     run: Run, url: str, order: str, text: str, status: int
 ) -> None:
     done = run(url, lines=order)
@@ -175,7 +175,7 @@ def test_headers_and_subprotocols_are_sent(run: Run, url: str) -> None:
     ],
     ids=lambda value: "" if isinstance(value, int) else str(value[:1]),
 )
-def test_without_a_connection_the_reason_is_told_in_one_line(
+def test_without_a_connection_the_reason_is_given_in_one_line(
     run: Run, url: str, arguments: list[str], status: int, text: str
 ) -> None:
     done = run(*[each.format(url=url) for each in arguments])
@@ -205,7 +205,7 @@ def test_a_certificate_is_checked_unless_that_is_not_wanted(
         assert run(url, "--insecure", lines=lines).stdout == "hello\n"
 
 
-def test_what_is_no_text_is_refused_and_ends_it(url: str) -> None:
+def test_what_is_not_text_is_refused_and_ends_it(url: str) -> None:
     done = subprocess.run(
         [*COMMAND, url], input=b"good\n\xff\n", capture_output=True, timeout=PATIENCE, cwd=ROOT
     )

@@ -52,7 +52,7 @@ def test_head_has_no_body_and_other_methods_are_refused() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/up/", "/up/x", "/UP"])
-def test_other_paths_are_the_applications(path: str) -> None:
+def test_other_paths_belong_to_the_application(path: str) -> None:
     assert answer(Health(application, "/up"), path)[2] == b"the application"
 
 
@@ -80,7 +80,7 @@ def test_the_listener_stays_open_for_the_drain_delay(serve: Serve) -> None:
     assert server.wait() == 0
 
 
-def test_health_needs_no_application_nor_delay(serve: Serve) -> None:
+def test_health_needs_neither_an_application_nor_a_delay(serve: Serve) -> None:
     server = serve("--service", "/chat=chat:Shout", "--health", "/healthz")
     assert server.get("/healthz").status_code == 200
     assert server.get("/").status_code == 404

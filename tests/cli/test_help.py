@@ -23,7 +23,7 @@ def help_of(*command: str) -> str:
     return result.output
 
 
-def test_every_option_of_a_server_is_one_of_the_command_line() -> None:
+def test_every_server_option_is_an_option_of_the_command_line() -> None:
     text = help_of("serve")
     for name, about in ABOUT.items():
         assert f"  --{name.replace('_', '-')} " in text
@@ -31,7 +31,7 @@ def test_every_option_of_a_server_is_one_of_the_command_line() -> None:
         assert first_words in " ".join(text.split())
 
 
-def test_the_groups_come_in_order_and_everything_has_one() -> None:
+def test_the_groups_come_in_order_and_every_option_has_one() -> None:
     found = re.findall(r"^(\w+):$", help_of("serve"), re.MULTILINE)
     assert found == ["Help", *GROUPS] or found == [*GROUPS, "Help"]
     assert all(isinstance(each, Setting) for each in serve.params[1:])
@@ -67,7 +67,7 @@ def test_the_command_that_is_installed_is_this_one() -> None:
     assert Reference.parse(project["scripts"]["geventkws"]).load("commands", callable) is main
 
 
-def test_without_a_command_the_commands_are_told() -> None:
+def test_without_a_command_the_commands_are_listed() -> None:
     result = CliRunner().invoke(commands, [])
     assert result.exit_code == 0
     for command in ("serve", "connect"):

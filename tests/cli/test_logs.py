@@ -23,7 +23,7 @@ from tests.waiting import PATIENCE
 SHOUT = ("--service", "/chat=chat:Shout")
 
 
-def test_the_access_log_is_json_where_that_is_asked_for(serve: Serve) -> None:
+def test_the_access_log_is_json_if_that_is_asked_for(serve: Serve) -> None:
     server = serve("app:app", *SHOUT, "--access-log", "json", "--log-level", "info")
     server.get("/a?b=%22")
     request = json.loads(server.expect(r"\{.*\}")[0])
@@ -163,7 +163,7 @@ def test_a_configuration_says_where_the_logs_go_and_sighup_reopens_the_files(
         ("log.ini", "nothing", "log.ini"),
     ],
 )
-def test_a_configuration_that_cannot_be_used_is_told(
+def test_a_configuration_that_cannot_be_used_is_reported(
     project: Path, fail: Fail, name: str, text: str, reason: str
 ) -> None:
     (project / name).write_text(text)
@@ -189,7 +189,7 @@ def on_a_terminal(directory: Path, *arguments: str, **environ: str) -> bytes:
     return written
 
 
-def test_errors_have_colours_on_a_terminal_unless_they_are_not_wanted(project: Path) -> None:
+def test_errors_have_colours_on_a_terminal_unless_these_are_unwanted(project: Path) -> None:
     assert on_a_terminal(project, "serve", "app:zzz").startswith(b"\x1b[31m\x1b[1mError:\x1b[0m ")
     assert on_a_terminal(project, "serve", "app:zzz", NO_COLOR="1").startswith(b"Error: ")
 

@@ -26,7 +26,7 @@ def test_they_are_at_a_path_beside_the_application_and_the_health(serve: Serve) 
     assert server.get("/up").json() == {"status": "ok"}
 
 
-def test_an_address_of_their_own_tells_of_all_servers_and_serves_nothing_else(serve: Serve) -> None:
+def test_an_address_of_their_own_covers_all_servers_and_serves_nothing_else(serve: Serve) -> None:
     server = serve("app:app", *CHAT, "--bind", "127.0.0.1:0", "--metrics-bind", "127.0.0.1:0")
     first, second, metrics = server.port, server.learn_port(), server.learn_port()
     with RawClient(first, "/chat"), RawClient(second, "/chat"):
@@ -37,7 +37,7 @@ def test_an_address_of_their_own_tells_of_all_servers_and_serves_nothing_else(se
         assert client.read_head().startswith("HTTP/1.1 200 ")  # with the metrics, as at any path
 
 
-def test_they_can_still_be_asked_for_while_the_others_stop(serve: Serve) -> None:
+def test_they_can_still_be_fetched_while_the_others_stop(serve: Serve) -> None:
     server = serve(*CHAT, "--metrics-bind", "127.0.0.1:0")
     metrics = server.learn_port()
     with RawClient(server.port, "/chat") as client:
@@ -56,7 +56,9 @@ def test_they_can_still_be_asked_for_while_the_others_stop(serve: Serve) -> None
         (["--metrics-bind", "192.0.2.1:9100"], ADDRESS, "cannot listen on 192.0.2.1:9100"),
     ],
 )
-def test_mistakes_are_told_in_a_line(project: Path, arguments: list[str], status: int, text: str) -> None:
+def test_mistakes_are_reported_in_one_line(
+    project: Path, arguments: list[str], status: int, text: str
+) -> None:
     with Running(project, *CHAT, "--bind", "127.0.0.1:0", *arguments) as server:
         assert server.wait() == status
         assert f"Error: {text}" in server.output.splitlines()[-1]

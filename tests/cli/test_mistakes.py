@@ -69,7 +69,7 @@ MISTAKES: dict[str, tuple[list[str], int, str]] = {
 
 
 @pytest.mark.parametrize(("arguments", "status", "text"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_told_in_one_line_with_the_remedy(
+def test_a_mistake_is_reported_in_one_line_with_the_remedy(
     fail: Fail, arguments: list[str], status: int, text: str
 ) -> None:
     found, written = fail("serve", *arguments)
@@ -81,7 +81,7 @@ def test_a_mistake_is_told_in_one_line_with_the_remedy(
         assert "Traceback" not in written
 
 
-def test_a_port_in_use_is_told_with_the_remedy(fail: Fail) -> None:
+def test_a_port_in_use_is_reported_with_the_remedy(fail: Fail) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         status, written = fail("serve", "app:app", "--bind", address)

@@ -46,6 +46,6 @@ def test_a_reference_is_a_module_and_a_name_or_a_call_with_literals(
         ("app:app; import os", "a call with literals"),
     ],
 )
-def test_what_is_no_reference_is_refused_with_how_to_write_it(text: str, remedy: str) -> None:
+def test_anything_but_a_reference_is_refused_with_how_to_write_it(text: str, remedy: str) -> None:
     with pytest.raises(ValueError, match=re.escape(remedy)):
         Reference.parse(text)

@@ -41,7 +41,7 @@ def child_of(server: Running) -> int:
     return int(listing.split()[0])
 
 
-def test_a_change_is_served_on_the_same_port_and_websockets_are_told_to_come_again(
+def test_a_change_is_served_on_the_same_port_and_websockets_are_asked_to_reconnect(
     serve: Serve, project: Path
 ) -> None:
     server = serve(*ARGUMENTS)

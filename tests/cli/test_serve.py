@@ -87,7 +87,7 @@ def test_several_listeners_share_the_services_and_stop_together(serve: Serve, pr
     assert not path.exists()
 
 
-def test_the_socket_of_systemd_is_taken(project: Path) -> None:
+def test_a_socket_from_systemd_is_used(project: Path) -> None:
     program = """
 import os, socket, sys
 listener = socket.create_server(("127.0.0.1", 0))
@@ -101,7 +101,7 @@ os.execv(sys.executable, [sys.executable, "-u", "-m", "geventkws", "serve", "app
         assert requests.get(f"http://127.0.0.1:{port}/", timeout=PATIENCE).text == "app\n"
 
 
-def test_certificates_are_chosen_by_name_and_read_again_at_sighup(
+def test_certificates_are_chosen_by_name_and_read_again_on_sighup(
     serve: Serve, project: Path, certificates: Certificates
 ) -> None:
     def issue(stem: str, name: str) -> None:
@@ -135,7 +135,7 @@ def test_certificates_are_chosen_by_name_and_read_again_at_sighup(
         serial("www.example.org")
 
 
-def test_other_modules_are_found_by_app_dir(serve: Serve, project: Path) -> None:
+def test_app_dir_says_where_modules_are_found(serve: Serve, project: Path) -> None:
     (project / "src").mkdir()
     (project / "app.py").rename(project / "src" / "site_app.py")
     assert serve("site_app:app", "--app-dir", "src").get().text == "app\n"
@@ -151,7 +151,7 @@ def test_an_option_reaches_the_server(serve: Serve) -> None:
     assert answer.headers["Connection"] == "close"
 
 
-def test_python_m_tells_the_version() -> None:
+def test_python_m_shows_the_version() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "geventkws", "--version"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

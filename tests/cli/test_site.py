@@ -81,7 +81,7 @@ def test_all_servers_have_the_services_and_stop_together(start: Start) -> None:
     greenlet.get(timeout=PATIENCE)
 
 
-def test_who_makes_way_closes_with_1012_and_calls_on_stop(
+def test_a_site_that_makes_way_closes_with_1012_and_calls_on_stop(
     start: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hooks = {"on_start": Reference.parse("chat:begin"), "on_stop": Reference.parse("chat:end")}
@@ -106,7 +106,7 @@ def test_health_says_that_the_server_stops_while_it_still_listens(start: Start) 
     greenlet.get(timeout=PATIENCE)
 
 
-def test_sockets_that_listen_already_are_taken(start: Start, project: Path) -> None:
+def test_sockets_that_already_listen_are_used(start: Start, project: Path) -> None:
     path = project / "a.socket"
     plan = Plan(services=SHOUT, binds=("127.0.0.1:0", f"unix:{path}"), options={"unix_socket_mode": 0o600})
     with open_listeners(plan) as descriptors:
@@ -121,7 +121,9 @@ def test_sockets_that_listen_already_are_taken(start: Start, project: Path) -> N
     assert not path.exists()
 
 
-def test_what_on_start_raises_stops_all_and_is_told(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_in_on_start_stops_everything_and_is_reported(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
     site, greenlet = start(
         Plan(services=SHOUT, binds=TWO, options={"on_start": Reference.parse("chat:fail")})
     )
@@ -132,7 +134,7 @@ def test_what_on_start_raises_stops_all_and_is_told(start: Start, capsys: pytest
     assert "LookupError: no database" in capsys.readouterr().err
 
 
-def test_if_one_address_cannot_be_had_none_is(start: Start) -> None:
+def test_if_one_address_is_not_available_none_is_used(start: Start) -> None:
     taken, _ = start(Plan(services=SHOUT, binds=TWO[:1]))
     site, greenlet = start(Plan(services=SHOUT, binds=(TWO[0], f"127.0.0.1:{ports(taken)[0]}")))
     with pytest.raises(Failure, match="Address already in use; is it running already") as failure:

@@ -80,7 +80,7 @@ def test_the_button_to_the_newest_message_stays_above_a_long_draft(chat: Server,
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_stands_out_from_its_ground(chat: Server, open_page: OpenPage, scheme: str) -> None:
+def test_every_text_stands_out_from_its_background(chat: Server, open_page: OpenPage, scheme: str) -> None:
     page = open_page(chat)
     page.driver.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
@@ -108,7 +108,7 @@ def test_on_a_phone_a_button_shows_who_is_here(chat: Server, open_page: OpenPage
     assert not page.find("#people").is_displayed(), "it does not cover the messages for ever"
 
 
-def test_a_nick_that_is_taken_is_told_and_another_one_will_do(chat: Server, open_page: OpenPage) -> None:
+def test_a_nick_that_is_taken_is_reported_and_another_one_works(chat: Server, open_page: OpenPage) -> None:
     first, second = open_page(chat), open_page(chat)
     first.join("Ann")
     second.enter("ann")
@@ -135,7 +135,7 @@ def test_a_name_can_be_changed_and_the_screen_for_it_says_so(chat: Server, open_
     assert not page.find("#join").is_displayed()
 
 
-def test_a_name_half_written_survives_a_lost_connection(open_page: OpenPage) -> None:
+def test_a_half_written_name_survives_a_lost_connection(open_page: OpenPage) -> None:
     port = free_port()
     with server("chat", port) as chat:
         page = open_page(chat)

@@ -129,7 +129,7 @@ def test_refusals_pass_with_their_status(front: Front) -> None:
         assert refusal.value.status_code == status
 
 
-def test_of_idle_connections_the_proxy_ends_those_without_pings(front: Front) -> None:
+def test_the_proxy_ends_idle_connections_without_pings(front: Front) -> None:
     name = f"idle{front.address.replace('/', '')}"
     with front.connect(f"/presence/{name}"), front.connect("/idle") as pinged:
         with pytest.raises(gevent.Timeout), gevent.Timeout(1.5 * IDLE):

@@ -97,7 +97,7 @@ def test_a_stranger_is_sent_to_the_login(project: Project) -> None:
     assert project.session.get(f"http://{project.address}/rooms/7", allow_redirects=False).status_code == 302
 
 
-def test_who_has_logged_in_is_let_in_and_the_orm_works_in_every_callback(ann: Project) -> None:
+def test_a_user_who_has_logged_in_is_let_in_and_the_orm_works_in_every_callback(ann: Project) -> None:
     client = ann.connect("/rooms/7")
     assert client.recv() == "1 users, open before: 0"
     for name, count in (("ann", 1), ("ben", 0)):
@@ -106,14 +106,14 @@ def test_who_has_logged_in_is_let_in_and_the_orm_works_in_every_callback(ann: Pr
     client.close()
 
 
-def test_the_session_that_the_view_has_changed_is_saved(ann: Project) -> None:
+def test_changes_of_the_session_in_the_view_are_saved(ann: Project) -> None:
     client = ann.connect("/rooms/8")
     client.recv()
     client.close()
     assert ann.get("/last-room").text == "8, open: 1, patched: True"
 
 
-def test_database_connections_are_closed_behind_a_callback_that_fails(ann: Project) -> None:
+def test_database_connections_are_closed_after_a_callback_that_fails(ann: Project) -> None:
     client = ann.connect("/rooms/7")
     client.recv()
     client.send("fail")
@@ -139,7 +139,7 @@ def test_a_foreign_origin_is_refused(ann: Project) -> None:
     assert ann.refusal("/rooms/7", origin="http://evil.example") == 403
 
 
-def test_a_page_is_no_websocket(ann: Project) -> None:
+def test_a_page_is_not_a_websocket(ann: Project) -> None:
     answer = ann.get("/rooms/7")
     assert answer.status_code == 400
     assert "This address is for WebSockets" in answer.text

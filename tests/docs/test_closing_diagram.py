@@ -75,14 +75,14 @@ def test_the_table_on_the_page_has_every_change_once():
     ]
 
 
-def test_every_state_and_every_change_of_state_is_drawn_but_for_lost_and_time_to_the_end():
+def test_every_state_and_every_change_of_state_is_drawn_except_lost_and_time_to_the_end():
     changes = [row for row in closing_diagram.rows() if row.then != row.state]
     left_out = [row for row in changes if row.then == State.CLOSED and row.event in (Event.LOST, Event.TIME)]
     assert texts("state") == [state.name for state in closing_diagram.LAYOUT]
     assert len(texts()) == len(State) + len(changes) - len(left_out)
 
 
-def test_what_the_page_says_of_the_arrows_left_out_is_so():
+def test_what_the_page_says_about_the_arrows_left_out_is_true():
     drawn = {row.state for arrow in closing_diagram.arrows() for row in arrow.rows if row.event == Event.TIME}
     for state in set(State) - {State.CLOSED}:
         assert closing.TRANSITIONS[state][Event.LOST][0] == State.CLOSED
@@ -99,7 +99,7 @@ def test_the_green_boxes_are_those_in_which_messages_may_be_sent():
     assert closing_diagram.svg().count('class="active"') == len(ACTIVE)
 
 
-def test_no_box_is_on_another_and_no_arrow_runs_through_one():
+def test_no_box_overlaps_another_and_no_arrow_crosses_one():
     for number, (left, top, right, bottom) in enumerate(boxes()):
         for other in boxes()[number + 1 :]:
             assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
@@ -107,7 +107,7 @@ def test_no_box_is_on_another_and_no_arrow_runs_through_one():
             assert not (left < x < right and start < bottom and end > top)
 
 
-def test_no_arrow_is_on_another():
+def test_no_arrow_overlaps_another():
     lines = upright_lines()
     for number, (x, start, end) in enumerate(lines):
         assert all(
@@ -115,7 +115,7 @@ def test_no_arrow_is_on_another():
         )
 
 
-def test_all_is_within_the_picture():
+def test_everything_is_within_the_picture():
     picture = ElementTree.fromstring(closing_diagram.svg())
     width, height = float(picture.get("width", "")), float(picture.get("height", ""))
     for _, _, right, bottom in boxes():
@@ -125,7 +125,7 @@ def test_all_is_within_the_picture():
         assert float(text.get("x", "")) + 7 * len(text.text or "") * (text.get("class") != "state") < width
 
 
-def test_an_arrow_for_which_there_is_no_room_is_an_error():
+def test_an_arrow_without_room_is_an_error():
     arrow = closing_diagram.Arrow(State.PEER_GONE, State.FINISHING, [])
     with pytest.raises(ValueError, match="PEER_GONE -> FINISHING: change LAYOUT"):
         closing_diagram._upright(arrow)

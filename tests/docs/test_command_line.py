@@ -54,14 +54,14 @@ def program(command: str, directory: Path, **environ: str) -> Program:
     )
 
 
-def test_the_guide_has_what_is_tested_here() -> None:
+def test_the_guide_contains_what_is_tested_here() -> None:
     assert set(FILES) == {"hello.py", "ticker.py"}
     assert TOML
     assert len(SERVE) == 8
 
 
 @pytest.mark.parametrize("command", [command for command in SERVE if not command.endswith("hello:ap")])
-def test_every_server_of_the_guide_serves_and_stops(directory: Path, command: str) -> None:
+def test_every_server_in_the_guide_serves_and_stops(directory: Path, command: str) -> None:
     with program(command.replace("--drain-delay 5", "--drain-delay 0"), directory) as server:
         server.expect(r"Listening on port \d+")
         server.signal(signal.SIGTERM)
@@ -69,7 +69,7 @@ def test_every_server_of_the_guide_serves_and_stops(directory: Path, command: st
         assert "Traceback" not in server.output
 
 
-def test_the_mistake_of_the_guide_is_told_so(directory: Path) -> None:
+def test_the_mistake_in_the_guide_is_reported_as_it_says(directory: Path) -> None:
     console = next(each for each in CONSOLES if "Error:" in each)
     command, _, answer = console.removeprefix("$ ").partition("\n")
     with program(command, directory) as failing:
@@ -77,7 +77,7 @@ def test_the_mistake_of_the_guide_is_told_so(directory: Path) -> None:
         assert failing.output == answer
 
 
-def test_the_pipe_of_the_guide_has_these_answers(directory: Path) -> None:
+def test_the_pipe_in_the_guide_gets_these_answers(directory: Path) -> None:
     console = next(each for each in CONSOLES if "printf" in each)
     command, _, answers = console.removeprefix("$ ").partition("\n")
     with program(SERVE[0], directory) as server:
@@ -93,7 +93,7 @@ def test_the_pipe_of_the_guide_has_these_answers(directory: Path) -> None:
         assert done.stdout + done.stderr == answers
 
 
-def test_the_file_of_the_guide_is_the_whole_command(directory: Path) -> None:
+def test_the_file_in_the_guide_stands_for_the_whole_command(directory: Path) -> None:
     assert TOML
     text = TOML[1].replace("/run/hello/", "").replace(":8000", ":0")
     (directory / "geventkws.toml").write_text(text)
@@ -108,7 +108,7 @@ def test_the_file_of_the_guide_is_the_whole_command(directory: Path) -> None:
         server.expect(r'"request": "GET /healthz HTTP/1.1"')
 
 
-def test_the_reference_is_made_of_the_options(tmp_path: Path) -> None:
+def test_the_reference_is_made_from_the_options(tmp_path: Path) -> None:
     committed = (ROOT / command_line.PAGE).read_text()
     (tmp_path / command_line.PAGE).parent.mkdir(parents=True)
     subprocess.run([sys.executable, command_line.__file__, tmp_path], check=True, timeout=PATIENCE)

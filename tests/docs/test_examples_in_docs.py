@@ -33,5 +33,5 @@ def test_no_block_is_overlooked() -> None:
     assert len(EXAMPLES) == sum(page.read_text().count("```python") for page in PAGES)
 
 
-def test_every_context_is_one_of_a_block() -> None:
+def test_every_context_belongs_to_a_block() -> None:
     assert {example.context for example in EXAMPLES} - {""} == set(CONTEXTS)

@@ -28,11 +28,11 @@ def test_the_reference_is_what_the_program_makes_of_the_catalogue(tmp_path: Path
         assert committed.count(f"| `{family.name}` |") == 1
 
 
-def test_every_reason_is_told() -> None:
+def test_every_reason_is_explained() -> None:
     for reason in Refusal:
         assert f"`{reason}`:" in LABELS["reason"]
 
 
 @pytest.mark.parametrize("query", re.findall(r"^\| `(.*)` \|", GUIDE, re.MULTILINE))
-def test_the_alerts_are_of_metrics_that_there_are(query: str) -> None:
+def test_the_alerts_use_existing_metrics(query: str) -> None:
     check_query(query.replace(r"\|", "|"))

@@ -42,7 +42,7 @@ def flask(site: Path, *arguments: str) -> Program:
     return Program(sys.executable, "-m", "flask", "--app", "site_of_flask", *arguments, cwd=site)
 
 
-def test_serve_patches_first_and_serves_until_it_is_told_to_stop(site: Path) -> None:
+def test_serve_patches_first_and_serves_until_a_signal(site: Path) -> None:
     with flask(site, "serve", "--port", "0") as program:
         port = program.expect(r"Listening on port (\d+)")[1]
         client = websocket.create_connection(f"ws://127.0.0.1:{port}/echo", timeout=PATIENCE)

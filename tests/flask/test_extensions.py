@@ -116,14 +116,14 @@ class TestFlaskCors:
 
 
 class TestFlaskTalisman:
-    def test_its_headers_do_not_disturb(self, app: Flask) -> None:
+    def test_its_headers_do_no_harm(self, app: Flask) -> None:
         Talisman(app, force_https=False)
         Sockets(app).route("/echo")(echo)
         Sockets(app).service("/service")(type("Pull", (WebSocketService,), {"run": staticmethod(echo)}))
         echoes(app, "/echo")
         echoes(app, "/service")
 
-    def test_where_it_forces_https_a_websocket_without_tls_is_redirected_to_wss(self, app: Flask) -> None:
+    def test_if_it_forces_https_a_websocket_without_tls_is_redirected_to_wss(self, app: Flask) -> None:
         Talisman(app)
         Sockets(app).route("/echo")(echo)
         with pytest.raises(ConnectionRefused) as refused:

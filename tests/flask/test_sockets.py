@@ -304,7 +304,7 @@ class TestBeforeTheHandshakeIsAnswered:
         assert statuses == [401, 401, 101, 101]
 
     @pytest.mark.parametrize("path", ["/echo", "/service"])
-    def test_the_session_of_a_login_is_there(self, app: Flask, sockets: Sockets, path: str) -> None:
+    def test_the_session_of_a_login_is_available(self, app: Flask, sockets: Sockets, path: str) -> None:
         @app.get("/login")
         def login():
             session["user"] = "Ann"
@@ -338,7 +338,9 @@ class TestBeforeTheHandshakeIsAnswered:
         )
         assert answer.status_code in {"HEAD": (501,), "OPTIONS": (200,), "POST": (405,)}[method]
 
-    def test_a_page_is_no_websocket_and_a_websocket_no_page(self, app: Flask, sockets: Sockets) -> None:
+    def test_a_page_is_not_a_websocket_and_a_websocket_is_not_a_page(
+        self, app: Flask, sockets: Sockets
+    ) -> None:
         app.get("/page")(lambda: "Hello")
         sockets.route("/echo")(echo)
         assert refused(app, "/page").status == 400
@@ -516,7 +518,7 @@ class TestApplications:
         with app.test_request_context():
             assert url_for("chat.echo") == "ws://localhost/chat/echo"
 
-    def test_an_app_that_nobody_needs_is_forgotten(self) -> None:
+    def test_an_app_that_is_no_longer_needed_is_forgotten(self) -> None:
         import gc
         import weakref
 

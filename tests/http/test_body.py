@@ -57,7 +57,7 @@ def test_a_body_is_iterated_by_line(sent, chunked: Feed) -> None:
     assert list(stream) == TEXT.splitlines(keepends=True)
 
 
-def test_what_is_behind_a_body_is_left_to_the_next_request(sent) -> None:
+def test_what_follows_a_body_is_left_to_the_next_request(sent) -> None:
     body, _ = body_of(sent[0], [sent[1] + b"GET / HTTP/1.1\r\nHost: next\r\n\r\n"])
     assert body.buffered().read() == TEXT
     following = body._reader.head()
@@ -121,7 +121,7 @@ def test_what_was_not_read_is_discarded(sent, chunked: Feed) -> None:
     assert body._reader.body_left == 0
 
 
-def test_more_than_the_bound_is_not_discarded() -> None:
+def test_more_than_the_limit_is_not_discarded() -> None:
     assert not body_of(LENGTH % (MAX_DISCARDED + 1), [])[0].discard()
     piece = b"8000\r\n" + b"a" * 0x8000 + b"\r\n"
     assert not body_of(CHUNKED, [piece] * 100)[0].discard()

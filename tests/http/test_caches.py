@@ -34,7 +34,7 @@ def test_long_names_of_fields_are_not_remembered() -> None:
     assert size_of(builder._keys) < 1_000
 
 
-def test_of_short_names_only_so_many_are_remembered() -> None:
+def test_only_a_limited_number_of_short_names_is_remembered() -> None:
     builder, reader = EnvironBuilder("h", 80), RequestReader()
     for number in range(MANY):
         head = read(reader, f"Host: h\r\nX-{number}: x")

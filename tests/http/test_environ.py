@@ -62,14 +62,14 @@ def test_a_proxy_field_does_not_become_the_proxy_of_outgoing_requests(name: str,
         assert environ.get("HTTP_A", "1, 2") == "1, 2"
 
 
-def test_an_environ_is_the_requests_own() -> None:
+def test_each_request_has_its_own_environ() -> None:
     build(b"GET / HTTP/1.1\r\nHost: h\r\nX: 1\r\n\r\n")["wsgi.version"] = None
     environ = build(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     assert "HTTP_X" not in environ
     assert environ["wsgi.version"] == (1, 0)
 
 
-def test_the_scheme_is_https_where_the_server_is_secure() -> None:
+def test_the_scheme_is_https_if_the_server_is_secure() -> None:
     builder = EnvironBuilder("h", 443, secure=True)
     assert build(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", builder)["wsgi.url_scheme"] == "https"
 
@@ -80,7 +80,7 @@ def test_the_peer_of_a_unix_socket_has_no_port() -> None:
     assert "REMOTE_PORT" not in environ
 
 
-def test_names_made_up_by_clients_are_not_kept_without_bound() -> None:
+def test_names_made_up_by_clients_are_not_kept_without_limit() -> None:
     builder = EnvironBuilder("h", 80)
     for number in range(3000):
         environ = build(b"GET / HTTP/1.1\r\nHost: h\r\nX-%d: 1\r\n\r\n" % number, builder)
@@ -100,7 +100,7 @@ def test_a_forwarded_address_without_a_port_has_none() -> None:
     assert "REMOTE_PORT" not in environ
 
 
-def test_what_a_proxy_says_comes_in_place_of_the_servers_own() -> None:
+def test_what_a_proxy_says_replaces_the_servers_own_values() -> None:
     said = {"wsgi.url_scheme": "https", "SERVER_PORT": "443"}
     environ = BUILDER.build(head_of(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), REMOTE, proxied=said)
     assert said.items() <= environ.items()

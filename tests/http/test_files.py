@@ -20,7 +20,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("buffering", [-1, 0])
-def test_what_is_left_of_a_file_is_what_reading_would_give(path: Path, buffering: int) -> None:
+def test_the_rest_of_a_file_is_what_reading_would_give(path: Path, buffering: int) -> None:
     with path.open("rb", buffering) as file:
         assert rest_of(file) == (file.fileno(), 0, 10)
         file.read(3)

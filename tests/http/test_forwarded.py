@@ -33,7 +33,7 @@ def test_peers_of_a_unix_socket_are_trusted_by_name() -> None:
 
 
 @pytest.mark.parametrize("entry", ["localhost", "10.0.0.1/8", "10.0.0.0/33", ""])
-def test_an_entry_that_is_no_address_is_an_error(entry: str) -> None:
+def test_an_entry_that_is_not_an_address_is_an_error(entry: str) -> None:
     with pytest.raises(ValueError, match=r"does not appear to be|has host bits set"):
         TrustedProxies([entry])
 
@@ -58,7 +58,7 @@ def test_an_entry_that_is_no_address_is_an_error(entry: str) -> None:
         ("", PROXY),
     ],
 )
-def test_the_client_is_the_rightmost_address_that_is_no_proxys(chain: str, client) -> None:
+def test_the_client_is_the_rightmost_address_that_is_not_a_proxys(chain: str, client) -> None:
     assert resolve(f"X-Forwarded-For: {chain}").client == client
     nodes = [node.strip() for node in chain.split(",") if node]
     forwarded = ", ".join(f'for="{node}"' for node in nodes)
@@ -234,7 +234,7 @@ def test_the_forwarded_host_replaces_the_host() -> None:
         (["X-Forwarded-Port:"], None, "own"),
     ],
 )
-def test_the_forwarded_port_is_the_servers_and_the_hosts_where_it_names_none(
+def test_the_forwarded_port_is_that_of_the_server_and_of_a_host_without_one(
     lines: list[str], port: str | None, host: str
 ) -> None:
     seen = resolve(*lines)
@@ -243,20 +243,20 @@ def test_the_forwarded_port_is_the_servers_and_the_hosts_where_it_names_none(
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "+1", "443;", "4 43", "\u00b2", "[443]"])
-def test_a_forwarded_port_that_is_none_is_refused(port: str) -> None:
+def test_a_malformed_forwarded_port_is_refused(port: str) -> None:
     with pytest.raises(HTTPError) as caught:
         resolve(f"X-Forwarded-Port: {port}")
     assert caught.value.status == 400
 
 
-def test_a_request_without_a_host_is_given_none_by_a_port() -> None:
+def test_a_forwarded_port_gives_no_host_to_a_request_without_one() -> None:
     head = head_of(b"GET / HTTP/1.0\r\nX-Forwarded-Port: 8443\r\n\r\n")
     seen = PROXIES.resolve(head, PROXY)
     assert (seen.port, seen.head.field("Host")) == ("8443", None)
 
 
 @pytest.mark.parametrize("host", ["a/b", "a b", "u@a", "[::g]"])
-def test_a_forwarded_host_that_is_none_is_refused(host: str) -> None:
+def test_a_malformed_forwarded_host_is_refused(host: str) -> None:
     with pytest.raises(HTTPError) as caught:
         resolve(f"X-Forwarded-Host: {host}")
     assert caught.value.status == 400
@@ -301,7 +301,7 @@ def test_fields_that_contradict_each_other_are_refused(one: str, other: str) -> 
         ("for=a, ;", [{"for": "a"}, {}]),
     ],
 )
-def test_forwarded_is_taken_apart(text: str, elements: list[dict[str, str]]) -> None:
+def test_forwarded_is_split_into_its_elements(text: str, elements: list[dict[str, str]]) -> None:
     assert parse_forwarded(text) == elements
 
 

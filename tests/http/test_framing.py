@@ -47,7 +47,7 @@ def test_a_response_is_framed_by_what_is_known(method, version, status, length, 
 @pytest.mark.parametrize(
     "codings", [["chunked", "chunked"], ["chunked", "gzip"], ["gzip"], ["gzip, chunked"]]
 )
-def test_codings_but_a_single_chunked_are_not_supported(codings: list[str]) -> None:
+def test_codings_other_than_a_single_chunked_are_not_supported(codings: list[str]) -> None:
     lines = [("Transfer-Encoding", coding) for coding in codings]
     with pytest.raises(HTTPError) as caught:
         frame_request("POST", "/", "1.1", (("Host", "h"), *lines))

@@ -104,7 +104,7 @@ def test_the_authority_of_an_absolute_target_replaces_host(target, path, host, c
     assert head.headers == (("Host", host),)
 
 
-def test_a_websocket_upgrade_leaves_what_is_behind_it(chunked: Feed) -> None:
+def test_a_websocket_upgrade_leaves_what_follows_it(chunked: Feed) -> None:
     reader = RequestReader()
     rest = b""
     head = None
@@ -156,7 +156,7 @@ def test_a_target_beyond_the_limit_has_a_status_of_its_own(chunked: Feed) -> Non
     assert read_all(chunked(b"GET /" + b"a" * 2000), **limits) == [414]
 
 
-def test_empty_lines_count_for_the_size_of_the_head(chunked: Feed) -> None:
+def test_empty_lines_count_towards_the_size_of_the_head(chunked: Feed) -> None:
     assert read_all(chunked(b"\r\n" * 600), max_head_size=1000) == [431]
 
 
@@ -224,7 +224,7 @@ def test_a_body_is_given_in_pieces_of_at_most_the_limit() -> None:
     assert [reader.body(4), reader.body(4), reader.body(4), reader.body(4)] == [b"0123", b"4567", b"89", b""]
 
 
-def test_a_field_is_looked_up_without_case_and_joined() -> None:
+def test_a_field_is_looked_up_regardless_of_case_and_its_lines_are_joined() -> None:
     [(head, _)] = read_all([request(fields=b"Accept: a\r\nACCEPT: b\r\n")])
     assert head.field("accept") == "a, b"
     assert head.field("cookie") is None

@@ -21,7 +21,7 @@ def test_there_are_no_kinds_before_there_are_requests(durations: RequestDuration
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_method_has_its_own(durations: RequestDurations, method: str) -> None:
+def test_each_method_has_its_own(durations: RequestDurations, method: str) -> None:
     durations.observe(method, 204, 0.1)
     durations.observe(method, 299, 0.2)
     durations.observe(method, 300, 0.3)
@@ -29,7 +29,7 @@ def test_a_method_has_its_own(durations: RequestDurations, method: str) -> None:
     assert [each.seconds for _, _, each in durations.by_kind()] == pytest.approx([0.3, 0.3])
 
 
-def test_methods_without_end_are_others(durations: RequestDurations) -> None:
+def test_any_number_of_made_up_methods_count_as_other(durations: RequestDurations) -> None:
     for number in range(100):
         durations.observe(f"METHOD{number}", 500, 0)
     durations.observe("get", 500, 0)  # methods are sensitive to case (RFC 9110, 9.1)

@@ -116,7 +116,7 @@ def test_the_length_of_a_304_is_the_applications() -> None:
 
 
 @pytest.mark.parametrize("body", [[b"abcdef"], iter([b"abc", b"def"]), iter([b"abcd", b"ef"])])
-def test_what_is_beyond_the_content_length_is_cut_off(body) -> None:
+def test_a_body_beyond_its_content_length_is_cut_off(body) -> None:
     response, transport = answer(body, headers=[("Content-Length", "4")])
     assert parse(transport.written)[2] == b"abcd"
     assert response.bytes_sent == 4
@@ -174,7 +174,7 @@ def exc_info():
         return sys.exc_info()
 
 
-def test_exc_info_replaces_a_head_that_was_not_sent() -> None:
+def test_exc_info_replaces_a_head_that_has_not_been_sent() -> None:
     response, transport = response_to()
     response.start_response("200 OK", [("Content-Length", "99"), ("X", "y")])
     response.start_response("500 Oops", PLAIN, exc_info())
@@ -185,7 +185,7 @@ def test_exc_info_replaces_a_head_that_was_not_sent() -> None:
     assert "X" not in headers
 
 
-def test_exc_info_is_raised_again_when_the_head_was_sent() -> None:
+def test_exc_info_is_raised_again_if_the_head_has_been_sent() -> None:
     response, _ = response_to()
     response.start_response("200 OK", PLAIN)(b"a")
     with pytest.raises(KeyError, match="x"):
@@ -263,7 +263,7 @@ def test_a_body_that_is_not_bytes_raises(body) -> None:
         answer(body)
 
 
-def test_a_peer_that_is_gone_is_told_from_the_applications_errors() -> None:
+def test_a_peer_that_is_gone_is_told_apart_from_the_applications_errors() -> None:
     response, _ = response_to(refuses=True)
     response.start_response("200 OK", PLAIN)
     with pytest.raises(PeerGoneError):
@@ -348,14 +348,14 @@ def test_a_body_of_any_kind_is_made_of_bytes_and_nothing_else(body, data) -> Non
 
 
 @pytest.mark.parametrize("body", [[Bytes(b"abc")], [b"a", Bytes(b"bc")], iter([Bytes(b"abc")])])
-def test_a_kind_of_bytes_will_do(body) -> None:
+def test_a_subclass_of_bytes_will_do(body) -> None:
     assert answer(body)[0].bytes_sent == 3
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("headers", [PLAIN, [("Content-Length", "3")]])
 @pytest.mark.parametrize("body", [lambda: [b"abc"], lambda: iter([b"a", b"bc"]), lambda: iter([])])
-def test_a_response_that_has_ended_takes_nothing_more(version, headers, body) -> None:
+def test_a_response_that_has_ended_accepts_nothing_more(version, headers, body) -> None:
     response, transport = response_to(version=version)
     write = response.start_response("200 OK", headers)
     response.send(body())
@@ -389,7 +389,9 @@ def test_nothing_is_written_to_a_connection_that_has_become_something_else() -> 
         ("1.1", [("Content-Length", "3")], iter([]), False),
     ],
 )
-def test_a_response_is_complete_when_all_that_was_announced_is_sent(version, headers, body, complete) -> None:
+def test_a_response_is_complete_when_everything_that_was_announced_is_sent(
+    version, headers, body, complete
+) -> None:
     response, _ = answer(body, headers=headers, version=version)
     assert response.complete is complete
 
@@ -403,7 +405,7 @@ def test_a_response_is_complete_when_all_that_was_announced_is_sent(version, hea
         ("1.1", [("Content-Length", "3")], b"abc", True),
     ],
 )
-def test_before_its_end_only_a_length_tells_that_it_is(version, headers, sent, complete) -> None:
+def test_before_its_end_only_a_length_says_that_it_is(version, headers, sent, complete) -> None:
     response, _ = response_to(version=version)
     response.start_response("200 OK", headers)(sent)
     assert response.complete is complete

@@ -75,7 +75,7 @@ def test_it_gets_a_greenlet_exit_when_the_client_has_gone(
     site.wait_until_empty()
 
 
-def test_a_client_that_has_half_closed_before_gets_all_of_a_finite_answer(serve: Serve) -> None:
+def test_a_client_that_has_half_closed_before_gets_the_whole_of_a_finite_answer(serve: Serve) -> None:
     events = Events()
     client = serve(application=events).connect(None)
     client.send(GET)
@@ -88,7 +88,7 @@ def test_a_client_that_has_half_closed_before_gets_all_of_a_finite_answer(serve:
     assert events.exit is None
 
 
-def test_so_does_one_that_half_closes_behind_a_head_that_tells_the_length(
+def test_so_does_one_that_half_closes_after_a_head_that_gives_the_length(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running(connection), "HALF_CLOSE_GRACE", 0.0)

@@ -123,13 +123,13 @@ class TestSend:
             pass
         assert ping.get(timeout=PATIENCE) is True
 
-    def test_a_peer_that_takes_nothing_is_dropped_with_1006_after_send_timeout(self, serve: Serve) -> None:
+    def test_a_peer_that_reads_nothing_is_dropped_with_1006_after_send_timeout(self, serve: Serve) -> None:
         flooded = Flooded(serve, send_timeout=0.4)
         assert flooded.outcome() == Code.CLOSED_ABNORMALLY
         assert flooded.sent[-1] is False
         flooded.site.wait_until_empty()
 
-    def test_a_peer_that_takes_little_is_not(self, serve: Serve) -> None:
+    def test_a_peer_that_reads_a_little_is_not(self, serve: Serve) -> None:
         flooded = Flooded(serve, count=40, send_timeout=0.4)
         for index in range(40):
             assert flooded.client.frame() == Frame(BINARY, message(index))
@@ -182,7 +182,7 @@ class TestSend:
         assert flooded.client.close_code()[0] == Code.TRY_AGAIN_LATER
         assert flooded.outcome() == Code.TRY_AGAIN_LATER
 
-    def test_in_the_hub_it_sends_where_there_is_room(self, serve: Serve) -> None:
+    def test_in_the_hub_it_sends_if_there_is_room(self, serve: Serve) -> None:
         service = Recorder()
         client = serve(service).connect()
         service.expect("connected")
@@ -340,7 +340,7 @@ class TestInbox:
         client.send(close_frame(1000))
         assert client.close_code() == (1000, "")
 
-    def test_what_one_read_holds_is_always_taken(self, serve: Serve) -> None:
+    def test_what_one_read_brings_is_always_taken(self, serve: Serve) -> None:
         service = Echo()
         client = serve(service, max_inbox_messages=1, max_inbox_size=1).connect()
         client.send(b"".join(masked(TEXT, f"{index}") for index in range(300)) + close_frame(1000))
@@ -489,7 +489,7 @@ def test_slow_connections_never_delay_another(serve: Serve) -> None:
 
 
 class TestTheWeightOfText:
-    def test_text_counts_with_what_it_takes_in_memory(self, serve: Serve) -> None:
+    def test_text_counts_as_much_as_it_takes_in_memory(self, serve: Serve) -> None:
         release = Event()
         service = Recorder(received=lambda message, connection: release.wait(PATIENCE))
         client = serve(service, max_inbox_size=100_000).connect()

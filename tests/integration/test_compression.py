@@ -73,7 +73,7 @@ def test_context_taken_over_by_both_sides(serve: Serve) -> None:
         assert inflated_text(client, inflater) == text
 
 
-def test_short_messages_and_those_that_say_so_stay_as_they_are(serve: Serve) -> None:
+def test_short_messages_and_those_sent_with_compress_false_stay_as_they_are(serve: Serve) -> None:
     def received(text, connection) -> None:
         connection.send("x" * 5000, compress=False)
 
@@ -191,7 +191,7 @@ class TestManyBombsAtOnce:
         assert b"must wait for the answer" in refused.read_to_end()
 
 
-def test_a_close_frame_behind_messages_counts_if_it_came_in_time() -> None:
+def test_a_close_frame_after_messages_counts_if_it_came_in_time() -> None:
     service = Recorder()
     ours, peer = socket.socketpair()
     with peer:

@@ -100,7 +100,7 @@ class TestThePeerEnds:
         service.expect("disconnected", 1000)
         service.expect_nothing_more()
 
-    def test_a_busy_callback_does_not_keep_a_closing_peer_waiting_for_ever(self, serve: Serve) -> None:
+    def test_a_busy_callback_does_not_keep_a_closing_peer_waiting_forever(self, serve: Serve) -> None:
         done = gevent.event.Event()
         service = Recorder(received=lambda message, connection: done.wait(PATIENCE))
         client = serve(service, close_timeout=0.2).connect()
@@ -356,20 +356,20 @@ class TestFailures:
 
 
 class TestBehindTheHandshake:
-    def test_bytes_behind_the_request_reach_the_parser(self, serve: Serve) -> None:
+    def test_bytes_after_the_request_reach_the_parser(self, serve: Serve) -> None:
         client = serve(Echo()).connect(behind=masked(TEXT, "early") + masked(PING, b"?") + b"\x81")
         assert sorted([client.frame(), client.frame()]) == [Frame(TEXT, b"early"), Frame(PONG, b"?")]
         client.send(masked(TEXT, "rest")[1:])
         assert client.frame() == Frame(TEXT, b"rest")
 
-    def test_a_close_behind_the_request_is_told_after_connected(self, serve: Serve) -> None:
+    def test_a_close_after_the_request_is_reported_after_connected(self, serve: Serve) -> None:
         service = Recorder()
         client = serve(service).connect(behind=close_frame(1001))
         assert client.close_code() == (1001, "")
         service.expect("connected")
         service.expect("disconnected", 1001)
 
-    def test_a_peer_that_resets_at_once_is_told_of_all_the_same(self, serve: Serve) -> None:
+    def test_a_peer_that_resets_at_once_is_still_reported(self, serve: Serve) -> None:
         service = Recorder()
         site = serve(service)
         for _ in range(20):
@@ -433,7 +433,7 @@ def drain(peer: socket.socket) -> None:
             pass
 
 
-def test_what_a_peer_sent_before_it_went_is_told_though_nothing_can_be_sent_to_it() -> None:
+def test_what_a_peer_sent_before_it_left_is_received_though_nothing_can_be_sent_to_it() -> None:
     """Already the first answer fails; by then, most messages have not even been parsed."""
     service = Echo()
     ours, peer = socket.socketpair()

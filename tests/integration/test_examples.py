@@ -102,7 +102,7 @@ class Room:
 
 class TestEveryProgram:
     @pytest.mark.parametrize("path", ["echo/server.py", "chat/server.py", "chat/client.py"])
-    def test_help_tells_of_its_arguments(self, path: str) -> None:
+    def test_help_explains_its_arguments(self, path: str) -> None:
         with Program(*python(path), "--help") as program:
             assert program.wait() == 0
         assert re.search(r"host", program.output)
@@ -120,7 +120,7 @@ class TestEveryProgram:
             assert running.wait() == 0
 
     @pytest.mark.parametrize("name", ["echo", "chat"])
-    def test_a_port_that_is_taken_is_one_line_which_says_what_to_do(self, name: str, echo: Server) -> None:
+    def test_a_port_that_is_taken_gets_one_line_that_says_what_to_do(self, name: str, echo: Server) -> None:
         with Server(name, echo.port) as late:
             assert late.wait() == 1
         assert late.output.count("\n") == 1
@@ -178,7 +178,7 @@ class TestPlainClientsOfTheChat:
 
 
 class TestPagesOfTheChat:
-    def test_a_page_learns_who_is_here_and_the_others_of_it(self, room: Room) -> None:
+    def test_a_page_learns_who_is_here_and_the_others_learn_of_it(self, room: Room) -> None:
         ann = room.page("Ann")
         bob = room.page()
         welcome = bob.join("  Bob \t B. ")
@@ -206,7 +206,7 @@ class TestPagesOfTheChat:
         assert other.socket.recv() == "x" * 2001
         assert ann.read_until("message")["text"] == "x" * 1999 + "…"
 
-    def test_who_comes_later_is_shown_the_latest_fifty_messages(self, room: Room) -> None:
+    def test_a_late_comer_sees_the_latest_fifty_messages(self, room: Room) -> None:
         ann = room.page("Ann")
         for number in range(51):
             ann.send("message", text=str(number))
@@ -289,7 +289,7 @@ class TestPagesOfTheChat:
         error = {"type": "error", "code": "nick", "text": "Join with a name first.", "key": "k7"}
         assert page.read() == error
 
-    def test_who_has_not_joined_reads_nothing(self, room: Room) -> None:
+    def test_a_client_that_has_not_joined_gets_nothing(self, room: Room) -> None:
         ann, lurker = room.page("Ann"), room.page()
         ann.send("message", text="hello")
         assert ann.read()["type"] == "message"

@@ -88,7 +88,7 @@ def test_each_event_of_a_plain_generator_arrives_when_it_is_yielded(serve: Serve
     check_stream(site_of(plain, serve, tmp_path))
 
 
-def test_a_view_of_flask_decides_on_an_upgrade(serve: Serve) -> None:
+def test_a_flask_view_decides_on_an_upgrade(serve: Serve) -> None:
     from flask import Flask, request
 
     app, echo = Flask("rooms"), Echo()

@@ -96,7 +96,7 @@ class TestConnections:
         assert data.count(b"200 OK") == 2
         assert data.count(b"400 Bad Request") == 1
 
-    def test_bytes_behind_a_closing_request_are_never_a_request(self, serve: Serve) -> None:
+    def test_bytes_after_a_closing_request_are_never_a_request(self, serve: Serve) -> None:
         assert exchange(serve(application=hello), LAST_GET + GET).count(b"HTTP/1.1") == 1
 
     def test_http_1_0_closes_unless_asked_to_keep_alive(self, serve: Serve) -> None:
@@ -115,7 +115,7 @@ class TestConnections:
         assert data.startswith(b"HTTP/1.1 400 Bad Request")
         assert data.endswith(b"The request line is not 'method target version'\n")
 
-    def test_the_peers_end_closes_in_each_state(self, serve: Serve) -> None:
+    def test_the_peers_end_closes_the_connection_in_each_state(self, serve: Serve) -> None:
         site = serve(application=echo)
         for sent in (b"", b"GET /", GET, post(b"abc")[:-1], post(b"abc") + b"G"):
             with RawClient(site.port) as client:
@@ -125,7 +125,9 @@ class TestConnections:
         site.wait_until_empty()
 
     @pytest.mark.parametrize("sent", [b"", b"GET /", GET, post(b"abc")[:-1], post(b"abc") + b"G"])
-    def test_a_reset_closes_in_each_state_without_an_error(self, serve: Serve, sent: bytes) -> None:
+    def test_a_reset_closes_the_connection_in_each_state_without_an_error(
+        self, serve: Serve, sent: bytes
+    ) -> None:
         site = serve(application=echo)
         client = RawClient(site.port)
         client.send(sent)
@@ -174,11 +176,11 @@ class TestTimes:
             client.send(b"G")
             gevent.sleep(0.05)
 
-    def test_the_second_head_has_a_time_too(self, serve: Serve) -> None:
+    def test_the_second_head_has_a_time_limit_too(self, serve: Serve) -> None:
         site = serve(application=hello, head_timeout=0.1)
         assert b"HTTP/1.1 408" in exchange(site, GET + b"GET /")
 
-    def test_a_later_head_has_the_time_from_its_first_byte(self, serve: Serve) -> None:
+    def test_the_time_limit_of_a_later_head_counts_from_its_first_byte(self, serve: Serve) -> None:
         site = serve(application=hello, head_timeout=0.1, keepalive_timeout=PATIENCE)
         with RawClient(site.port) as client:
             client.send(GET)
@@ -197,7 +199,7 @@ class TestTimes:
         site = serve(application=echo, body_timeout=0.1)
         assert exchange(site, post(b"abc")[:-1]).startswith(b"HTTP/1.1 408 Request Timeout")
 
-    def test_a_reader_that_takes_nothing_is_dropped(self, serve: Serve) -> None:
+    def test_a_client_that_reads_nothing_is_dropped(self, serve: Serve) -> None:
         body = Body(*[b"x" * 100_000] * 1000)
         site = serve(application=answer_with(body), body_timeout=0.2)
         with RawClient(site.port, receive_buffer=4096) as client:
@@ -222,7 +224,7 @@ class TestLimits:
         answer = requests.post(url(site), data=iter([b"a" * 600] * 2), timeout=PATIENCE)
         assert answer.status_code == 413
 
-    def test_a_body_nobody_reads_is_read_away(self, serve: Serve) -> None:
+    def test_a_body_nobody_reads_is_discarded(self, serve: Serve) -> None:
         data = exchange(serve(application=hello), post(b"GET /smuggled HTTP/1.1\r\n\r\n") + LAST_GET)
         assert data.count(b"HTTP/1.1 200 OK") == 2
         assert b"smuggled" not in data
@@ -349,7 +351,7 @@ class TestApplicationsThatFail:
 
     @pytest.mark.logs_errors
     @pytest.mark.parametrize("headers", [[("X", "a\r\nY: b")], [("X\r\nY", "b")], [("X", 1)]])
-    def test_what_is_no_header_never_reaches_the_wire(self, serve: Serve, headers) -> None:
+    def test_what_is_not_a_header_never_reaches_the_wire(self, serve: Serve, headers) -> None:
         data = exchange(serve(application=answer_with([b"a"], headers=headers)), GET)
         assert data.startswith(b"HTTP/1.1 500")
         assert b"Y" not in data
@@ -363,7 +365,7 @@ class TestApplicationsThatFail:
         assert body.closed == 1
 
     @pytest.mark.logs_errors
-    def test_an_error_of_close_is_logged(self, serve: Serve, caplog) -> None:
+    def test_an_error_in_close_is_logged(self, serve: Serve, caplog) -> None:
         class Broken(Body):
             def close(self) -> None:
                 raise ValueError("in close")
@@ -376,7 +378,7 @@ class TestApplicationsThatFail:
     @pytest.mark.logs_errors
     @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
     @pytest.mark.parametrize("length", [[], [("Content-Length", "6400000")]])
-    def test_an_error_of_close_takes_nothing_of_a_response_that_is_complete(
+    def test_an_error_in_close_takes_nothing_from_a_complete_response(
         self, serve: Serve, caplog, version: bytes, length: list[tuple[str, str]]
     ) -> None:
         class Broken(Body):
@@ -390,7 +392,7 @@ class TestApplicationsThatFail:
         assert "failed behind its answer to GET '/last'" in caplog.text
 
     @pytest.mark.logs_errors
-    def test_an_error_behind_the_last_byte_of_its_length_takes_nothing_of_a_response(
+    def test_an_error_after_the_last_byte_of_its_length_takes_nothing_from_a_response(
         self, serve: Serve
     ) -> None:
         def application(environ, start_response):
@@ -421,7 +423,7 @@ class TestApplicationsThatFail:
         assert data.count(b"HTTP/1.1 200 OK") == 1
         assert b"Connection: close" in data
 
-    def test_a_client_that_leaves_is_no_error(self, serve: Serve, caplog) -> None:
+    def test_a_client_that_leaves_is_not_an_error(self, serve: Serve, caplog) -> None:
         body = Body(*[b"x" * 100_000] * 1000)
         site = serve(application=answer_with(body))
         client = RawClient(site.port)
@@ -545,7 +547,7 @@ class TestRequestsTheServerAnswersItself:
 
 
 class TestUpgrades:
-    def test_a_refused_upgrade_closes_and_what_is_behind_it_is_no_request(self, serve: Serve) -> None:
+    def test_a_refused_upgrade_closes_and_what_follows_it_is_not_a_request(self, serve: Serve) -> None:
         site = serve(application=hello, application_upgrades=False)
         data = exchange(site, upgrade_request("/nowhere") + GET)
         assert data.count(b"HTTP/1.1 ") == 1
@@ -577,7 +579,7 @@ class TestUpgrades:
             service.expect("received", "early")
 
     @pytest.mark.logs_errors
-    def test_an_application_that_fails_behind_an_upgrade_does_not_harm_it(self, serve: Serve) -> None:
+    def test_an_application_that_fails_after_an_upgrade_does_not_harm_it(self, serve: Serve) -> None:
         service = Recorder()
 
         def application(environ, start_response):

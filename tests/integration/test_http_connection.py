@@ -112,7 +112,7 @@ class TestSending:
         assert answers(client, len(paths)) == [each.encode() for each in paths]
         assert client.read_to_end() == b""
 
-    def test_so_it_does_where_all_together_are_more_than_the_socket_takes(self, serve: Serve) -> None:
+    def test_so_it_does_if_all_together_are_more_than_the_socket_takes(self, serve: Serve) -> None:
         def application(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
             start_response("200 OK", PLAIN)
             return [environ["PATH_INFO"].encode() * 10_000]

@@ -96,7 +96,7 @@ class TestConnections:
         answered(site.connect(None))
 
     @pytest.mark.parametrize(("asked", "status"), [(True, 200), (False, 404)])
-    def test_an_upgrade_that_nobody_accepts_is_counted_out(
+    def test_an_upgrade_that_nobody_accepts_is_no_longer_counted(
         self, serve: Serve, asked: bool, status: int
     ) -> None:
         site = serve(Recorder(), application=hello, max_connections_per_address=1, application_upgrades=asked)
@@ -105,7 +105,7 @@ class TestConnections:
                 assert client.head.startswith(f"HTTP/1.1 {status} ")
             site.wait_until_empty()
 
-    def test_many_that_do_not_leave_cost_a_bounded_amount(self, serve: Serve) -> None:
+    def test_many_that_do_not_leave_cost_a_limited_amount(self, serve: Serve) -> None:
         site = serve(application=hello, max_connections=1)
         answered(site.connect(None))
         clients = [site.connect(None) for _ in range(MAX_TURNED_AWAY + 20)]
@@ -134,7 +134,7 @@ class TestTheServersName:
         return exchange(site, GET)
 
     @pytest.mark.parametrize("name", ["a\r\nb", "", "ü"])
-    def test_what_is_no_field_value_is_refused(self, name: str) -> None:
+    def test_what_is_not_a_field_value_is_refused(self, name: str) -> None:
         with pytest.raises(ValueError, match="server_header"):
             WebSocketServer(("127.0.0.1", 0), server_header=name)
 
@@ -143,7 +143,7 @@ class TestResponsesThatAreCutOff:
     """With HTTP/1.0, the end of the connection is the end of the body, unless it is a reset."""
 
     @pytest.mark.logs_errors
-    def test_an_error_behind_the_head_is_seen(self, serve: Serve) -> None:
+    def test_an_error_after_the_head_is_seen(self, serve: Serve) -> None:
         def application(environ, start_response):
             start_response("200 OK", [("Content-Type", "text/plain")])
             yield b"part"
@@ -189,9 +189,7 @@ class TestOptions:
             WebSocketServer(("127.0.0.1", 0), **options)
 
 
-def test_of_those_that_do_not_say_who_they_are_only_so_many_are_kept(
-    serve: Serve, certificates: Certificates
-) -> None:
+def test_only_a_limited_number_of_silent_newcomers_is_kept(serve: Serve, certificates: Certificates) -> None:
     site = serve(application=hello, max_connections=2, certfile=certificates.bothfile)
     clients = [site.connect(None) for _ in range(MAX_TURNED_AWAY + 20)]
     with gevent.Timeout(PATIENCE):

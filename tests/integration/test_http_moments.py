@@ -56,7 +56,7 @@ def wait_until_stuck(site: Site) -> None:
             gevent.sleep(0.005)
 
 
-def test_a_half_close_behind_answers_that_wait_closes_when_they_have_left(serve: Serve) -> None:
+def test_a_half_close_while_answers_wait_closes_once_they_have_left(serve: Serve) -> None:
     site = serve(application=large, keepalive_timeout=None)
     client = site.connect(None, receive_buffer=4096)
     wanted = 0
@@ -155,7 +155,7 @@ def test_one_greenlet_may_read_the_body_while_another_writes(serve: Serve) -> No
     assert body.get(timeout=PATIENCE) == b"0123456789"
 
 
-def test_a_body_that_comes_while_100_continue_is_sent_is_not_waited_for_again(
+def test_a_body_that_arrives_while_100_continue_is_sent_is_not_awaited_again(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def echo(environ, start_response):
@@ -210,7 +210,7 @@ class TestALogThatWaits:
         for client in clients:
             assert client.read_head().startswith("HTTP/1.1 400 ")
 
-    def test_those_turned_away_get_theirs_and_are_counted_out(self, serve: Serve) -> None:
+    def test_those_turned_away_get_theirs_and_are_no_longer_counted(self, serve: Serve) -> None:
         site = serve(application=hello, max_connections=1)
         first = site.connect(None)
         clients = [site.connect(None) for _ in range(MAX_TURNED_AWAY)]

@@ -65,7 +65,7 @@ class TestForwardedFields:
     @pytest.mark.parametrize(
         ("origin", "status"), [("https://www.example.org", "101"), ("http://127.0.0.1", "403")]
     )
-    def test_the_origin_must_be_of_the_forwarded_host(
+    def test_the_origin_must_be_that_of_the_forwarded_host(
         self, serve: Serve, kind: str, origin: str, status: str
     ) -> None:
         site = serve(Recorder(), **TRUST)
@@ -137,7 +137,7 @@ class TestTheProxyProtocol:
         assert told(site, before=proxied("2001:db8::ffff")) == "503"
         assert told(site, before=proxied("2001:db8:0:1::1"))[0] == "2001:db8:0:1::1"
 
-    def test_a_reset_within_it_is_no_error(self, serve: Serve) -> None:
+    def test_a_reset_within_it_is_not_an_error(self, serve: Serve) -> None:
         site = serve(application=tell, proxy_protocol=True)
         client = site.connect(None)
         client.send(b"PROXY")

@@ -98,7 +98,7 @@ class TestSilence:
             assert client.frame() == Frame(TEXT, b"x")
             gevent.sleep(TIMEOUT / 20)
 
-    def test_a_clients_automatic_pong_keeps_it(self, serve: Serve) -> None:
+    def test_a_clients_automatic_pong_keeps_it_connected(self, serve: Serve) -> None:
         service = with_timeout(Echo(), TIMEOUT)
         site = serve(service)
         client = websocket.create_connection(f"ws://127.0.0.1:{site.port}/service", timeout=PATIENCE)
@@ -188,7 +188,7 @@ class TestTheClockStandsStill:
         assert client.frame() == Frame(CLOSE, (1000).to_bytes(2, "big"))
         service.expect("disconnected", 1000)
 
-    def test_while_the_peer_takes_what_is_before_the_ping(self, serve: Serve) -> None:
+    def test_while_the_peer_reads_what_precedes_the_ping(self, serve: Serve) -> None:
         size = 6_000_000
 
         service = with_timeout(Recorder(connected=lambda connection: connection.send(bytes(size))), TIMEOUT)
@@ -224,7 +224,7 @@ class TestTheClockStandsStill:
         client.send(close_frame(1000))
         service.expect("disconnected", 1000)
 
-    def test_but_not_for_a_peer_that_takes_nothing(self, serve: Serve) -> None:
+    def test_but_not_for_a_peer_that_reads_nothing(self, serve: Serve) -> None:
         service = with_timeout(
             Recorder(connected=lambda connection: connection.send(bytes(9_000_000))), SHORT
         )
@@ -356,7 +356,7 @@ def answer_pings(client: RawClient) -> None:
 
 @pytest.mark.alone
 class TestMany:
-    def test_thousands_are_looked_after_by_one_timer(self, serve: Serve) -> None:
+    def test_one_timer_looks_after_thousands(self, serve: Serve) -> None:
         count, timeout = 2000, 3.0
         service = with_timeout(Recorder(), timeout)
         site = serve(service)

@@ -68,7 +68,7 @@ def refused_by(serve: Serve, connecting: Callback) -> RawClient:
 @pytest.mark.logs_errors
 class TestConnecting:
     @pytest.mark.parametrize("answer", [True, False, 0, "", "no", object(), 403])
-    def test_whatever_it_returns_is_a_500_that_tells_what_to_do(
+    def test_whatever_it_returns_is_a_500_and_the_log_says_what_to_do(
         self, serve: Serve, caplog: pytest.LogCaptureFixture, answer: object
     ) -> None:
         client = refused_by(serve, lambda request: answer)
@@ -116,7 +116,7 @@ class TestConnecting:
 
         assert refused_by(serve, too_slow).head.startswith("HTTP/1.1 500 ")
 
-    def test_an_attribute_that_was_changed_for_the_worse_is_one(
+    def test_an_attribute_that_was_changed_to_a_wrong_value_is_one(
         self, serve: Serve, caplog: pytest.LogCaptureFixture
     ) -> None:
         service = Recorder()
@@ -129,7 +129,7 @@ class TestConnecting:
 
 
 @pytest.mark.logs_errors
-def test_an_application_that_accepts_for_a_service_that_cannot_work_is_told(
+def test_accepting_for_a_service_that_cannot_work_is_a_500_and_logged(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Chat(WebSocketService):
@@ -163,7 +163,7 @@ class TestOtherCallbacks:
         assert f"Hidden.{told} returned a {make.__name__}" in error
         assert f"({make.__name__}), which has not run: make it a plain function" in error
 
-    def test_disconnected_is_told_too(self, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    def test_disconnected_is_checked_too(self, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
         hidden = {"received": lambda *args: None, "disconnected": lambda self, *args: coroutine(*args)}
         site = serve(type("Hidden", (WebSocketService,), hidden)())
         with warnings.catch_warnings(record=True) as warned:
@@ -183,7 +183,7 @@ def test_what_a_callback_returns_otherwise_is_its_own_business(serve: Serve) -> 
     assert [client.frame().payload, client.frame().payload] == [b"hello", b"again"]
 
 
-def test_a_message_that_nobody_handles_is_told_once_for_each_service_and_type(
+def test_a_message_that_nobody_handles_is_logged_once_for_each_service_and_type(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     class OnlyText(WebSocketService):
@@ -205,7 +205,9 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 class TestForeignOrigins:
-    def test_each_is_told_once_for_each_service(self, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    def test_each_is_logged_once_for_each_service(
+        self, serve: Serve, caplog: pytest.LogCaptureFixture
+    ) -> None:
         class Strict(Recorder):
             allowed_origins = ("https://example.com",)
 
@@ -250,7 +252,7 @@ class TestTLS:
             site.wait_until_empty()
         assert warnings_of(caplog) == 2 * [SPEAKS_TLS]
 
-    def test_a_client_that_speaks_plain_http_to_a_port_of_tls(
+    def test_a_client_that_speaks_plain_http_to_a_tls_port(
         self, serve: Serve, certificates: Certificates, caplog: pytest.LogCaptureFixture
     ) -> None:
         site = serve(Recorder(), certfile=certificates.bothfile)
@@ -259,7 +261,9 @@ class TestTLS:
         assert warnings_of(caplog) == [SPEAKS_PLAIN_HTTP]
 
     @pytest.mark.parametrize("start", [b"\x16", b"\x16\x02", b"\x03\x16\x03"])
-    def test_other_bytes_are_none(self, serve: Serve, start: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    def test_other_bytes_are_not_a_mistake(
+        self, serve: Serve, start: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
         client = serve(Recorder()).connect(None)
         client.send(start)
         assert client.read_to_end().endswith(b"The bytes received are not an HTTP request\n")

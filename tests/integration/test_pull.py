@@ -106,7 +106,7 @@ class TestReceive:
         client.send(masked(TEXT, "one") + masked(TEXT, "two"))
         assert service.result() == ["one", "two"]
 
-    def test_a_message_that_is_there_needs_no_time(self, pull: Pull) -> None:
+    def test_a_message_that_is_already_there_needs_no_time(self, pull: Pull) -> None:
         def run(connection: WebSocketConnection) -> list[str | bytes]:
             first = connection.receive()
             return [first, connection.receive(timeout=0)]
@@ -365,7 +365,7 @@ class TestRun:
         service.expect("disconnected", 4321)
         assert service.connections[0].close_description == "so there"
 
-    def test_a_closing_peer_does_not_wait_for_ever_for_run(self, pull: Pull) -> None:
+    def test_a_closing_peer_does_not_wait_forever_for_run(self, pull: Pull) -> None:
         sent: list[bool] = []
 
         def run(connection: WebSocketConnection) -> None:

@@ -76,7 +76,7 @@ class TestChunkedBodies:
     @pytest.mark.parametrize(
         ("size", "kind"), [(SPOOL_MEMORY, "BytesIO"), (SPOOL_MEMORY + 1, "BufferedRandom")]
     )
-    def test_a_long_one_is_in_a_file_and_either_is_closed_behind_its_request(
+    def test_a_long_one_is_in_a_file_and_either_is_closed_after_its_request(
         self, client: RawClient, telling: Telling, size: int, kind: str
     ) -> None:
         assert told(client, CHUNKED + chunked(b"x" * size))[0] == size
@@ -85,7 +85,7 @@ class TestChunkedBodies:
         assert type(file).__name__ == kind
         assert file.closed
 
-    def test_the_client_that_waits_for_continue_is_told_to(self, client: RawClient) -> None:
+    def test_a_client_that_waits_for_continue_gets_it(self, client: RawClient) -> None:
         client.send(head("Transfer-Encoding: chunked", "Expect: 100-continue"))
         assert client.read_head() == "HTTP/1.1 100 Continue"
         assert told(client, chunked(b"abc"))[:2] == [3, "3"]
@@ -118,7 +118,7 @@ class TestChunkedBodies:
             assert told(client, CHUNKED + chunked(b"x" * 100)) == [100, None, None, True]
             assert told(client, head("Content-Length: 3") + b"abc") == [3, "3", None, None]
 
-    def test_others_are_not_touched(self, client: RawClient) -> None:
+    def test_other_bodies_are_left_alone(self, client: RawClient) -> None:
         assert told(client, head("Content-Length: 3") + b"abc") == [3, "3", None, None]
         assert told(client, head()) == [0, None, None, None]
 

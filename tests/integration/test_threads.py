@@ -294,7 +294,7 @@ class TestOverTheLimit:
         assert one.client.frame() == Frame(TEXT, b"x" * LIMIT)
         assert one.client.close_code()[0] == 1013
 
-    def test_with_room_a_thread_may_broadcast_for_ever(self, pool: ThreadPool, serve: Serve) -> None:
+    def test_with_room_a_thread_may_broadcast_forever(self, pool: ThreadPool, serve: Serve) -> None:
         one = One(serve, max_send_buffer=LIMIT)
         for _ in range(3 * LIMIT // 1_000):
             assert pool.apply(broadcast, ([one.connection], "x" * 1_000)) == 1

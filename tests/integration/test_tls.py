@@ -101,7 +101,7 @@ class TestOnePort:
         assert client.frame() == Frame(TEXT, b"hello")
 
     @both_versions
-    def test_the_environ_tells_version_and_cipher(
+    def test_the_environ_has_version_and_cipher(
         self, serve_tls: Serve, certificates: Certificates, version: ssl.TLSVersion
     ) -> None:
         application = Application()
@@ -126,7 +126,7 @@ class TestOnePort:
         with tls_socket(site.port, context) as sock:
             assert sock.selected_alpn_protocol() == "http/1.1"
 
-    def test_the_application_is_told_nothing_of_tls_on_a_plain_port(self, serve: Serve) -> None:
+    def test_the_application_learns_nothing_of_tls_on_a_plain_port(self, serve: Serve) -> None:
         application = Application()
         service = Recorder()
         site = serve(service, application=application)
@@ -442,7 +442,7 @@ class TestKeyUpdates:
             client.send(masked(TEXT, str(index)))
             assert client.frame() == Frame(TEXT, str(index).encode())
 
-    def test_a_client_that_asks_for_them_and_reads_nothing_is_not_answered_for_ever(
+    def test_a_client_that_asks_for_them_and_reads_nothing_is_not_answered_forever(
         self, serve: Serve, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(tls_records, "MAX_UNSENT", 20_000)

@@ -129,7 +129,7 @@ class TestReading:
         line.peer.close()
         owner.expect(("readable", b""))
 
-    def test_where_there_is_nothing_to_read_it_gets_none(self, line: Line) -> None:
+    def test_it_gets_none_if_there_is_nothing_to_read(self, line: Line) -> None:
         assert line.channel.recv() is None
 
     def test_a_lost_connection_is_an_error(self, line: Line) -> None:
@@ -149,7 +149,7 @@ class TestReading:
         assert line.channel.is_reading
         owner.expect(("readable", b"later"))
 
-    def test_a_second_pause_is_none(self, line: Line) -> None:
+    def test_a_second_pause_changes_nothing(self, line: Line) -> None:
         line.owner()
         line.channel.start_reading()
         line.channel.pause()
@@ -220,7 +220,7 @@ class TestTurns:
         line.in_hub(line.channel.proceed, line.channel.proceed)
         assert [call for call in owner.told() if call[0] == "readable"] == [("readable", None)]
 
-    def test_it_goes_before_those_who_have_no_news(self, line: Line, other: Line) -> None:
+    def test_it_goes_before_those_without_news(self, line: Line, other: Line) -> None:
         third = Line(line.loop)
         order: list[Line] = []
         for each in (line, other):
@@ -306,7 +306,7 @@ class TestTheOwner:
         second.expect(("flush",))
         assert first.told() == []
 
-    def test_an_error_is_given_to_whoever_it_is_by_then(self, line: Line) -> None:
+    def test_an_error_is_given_to_the_owner_of_that_moment(self, line: Line) -> None:
         second = Owner(line.channel)
 
         def hand_over_and_fail() -> None:
@@ -360,7 +360,7 @@ class TestAnError:
         owner.expect(("flush",), ("crashed", kind))
         bystander.expect(("flush",))
 
-    def test_where_there_is_room_again_is_given_to_the_owner(
+    def test_one_when_there_is_room_again_is_given_to_the_owner(
         self, line: Line, kind: type[BaseException]
     ) -> None:
         def fail_once() -> None:

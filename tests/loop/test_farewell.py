@@ -61,7 +61,7 @@ def line(loop: Loop) -> Iterator[Line]:
 
 
 class TestTheAnswer:
-    def test_it_is_sent_and_the_end_behind_it_before_the_peer_says_anything(self, line: Line) -> None:
+    def test_it_is_sent_and_then_the_end_before_the_peer_says_anything(self, line: Line) -> None:
         line.take_leave(b"good-bye")
         assert line.client.read_to_end() == b"good-bye"
         assert line.channel.is_open, "what the peer still sends must not reset the connection"
@@ -106,7 +106,7 @@ class TestTheDrain:
         line.client.half_close()
         line.expect_the_end()
 
-    def test_it_takes_so_much_time(self, line: Line) -> None:
+    def test_it_ends_when_its_time_is_up(self, line: Line) -> None:
         began = monotonic()
         farewell = line.take_leave(timeout=3)
         farewell._check(began + 2.9)
@@ -151,7 +151,7 @@ class TestAStop:
         farewell._check(monotonic() + LAST_MOMENT / 2)
         line.expect_the_end()
 
-    def test_its_end_is_the_end(self, line: Line) -> None:
+    def test_abandoning_it_ends_it(self, line: Line) -> None:
         farewell = line.take_leave()
         assert not farewell._is_busy()
         farewell._abandon()
@@ -160,7 +160,7 @@ class TestAStop:
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, ConnectionResetError])
-def test_an_error_ends_it_and_is_told_unless_it_is_the_peers(
+def test_an_error_ends_it_and_is_logged_unless_it_is_the_peers(
     line: Line,
     kind: type[BaseException],
     monkeypatch: pytest.MonkeyPatch,
@@ -178,7 +178,7 @@ def test_an_error_ends_it_and_is_told_unless_it_is_the_peers(
     assert logged == ([kind] if kind is ValueError else [])
 
 
-def test_an_error_of_who_is_told_of_the_end_stays_out_of_the_watcher(
+def test_an_error_in_the_callback_at_the_end_stays_out_of_the_watcher(
     line: Line, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(channel: Channel) -> None:

@@ -74,12 +74,12 @@ class TestReceiving:
         assert buffer.receive(pair.transport, pair.fd, 1000) == 4
         assert buffer.copy() == b"hell"
 
-    def test_where_there_is_nothing_it_says_so(self, leaf: Any, pair: Pair) -> None:
+    def test_it_says_so_if_there_is_nothing(self, leaf: Any, pair: Pair) -> None:
         buffer = leaf.Buffer(bytearray(64))
         assert buffer.receive(pair.transport, pair.fd, 64) == -1
         assert buffer.copy() == b""
 
-    def test_the_peers_end_is_nought(self, leaf: Any, pair: Pair) -> None:
+    def test_the_peers_end_is_0(self, leaf: Any, pair: Pair) -> None:
         buffer = leaf.Buffer(bytearray(64))
         pair.peer.close()
         assert buffer.receive(pair.transport, pair.fd, 64) == 0
@@ -100,7 +100,7 @@ class TestReceiving:
         pair.peer.close()
         assert buffer.receive(transport, -1, 64) == 0
 
-    def test_all_of_a_memory_that_is_given_is_to_be_handled(self, leaf: Any) -> None:
+    def test_all_of_the_given_memory_is_to_be_handled(self, leaf: Any) -> None:
         buffer = leaf.Buffer(bytearray(b"hello"))
         assert (buffer.size, buffer.start, buffer.end) == (5, 0, 5)
         buffer.start = 2
@@ -147,7 +147,7 @@ class TestSending:
 
 
 class TestTheSystem:
-    def test_the_clock_is_pythons(self, leaf: Any) -> None:
+    def test_the_clock_is_that_of_python(self, leaf: Any) -> None:
         before = time.monotonic()
         now = leaf.monotonic()
         # The two round nanoseconds to a float differently.
@@ -157,7 +157,7 @@ class TestTheSystem:
         assert leaf.thread_id() == monkey.get_original("_thread", "get_ident")()
         assert gevent.get_hub().threadpool.apply(leaf.thread_id) != leaf.thread_id()
 
-    def test_one_reference_more_counts_as_one(self, leaf: Any) -> None:
+    def test_one_more_reference_counts_as_one(self, leaf: Any) -> None:
         thing = object()
         count = leaf.references(thing)
         another = thing

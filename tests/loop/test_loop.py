@@ -228,7 +228,7 @@ class TestTurns:
         for guest, _ in guests:
             assert guest.served.wait(PATIENCE)
 
-    def test_who_waits_longest_is_served_first(self, loop: Loop) -> None:
+    def test_whoever_waits_longest_is_served_first(self, loop: Loop) -> None:
         log: list[str] = []
         self.serve(loop, *((Guest(log, name), False) for name in "abcde"))
         assert log == list("abcde")
@@ -340,7 +340,7 @@ class TestTurns:
 
 
 class TestAGreenletsTurn:
-    def test_it_goes_on_behind_those_who_waited_before(self, loop: Loop) -> None:
+    def test_it_goes_on_after_those_who_waited_before(self, loop: Loop) -> None:
         log: list[str] = []
         loop.queue(Guest(log, "before"))
         loop.wait_for_turn()
@@ -567,7 +567,7 @@ class TestCallsFromThreads:
         gevent.sleep(0.01)
         assert "RuntimeError: oops" in capsys.readouterr().err
 
-    def test_calls_that_never_stop_leave_the_hub_time_for_everything_else(self, loop: Loop) -> None:
+    def test_endless_calls_leave_the_hub_time_foreverything_else(self, loop: Loop) -> None:
         """Each call queues the next one, as a thread would that is always faster than the hub."""
         stop: list[bool] = []
         count: list[int] = []

@@ -44,14 +44,14 @@ def test_it_owns_its_channel_and_is_never_busy(line: Line) -> None:
 
 
 @pytest.mark.parametrize("method", ["_hurry", "_abandon"])
-def test_it_ends_when_the_server_stops_which_is_said_once(line: Line, method: str) -> None:
+def test_it_ends_when_the_server_stops_and_says_so_once(line: Line, method: str) -> None:
     for _ in range(2):
         getattr(line.owner, method)()
     assert line.is_closed()
     assert line.ends == [line.channel]
 
 
-def test_a_child_process_lets_go_of_it_without_a_word(line: Line) -> None:
+def test_a_child_process_lets_go_of_it_silently(line: Line) -> None:
     line.owner._forsake()
     assert line.is_closed()
     assert line.ends == []

@@ -55,7 +55,7 @@ def test_it_retires(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), (None,), ("loan", Idler()), (LOAN,), (object(), Idler())])
-def test_a_switch_that_is_no_loan_is_ignored(worker: Worker, arguments: tuple[object, ...]) -> None:
+def test_a_switch_that_is_not_a_loan_is_ignored(worker: Worker, arguments: tuple[object, ...]) -> None:
     worker.switch(LOAN, Idler())
     assert worker.switch(*arguments) is None
     job = Job(lambda: "done")
@@ -78,7 +78,7 @@ def test_one_that_went_away_ends_with_its_batch(worker: Worker) -> None:
     assert worker.dead
 
 
-def test_a_timeout_that_comes_too_late_hits_nobody(worker: Worker) -> None:
+def test_a_late_timeout_hits_nobody(worker: Worker) -> None:
     worker.away = True
     worker.switch(LOAN, Idler())
     assert worker.throw(gevent.Timeout()) is None
@@ -107,7 +107,7 @@ class TestWhoseWorkItIs:
         worker.switch(LOAN, job)
         assert job.results == [job]
 
-    def test_is_nobodys_in_a_greenlet_of_ones_own(self) -> None:
+    def test_is_none_in_a_greenlet_of_ones_own(self) -> None:
         assert borrower_at_work() is None
         assert gevent.spawn(borrower_at_work).get(timeout=PATIENCE) is None
 

@@ -44,7 +44,7 @@ QUERIES = list(queries())
 
 
 @pytest.mark.parametrize("query", [query for _, query in QUERIES], ids=[name for name, _ in QUERIES])
-def test_a_query_is_of_metrics_and_labels_that_there_are(query: str) -> None:
+def test_a_query_uses_existing_metrics_and_labels(query: str) -> None:
     check_query(query)
     assert query.count("(") == query.count(")")
     for variable in re.findall(r"\$\{?(\w+)", query):
@@ -73,14 +73,14 @@ def test_every_metric_is_shown() -> None:
         assert re.search(rf"\b{family.name}(?:_bucket|_count|_sum)?\b", shown), family.name
 
 
-def test_a_legend_names_labels_that_the_query_leaves() -> None:
+def test_a_legend_names_labels_that_the_query_keeps() -> None:
     for panel in PANELS:
         for target in panel.get("targets", []):
             for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
                 assert re.search(rf"\bby \([^)]*\b{label}\b", target["expr"]), (panel["title"], label)
 
 
-def test_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:
+def test_each_panel_has_its_own_number_and_none_overlap() -> None:
     assert set(Counter(panel["id"] for panel in PANELS).values()) == {1}
     places = [panel["gridPos"] for panel in PANELS]
     for place in places:
@@ -91,7 +91,7 @@ def test_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:
         assert beside or below
 
 
-def test_the_source_of_the_data_is_chosen_by_whoever_imports_it() -> None:
+def test_whoever_imports_it_chooses_the_data_source() -> None:
     assert VARIABLES["datasource"]["query"] == "prometheus"
     for panel in PANELS:
         for asks in (panel, *panel.get("targets", [])):

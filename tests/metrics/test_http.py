@@ -87,7 +87,7 @@ def test_a_request_takes_as_long_as_its_answer(count: Count) -> None:
     assert 0.3 * PUNCTUAL <= scraped.value(f"{NAME}_sum", method="GET", status="2xx") < PATIENCE
 
 
-def test_requests_sent_together_are_each_timed_from_its_own_head(count: Count) -> None:
+def test_each_of_several_requests_sent_together_is_timed_from_its_own_head(count: Count) -> None:
     site = count(application=application)
     client = site.connect(None)
     fast, slow = (f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in ("200", "slow"))
@@ -101,7 +101,7 @@ def test_requests_sent_together_are_each_timed_from_its_own_head(count: Count) -
     assert sum(number for bound, number in buckets(scraped, NAME).items() if bound <= 0.25) > 4
 
 
-def test_a_pool_that_is_full_is_waited_for(count: Count) -> None:
+def test_the_wait_for_a_full_pool_counts(count: Count) -> None:
     site = count(application=application, spawn=1)
     clients = [site.connect(None) for _ in range(2)]
     for client in clients:
@@ -113,7 +113,7 @@ def test_a_pool_that_is_full_is_waited_for(count: Count) -> None:
     assert scraped.value(f"{NAME}_sum", method="GET", status="2xx") >= 0.9 * PUNCTUAL
 
 
-def test_an_upgrade_is_a_request_only_where_it_is_refused(count: Count) -> None:
+def test_an_upgrade_counts_as_a_request_only_if_it_is_refused(count: Count) -> None:
     site = count(Echo())
     client = site.connect()
     client.send(masked(TEXT, "x"))
@@ -124,7 +124,7 @@ def test_an_upgrade_is_a_request_only_where_it_is_refused(count: Count) -> None:
     assert requests_counted(scrape(site.port)) == {("GET", "4xx"): 1}
 
 
-def test_connections_are_counted_that_speak_http(count: Count) -> None:
+def test_connections_that_speak_http_are_counted(count: Count) -> None:
     site = count(Echo())
     clients = [site.connect(None) for _ in range(3)]
     site.connect()

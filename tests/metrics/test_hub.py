@@ -26,7 +26,7 @@ allocate_lock: Any = monkey.get_original("_thread", "allocate_lock")
 NAME = "hub_delay_seconds"
 
 
-def test_a_hub_that_is_blocked_shows_for_how_long(count: Count) -> None:
+def test_a_blocked_hub_shows_for_how_long(count: Count) -> None:
     site = count(block_warning=None)
     sleep_in_the_hub(INTERVAL + 0.6)
     gevent.sleep(0)
@@ -70,7 +70,7 @@ def test_the_clock_ticks_until_it_is_stopped_whatever_it_calls_does() -> None:
     assert sum(delays.counts()) == len(ticks)
 
 
-def test_a_tick_comes_so_long_after_the_end_of_the_one_before() -> None:
+def test_the_interval_begins_at_the_end_of_the_tick_before() -> None:
     began: list[float] = []
     ended: list[float] = []
 
@@ -106,7 +106,7 @@ def test_a_tick_may_stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not failures
 
 
-def test_tasks_that_no_thread_has_begun_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_that_no_thread_has_begun_count_as_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     hub: Any = get_hub()
     pool = ThreadPool(1, hub=hub)
     monkeypatch.setattr(hub, "_threadpool", pool)
@@ -127,7 +127,7 @@ def test_tasks_that_no_thread_has_begun_wait(monkeypatch: pytest.MonkeyPatch) ->
         pool.kill()
 
 
-def test_looking_makes_no_thread_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counting_makes_no_thread_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     hub: Any = get_hub()
     monkeypatch.setattr(hub, "_threadpool", None)
     assert (waiting_tasks(Loop.current()), threads(Loop.current())) == (0, 0)
@@ -160,7 +160,7 @@ def test_calls_of_other_threads_wait_for_the_hub(count: Count) -> None:
         server.stop(timeout=1)
 
 
-def test_the_build_is_told(count: Count) -> None:
+def test_the_build_is_shown(count: Count) -> None:
     import platform
 
     from geventkws import BACKEND

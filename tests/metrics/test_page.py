@@ -42,7 +42,7 @@ def test_every_metric_of_the_catalogue_is_there_and_no_other(count: Count) -> No
             assert set(sample.labels) - {"le"} == set(family.labels)
 
 
-def test_names_are_in_base_units_and_end_as_their_kind_says() -> None:
+def test_names_are_in_base_units_and_end_as_their_kind_requires() -> None:
     for family in FAMILIES:
         assert family.name.startswith("geventkws_")
         assert family.name.endswith("_total") == (family.kind is Kind.COUNTER)
@@ -52,7 +52,7 @@ def test_names_are_in_base_units_and_end_as_their_kind_says() -> None:
     assert len({family.name for family in FAMILIES}) == len(FAMILIES)
 
 
-def test_both_text_formats_are_spoken_and_compressed_for_who_can_read_it(count: Count) -> None:
+def test_both_text_formats_are_available_and_compressed_if_the_client_accepts_that(count: Count) -> None:
     site = count(Echo())
     site.connect()
     plain = ask(site.port)
@@ -79,7 +79,7 @@ def test_head_is_get_without_a_body_and_other_methods_are_refused(count: Count) 
     assert ask(site.port, method="POST").status_code == 405
 
 
-def test_the_rest_is_the_applications_and_the_path_is_not(count: Count) -> None:
+def test_all_other_paths_belong_to_the_application(count: Count) -> None:
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
         return [b"the application"]
@@ -113,7 +113,7 @@ def test_the_programs_own_metrics_are_on_the_same_page(serve: Serve) -> None:
     assert "shop_orders_total 3.0" in ask(site.port).text
 
 
-def test_a_registry_takes_one_of_them() -> None:
+def test_a_registry_accepts_only_one_of_them() -> None:
     registry = CollectorRegistry()
     Metrics(registry=registry)
     with pytest.raises(ValueError, match="one Metrics is enough for all servers of a process"):
@@ -141,12 +141,12 @@ def test_a_path_is_a_path(path: Any, mistake: type[Exception], text: str) -> Non
         (True, r"not True: write metrics=Metrics\(\)"),
     ],
 )
-def test_a_server_takes_nothing_else(given: Any, text: str) -> None:
+def test_a_server_accepts_nothing_else(given: Any, text: str) -> None:
     with pytest.raises(TypeError, match=f"metrics must be a geventkws.metrics.Metrics, {text}"):
         WebSocketServer(("127.0.0.1", 0), metrics=given)
 
 
-def test_who_wants_no_metrics_needs_no_prometheus_client() -> None:
+def test_without_metrics_prometheus_client_is_not_needed() -> None:
     program = (
         "import sys, geventkws, geventkws.testing, geventkws.server.server\n"
         "print([name for name in sys.modules if 'prometheus' in name or 'geventkws.metrics' in name])"

@@ -196,7 +196,7 @@ def run(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_process_goes_on_where_one_of_its_number_ended(tmp_path: Path) -> None:
+def test_a_process_continues_where_a_former_one_with_its_id_ended(tmp_path: Path) -> None:
     done = run(IN_TURN, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
     scraped = Scraped(done.stdout)
     labels = {"service": "/a"}
@@ -239,7 +239,7 @@ server.serve_forever()
 """
 
 
-def test_a_child_begins_at_nothing_and_writes_nothing_of_its_parents(tmp_path: Path) -> None:
+def test_a_child_begins_at_zero_and_writes_nothing_of_its_parents(tmp_path: Path) -> None:
     command = (sys.executable, "-c", FORKED)
     with Program(*command, env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}) as program:
         parent = int(program.expect(r"port (\d+) of \d+\n")[1])
@@ -270,7 +270,7 @@ def _child_of(program: Program, directory: Path) -> int:
     return child
 
 
-def test_a_variable_that_comes_too_late_is_told() -> None:
+def test_a_variable_that_is_set_too_late_is_reported() -> None:
     done = run(
         "import os, prometheus_client; os.environ['PROMETHEUS_MULTIPROC_DIR'] = '/tmp'\n"
         "from geventkws.metrics import Metrics; Metrics()"
@@ -281,7 +281,7 @@ def test_a_variable_that_comes_too_late_is_told() -> None:
     )
 
 
-def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_directory_is_reported(tmp_path: Path) -> None:
     missing = str(tmp_path / "metrics")
     done = run("from geventkws.metrics import Metrics; Metrics()", PROMETHEUS_MULTIPROC_DIR=missing)
     assert done.stderr.splitlines()[-1] == (

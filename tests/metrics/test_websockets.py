@@ -73,7 +73,9 @@ ENDINGS: dict[str, tuple[Callable[[RawClient], None], str]] = {
 
 
 @pytest.mark.parametrize(("end", "code"), ENDINGS.values(), ids=ENDINGS)
-def test_ends_are_counted_by_code(count: Count, end: Callable[[RawClient], None], code: str) -> None:
+def test_ended_connections_are_counted_by_code(
+    count: Count, end: Callable[[RawClient], None], code: str
+) -> None:
     site = count(Recorder(received=close_by_service))
     client = site.connect()
     end(client)
@@ -166,7 +168,7 @@ def test_refusals_are_counted_by_reason(
     assert refused(scrape(site.port)) == {reason: 1}
 
 
-def test_a_path_without_a_service_is_a_reason_where_there_is_no_application(count: Count) -> None:
+def test_a_path_without_a_service_is_a_reason_if_there_is_no_application(count: Count) -> None:
     site = count(Echo())
     client = site.connect(None)
     client.send(upgrade_request("/nowhere"))
@@ -174,7 +176,7 @@ def test_a_path_without_a_service_is_a_reason_where_there_is_no_application(coun
     assert refused(scrape(site.port)) == {Refusal.PATH: 1}
 
 
-def test_a_server_that_stops_is_a_reason(count: Count, metrics: Metrics) -> None:
+def test_a_stopping_server_is_a_reason(count: Count, metrics: Metrics) -> None:
     returning = Event()
     site = count(Echo(connected=lambda connection: returning.wait(PATIENCE)))
     site.connect()  # which keeps the server from stopping at once
@@ -278,7 +280,7 @@ def test_callbacks_are_timed_with_what_they_wait_for(count: Count) -> None:
     assert 0.6 * PUNCTUAL <= scraped.value(f"{name}_sum", **SERVICE) < PATIENCE
 
 
-def test_each_of_many_messages_in_one_batch_is_timed_by_itself(count: Count) -> None:
+def test_each_of_many_messages_in_one_batch_is_timed_separately(count: Count) -> None:
     name = "websocket_callback_duration_seconds"
     site = count(Echo())
     began = monotonic()
@@ -291,7 +293,7 @@ def test_each_of_many_messages_in_one_batch_is_timed_by_itself(count: Count) -> 
     assert scraped.value(f"{name}_sum", **SERVICE) <= monotonic() - began
 
 
-def test_waiting_for_a_turn_is_no_part_of_a_callback(count: Count) -> None:
+def test_waiting_for_a_turn_is_not_part_of_a_callback(count: Count) -> None:
     def work(message: str | bytes, connection: WebSocketConnection) -> None:
         if message == "first":
             gevent.sleep(0.01)  # from here on, its greenlet waits for a turn of its own
@@ -310,7 +312,7 @@ def test_waiting_for_a_turn_is_no_part_of_a_callback(count: Count) -> None:
     assert scraped.value(f"{name}_sum", **SERVICE) < scraped.value(f"{name}_sum", service="/hog") / 2
 
 
-def test_a_run_is_not_timed_which_lasts_as_long_as_the_connection(count: Count) -> None:
+def test_run_is_not_timed_since_it_lasts_as_long_as_the_connection(count: Count) -> None:
     class Pulls(WebSocketService):
         def run(self, connection: WebSocketConnection) -> None:
             for message in connection:
@@ -337,7 +339,7 @@ def opened(scraped: Scraped) -> dict[str, float]:
     return {sample.labels["service"]: sample.value for sample in samples}
 
 
-def test_a_service_goes_by_the_path_it_is_registered_at_not_by_the_one_asked_for(count: Count) -> None:
+def test_a_service_is_named_by_its_registered_path_not_by_the_requested_one(count: Count) -> None:
     both = Echo()
     site = count(Echo(), paths={"/Rooms/<room>": both, "/lobby": both})
     for path in ("/rooms/a", "/rooms/b?x=1", "/lobby", "/SERVICE"):
@@ -345,13 +347,13 @@ def test_a_service_goes_by_the_path_it_is_registered_at_not_by_the_one_asked_for
     assert opened(scrape(site.port)) == {"/Rooms/<room>": 2, "/lobby": 1, "/service": 1}
 
 
-def test_a_service_that_the_application_accepts_for_goes_by_its_class(count: Count) -> None:
+def test_a_service_that_the_application_accepts_for_is_named_by_its_class(count: Count) -> None:
     site = count(Echo(), application=answer_upgrades)
     site.connect("/accepts")
     assert opened(scrape(site.port)) == {"/service": 0, "Echo": 1}
 
 
-def test_services_without_end_are_others(count: Count, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beyond_a_limit_services_count_as_other(count: Count, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "MAX_SERVICES", 3)
 
     def accept_any(environ: dict[str, Any], start_response: Any) -> Any:
@@ -367,7 +369,7 @@ def test_services_without_end_are_others(count: Count, monkeypatch: pytest.Monke
 # The life of servers
 
 
-def test_two_servers_count_together_and_a_stopped_one_takes_nothing_back(count: Count) -> None:
+def test_two_servers_count_together_and_stopping_one_takes_nothing_back(count: Count) -> None:
     first, second = count(Echo()), count(Echo())
     for site in (first, second):
         client = site.connect()

@@ -17,7 +17,7 @@ from geventkws.net.address import Address, parse_ip, spelled, unmapped
         ("::ffff:192.0.2.1", IPv4Address("192.0.2.1")),
     ],
 )
-def test_an_address_is_read_and_a_mapped_one_is_the_ipv4_peers(text, address):
+def test_an_address_is_read_and_a_mapped_one_becomes_ipv4(text, address):
     assert parse_ip(text) == address
 
 
@@ -48,5 +48,5 @@ def test_only_mapped_addresses_are_changed():
         ("", "a Unix socket"),
     ],
 )
-def test_a_log_tells_host_and_port_apart(address: Address, text: str) -> None:
+def test_host_and_port_can_be_told_apart_in_a_log(address: Address, text: str) -> None:
     assert spelled(address) == text

@@ -115,7 +115,7 @@ class TestNewCertificates:
             service.connections[0].send("still here")
 
     @pytest.mark.parametrize("broken", ["missing", "another key", "no certificate"])
-    def test_files_that_are_not_right_change_nothing(self, serve: Serve, files: Files, broken: str) -> None:
+    def test_wrong_files_change_nothing(self, serve: Serve, files: Files, broken: str) -> None:
         certfile, keyfile = files.issue("old.example", to="default")
         site = serve(certfile=certfile, keyfile=keyfile)
         if broken == "missing":

@@ -68,7 +68,7 @@ def files(certificates: Certificates, tmp_path: Path) -> dict[str, str]:
         ("broken", "key", "certfile '{broken}' with keyfile '{key}': OpenSSL cannot use them"),
     ],
 )
-def test_what_is_wrong_is_told_with_the_file_and_the_remedy(
+def test_what_is_wrong_is_reported_with_the_file_and_the_remedy(
     files: dict[str, str], cert: str, key: str | None, said: str
 ) -> None:
     with pytest.raises(OSError, match=r".") as raised:
@@ -77,7 +77,7 @@ def test_what_is_wrong_is_told_with_the_file_and_the_remedy(
     assert text.removeprefix(f"[Errno {raised.value.errno}] ").startswith(said.format(**files))
 
 
-def test_a_file_that_may_not_be_read_is_told(files: dict[str, str]) -> None:
+def test_a_file_that_may_not_be_read_is_reported(files: dict[str, str]) -> None:
     os.chmod(files["text"], 0)
     user = os.geteuid()
     if user == 0:
@@ -93,18 +93,18 @@ def test_a_file_that_may_not_be_read_is_told(files: dict[str, str]) -> None:
     "more",
     [{"certfile": 5}, {"certfile": ["a"]}, {"certfile": "a", "keyfile": b"b"}, {"certfile": ssl.CERT_NONE}],
 )
-def test_what_is_no_path_is_a_type_error(more: dict) -> None:
+def test_what_is_not_a_path_is_a_type_error(more: dict) -> None:
     with pytest.raises(TypeError, match=r"must be a tuple \(certfile, keyfile\) of paths"):
         WebSocketServer(("127.0.0.1", 0), **more)
 
 
-def test_a_path_may_be_one_of_pathlib(files: dict[str, str]) -> None:
+def test_a_path_may_be_a_pathlib_path(files: dict[str, str]) -> None:
     server = WebSocketServer(("127.0.0.1", 0), certfile=Path(files["cert"]), keyfile=Path(files["key"]))
     server.reload_certificates()
 
 
 @pytest.mark.parametrize("mapping", [["a"], "a.example", {1: ("a", "b")}, {"a": ("a",)}, {"a": (1, 2)}])
-def test_certificates_of_further_names_are_a_mapping(files: dict[str, str], mapping: dict) -> None:
+def test_certificates_for_other_names_are_a_mapping(files: dict[str, str], mapping: dict) -> None:
     with pytest.raises(TypeError, match=r"^certificates"):
         WebSocketServer(("127.0.0.1", 0), certfile=files["both"], certificates=mapping)
 

@@ -140,7 +140,7 @@ class TestUnixSockets:
 
     @pytest.mark.parametrize("mode", [0o600, 0o660, 0o666, 0o777])
     @pytest.mark.parametrize("umask", [0o000, 0o077])
-    def test_its_file_has_the_mode_that_was_asked_for_whatever_the_umask(
+    def test_its_file_has_the_requested_mode_whatever_the_umask(
         self, path: str, mode: int, umask: int
     ) -> None:
         before = os.umask(umask)
@@ -179,9 +179,7 @@ class TestUnixSockets:
             assert {connected for _, connected, mode in seen if mode != 0o600} == {False}
 
     @pytest.mark.parametrize(("owner", "numbers"), OWNERS)
-    def test_its_file_has_the_owner_that_was_asked_for(
-        self, path: str, owner: str, numbers: tuple[int, int]
-    ) -> None:
+    def test_its_file_has_the_requested_owner(self, path: str, owner: str, numbers: tuple[int, int]) -> None:
         server = WebSocketServer(f"unix:{path}", tell, unix_socket_owner=owner)
         server.start()
         status = os.stat(path)
@@ -210,16 +208,16 @@ class TestUnixSockets:
         with pytest.raises(ValueError, match="are for a listener 'unix:/path/of/a/file'"):
             WebSocketServer(listener, tell, **option)
 
-    def test_a_directory_that_is_missing_is_told(self, path: str) -> None:
+    def test_a_missing_directory_is_reported(self, path: str) -> None:
         with pytest.raises(FileNotFoundError, match=r"'missing/app\.sock'; create the directory first"):
             WebSocketServer("unix:missing/app.sock", tell).start()
 
-    def test_a_directory_of_others_is_told(self, path: str) -> None:
+    def test_a_directory_of_others_is_reported(self, path: str) -> None:
         os.chmod(".", 0o555)
         with as_nobody(), pytest.raises(PermissionError, match="let the server's user write"):
             WebSocketServer(f"unix:{path}", tell).start()
 
-    def test_a_path_that_is_too_long_is_told(self) -> None:
+    def test_a_path_that_is_too_long_is_reported(self) -> None:
         with pytest.raises(OSError, match=r"too long: '/x{200}'"):
             WebSocketServer(f"unix:/{'x' * 200}", tell).start()
 
@@ -237,7 +235,7 @@ class TestIP:
         yield server.server_port
         server.stop(timeout=1)
 
-    def test_ipv4_is_served_and_told_as_ipv4(self, port: int) -> None:
+    def test_ipv4_is_served_and_shown_as_ipv4(self, port: int) -> None:
         assert ask(socket.AF_INET, ("127.0.0.1", port)).startswith("127.0.0.1 ")
 
     def test_ipv6_is_served(self, port: int) -> None:
@@ -253,15 +251,15 @@ class TestIP:
         with pytest.raises(OSError, match=rf"\('127\.0\.0\.1', {port}\); end the program that listens there"):
             WebSocketServer(("127.0.0.1", port), tell).start()
 
-    def test_an_address_of_another_machine_is_told(self) -> None:
+    def test_an_address_of_another_machine_is_reported(self) -> None:
         with pytest.raises(OSError, match=r"\('192\.0\.2\.1', 0\); write an address that this machine has"):
             WebSocketServer(("192.0.2.1", 0), tell).start()
 
-    def test_an_unknown_host_is_told(self) -> None:
+    def test_an_unknown_host_is_reported(self) -> None:
         with pytest.raises(socket.gaierror, match=r"\('nowhere\.invalid', 0\); check the host name"):
             WebSocketServer(("nowhere.invalid", 0), tell).start()
 
-    def test_a_port_of_root_is_told_to_others(self) -> None:
+    def test_a_port_reserved_for_root_is_reported_to_others(self) -> None:
         first = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
         if not first.exists() or int(first.read_text()) <= 80:
             pytest.skip("everybody may listen on port 80 here")
@@ -277,7 +275,7 @@ class TestIP:
         assert shown(b"/run/peer.sock") == "/run/peer.sock"
         assert shown("") == ""
 
-    def test_what_a_unix_peer_calls_itself_cannot_forge_a_line_of_a_log(self) -> None:
+    def test_the_name_of_a_unix_peer_cannot_forge_a_line_of_a_log(self) -> None:
         assert shown(b"/run/a\nCRITICAL \x1b[31m\xff") == "/run/a\\x0aCRITICAL \\x1b[31m\\udcff"
 
 

@@ -73,7 +73,7 @@ def test_one_read_of_the_socket_is_enough_even_if_it_gives_nothing(pair: Pair) -
     assert calls == 1 + 1_000 // 100
 
 
-def test_an_end_behind_data_keeps_the_descriptor_readable(pair: Pair) -> None:
+def test_an_end_after_data_keeps_the_descriptor_readable(pair: Pair) -> None:
     pair.client.holding = True
     pair.client.sendall(b"last")
     pair.client.close_notify()
@@ -85,7 +85,7 @@ def test_an_end_behind_data_keeps_the_descriptor_readable(pair: Pair) -> None:
         assert pair.transport.recv(64 * 1024) == b""
 
 
-def test_data_in_front_of_a_broken_record_is_received(pair: Pair) -> None:
+def test_data_before_a_broken_record_is_received(pair: Pair) -> None:
     pair.client.sendall(b"fine")
     pair.client.holding = True
     pair.client.sendall(b"forged")

@@ -44,7 +44,7 @@ class TestReceiving:
         assert line.transport.recv(10) is None
         assert line.transport.recv_into(memoryview(bytearray(10))) is None
 
-    def test_as_much_is_read_as_was_asked_for(self, line: Line) -> None:
+    def test_no_more_is_read_than_was_asked_for(self, line: Line) -> None:
         line.peer.sendall(b"0123456789")
         line.wait_until_readable()
         assert line.transport.recv(4) == b"0123"
@@ -52,7 +52,7 @@ class TestReceiving:
         assert line.transport.recv_into(memoryview(buffer)) == 4
         assert buffer == b"4567"
 
-    def test_the_end_comes_behind_what_was_sent(self, line: Line) -> None:
+    def test_the_end_comes_after_what_was_sent(self, line: Line) -> None:
         line.peer.sendall(b"last")
         line.peer.shutdown(socket.SHUT_WR)
         line.wait_until_readable()
@@ -109,7 +109,7 @@ class TestSending:
 
 
 class TestTheEnd:
-    def test_half_of_it_is_seen_by_the_peer_who_may_still_send(self, line: Line) -> None:
+    def test_a_half_close_is_seen_by_the_peer_which_may_still_send(self, line: Line) -> None:
         line.transport.send([b"last"])
         line.transport.shutdown_write()
         assert line.peer.recv(10) == b"last"
@@ -119,7 +119,7 @@ class TestTheEnd:
         assert line.transport.recv(10) == b"mine"
 
     @pytest.mark.parametrize("method", ["close", "abort"])
-    def test_it_gives_the_descriptor_back_once(self, line: Line, method: str) -> None:
+    def test_it_releases_the_descriptor_once(self, line: Line, method: str) -> None:
         descriptor = line.transport.fileno()
         getattr(line.transport, method)()
         assert line.transport.fileno() == -1

@@ -37,7 +37,7 @@ def make_chat(clone: Path, python: str = sys.executable) -> subprocess.Completed
     )
 
 
-def test_it_says_what_it_makes_and_a_failed_installation_is_told_last(clone: Path) -> None:
+def test_it_says_what_it_makes_and_ends_with_a_failed_installation(clone: Path) -> None:
     done = make_chat(clone)
     assert done.returncode != 0
     assert done.stdout.splitlines() == [
@@ -51,7 +51,7 @@ def test_it_says_what_it_makes_and_a_failed_installation_is_told_last(clone: Pat
     assert not (clone / ".venv" / "examples.installed").exists(), "the next `make chat` tries again"
 
 
-def test_a_python_that_will_not_do_is_told_and_leaves_nothing(clone: Path) -> None:
+def test_an_unsuitable_python_is_reported_and_leaves_nothing(clone: Path) -> None:
     done = make_chat(clone, python="false")
     assert done.returncode != 0
     assert done.stdout == ""

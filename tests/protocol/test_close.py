@@ -54,7 +54,7 @@ def test_a_reason_that_is_not_utf8_fails_with_1007(parse, reason):
     ]
 
 
-def test_a_wrong_code_is_told_before_a_wrong_reason(parse):
+def test_a_wrong_code_is_reported_before_a_wrong_reason(parse):
     assert parse(peer.close(1006, b"\xff")) == [violation("Close frames must not carry the code 1006")]
 
 
@@ -90,6 +90,6 @@ def test_a_reason_may_have_123_bytes_of_utf8_and_no_more():
         close_payload(1000, "\u00e4" * 62)
 
 
-def test_a_reason_that_utf8_cannot_say_is_a_value_error():
+def test_a_reason_that_utf8_cannot_encode_is_a_value_error():
     with pytest.raises(ValueError, match="surrogates not allowed"):
         close_payload(1000, "\ud800")

@@ -72,7 +72,7 @@ def test_a_code_of_an_application_can_be_copied_and_pickled(again):
 @pytest.mark.parametrize(
     "value", [-1, 0, 999, 1004, 1015, 1016, 2000, 2999, 5000, 65535, "4001", 4001.5, None]
 )
-def test_what_is_no_code_is_a_value_error(value):
+def test_what_is_not_a_code_is_a_value_error(value):
     with pytest.raises(ValueError, match="is not a valid WebSocketCloseReasonCode"):
         WebSocketCloseReasonCode(value)
 
@@ -87,5 +87,5 @@ def test_which_codes_may_be_sent():
     assert {number for number in range(65536) if is_sendable(number)} == SENDABLE
 
 
-def test_which_codes_are_the_applications_own():
+def test_which_codes_belong_to_applications():
     assert {number for number in range(65536) if is_user_defined(number)} == set(range(3000, 5000))

@@ -292,7 +292,7 @@ def test_an_outcome_once_decided_never_changes():
             assert step.row.outcome == Outcome.NONE
 
 
-def test_it_is_known_what_the_service_will_be_told_as_soon_as_only_output_and_the_peer_are_waited_for():
+def test_the_outcome_is_known_as_soon_as_only_output_and_the_peer_are_awaited():
     for step in every_step():
         assert (step.after.outcome != Outcome.NONE) == (step.after.state in DECIDED)
 
@@ -397,7 +397,7 @@ def test_reading_stops_only_at_the_end_of_the_peers_stream():
     assert {row.event for row in rows() if Action.PAUSE in row.actions} == {Event.PEER_END}
 
 
-def test_messages_are_discarded_exactly_where_the_service_wants_no_more_of_them():
+def test_messages_are_discarded_exactly_when_the_service_wants_no_more():
     wanted = {
         (row.state, row.event)
         for row in rows()
@@ -406,7 +406,7 @@ def test_messages_are_discarded_exactly_where_the_service_wants_no_more_of_them(
     assert {(row.state, row.event) for row in rows() if Action.DISCARD in row.actions} == wanted
 
 
-def test_the_service_is_told_of_the_peers_last_word_by_its_own_code():
+def test_the_service_gets_the_code_of_the_peers_last_word():
     told = {
         State.PEER_CLOSED: Outcome.PEERS,
         State.PEER_FAILED: Outcome.RULE,

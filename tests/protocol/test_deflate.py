@@ -221,7 +221,7 @@ def test_no_more_than_the_agreed_window_is_kept(receive):
 
 
 @given(messages=st.lists(MESSAGES | st.just("ab" * 40_000), max_size=5), draw=st.data())
-def test_what_a_client_compresses_is_heard_however_it_is_fragmented_and_cut(backend, messages, draw):
+def test_what_a_client_compresses_is_received_however_it_is_fragmented_and_cut(backend, messages, draw):
     parameters = draw.draw(st.sampled_from([KEEPING, ALONE]))
     client = Client(keeps_context=parameters is KEEPING)
     wire = b""
@@ -256,18 +256,18 @@ def test_rsv1_on_a_continuation_fails_with_1002(receive, fin):
         assert receive(first + rsv1(opcodes.CONTINUATION, HELLO[3:], fin=fin)) == [MISPLACED_RSV1]
 
 
-def test_a_misplaced_rsv1_is_told_by_the_first_two_bytes(receive):
+def test_a_misplaced_rsv1_is_detected_in_the_first_two_bytes(receive):
     assert receive(b"\xc9") == []
     assert receive(b"\xc9\x80") == [MISPLACED_RSV1]
 
 
 @pytest.mark.parametrize("opcode", [3, 7, 11, 15])
-def test_rsv1_makes_no_reserved_opcode_right(receive, opcode):
+def test_rsv1_does_not_make_a_reserved_opcode_valid(receive, opcode):
     (error,) = receive(rsv1(opcode, b""))
     assert error.code == 1002
 
 
-def test_a_compressed_message_inside_of_another_fails_with_1002(receive):
+def test_a_compressed_message_inside_another_fails_with_1002(receive):
     for first in (rsv1(opcodes.TEXT, HELLO, fin=False), peer.text("a", fin=False)):
         assert receive(first + rsv1(opcodes.TEXT, HELLO)) == [
             violation("A text frame must be the first in the message")
@@ -276,7 +276,7 @@ def test_a_compressed_message_inside_of_another_fails_with_1002(receive):
 
 @pytest.mark.parametrize("rsv", [1, 2, 3, 5, 6, 7])
 @pytest.mark.parametrize("opcode", sorted(opcodes.ASSIGNED))
-def test_the_other_reserved_bits_fail_with_1002_all_the_same(receive, opcode, rsv):
+def test_the_other_reserved_bits_still_fail_with_1002(receive, opcode, rsv):
     assert receive(peer.frame(opcode, b"", rsv=rsv)) == [UNEXPECTED_RSV]
 
 
@@ -336,7 +336,7 @@ def test_no_bytes_raise_and_how_they_are_cut_does_not_matter(backend, data, flip
 
 
 @pytest.mark.parametrize("limit", [400, 100_000])
-def test_what_is_too_large_and_corrupt_behind_is_too_large_however_it_is_cut(receive, limit):
+def test_what_is_too_large_and_then_corrupt_is_too_large_however_it_is_cut(receive, limit):
     payload = compressed(bytes(2 * limit)) + b"\xff" * 20
     fails = too_large(f"A message must be at most {limit} bytes")
     assert receive(rsv1(opcodes.BINARY, payload), max_message_size=limit) == [fails]
@@ -534,7 +534,7 @@ def test_with_context_a_message_refers_to_those_before_it(backend):
     assert second < first / 3
 
 
-def test_the_rfcs_hello_is_sent_as_there_is_said(backend):
+def test_hello_is_sent_as_the_rfc_says(backend):
     endpoint = make_endpoint(backend, KEEPING)
     endpoint.send(opcodes.TEXT, b"Hello")
     assert sent(endpoint) == [(True, opcodes.TEXT, HELLO)]
@@ -565,7 +565,7 @@ def test_a_message_may_be_compressed_or_not_whatever_the_threshold(backend):
     assert [is_compressed for is_compressed, _, _ in sent(endpoint)] == [True, False, True]
 
 
-def test_nothing_is_compressed_that_was_not_negotiated(backend):
+def test_nothing_is_compressed_unless_that_was_negotiated(backend):
     endpoint = backend.Endpoint(1 << 20, 1 << 17)
     endpoint.send(opcodes.TEXT, JSON, True)
     assert sent(endpoint) == [(False, opcodes.TEXT, JSON)]
@@ -585,7 +585,7 @@ def test_a_message_that_does_not_become_smaller_is_sent_as_it_is(backend):
     assert sent(endpoint) == [(False, opcodes.BINARY, noise)]
 
 
-def test_with_context_it_is_compressed_for_later_messages_refer_to_it(backend):
+def test_with_context_it_is_compressed_since_later_messages_refer_to_it(backend):
     noise = random.Random(3).randbytes(1000)
     endpoint = make_endpoint(backend, KEEPING)
     endpoint.send(opcodes.BINARY, noise)
@@ -689,7 +689,7 @@ def broadcast_to(backend, broadcast: Broadcast, *parameters: PerMessageDeflate |
     return frames
 
 
-def test_a_broadcast_is_compressed_once_a_set_of_parameters(backend):
+def test_a_broadcast_is_compressed_once_for_each_set_of_parameters(backend):
     other = PerMessageDeflate(threshold=0, server_max_window_bits=10)
     client_keeps = PerMessageDeflate(threshold=0, client_no_context_takeover=False)
     frames = broadcast_to(
@@ -705,7 +705,7 @@ def test_a_broadcast_is_compressed_once_a_set_of_parameters(backend):
     assert server_messages(frames[1]) == [(False, opcodes.TEXT, JSON)]
 
 
-def test_a_broadcast_is_compressed_anew_where_context_is_kept(backend):
+def test_a_broadcast_is_compressed_anew_if_context_is_kept(backend):
     broadcast = Broadcast(JSON, as_binary=False)
     endpoint, client = make_endpoint(backend, KEEPING), Client()
     endpoint.send(opcodes.TEXT, JSON)
@@ -728,6 +728,6 @@ def test_a_broadcast_is_compressed_as_a_message_is(backend, compress, expected):
     assert [server_messages(frame)[0][0] for frame in frames] == expected
 
 
-def test_a_broadcast_is_of_what_can_be_sent():
+def test_only_what_can_be_sent_can_be_broadcast():
     with pytest.raises(TypeError, match="a message must be str or bytes"):
         Broadcast(1)  # type: ignore[arg-type]  # the point of the test

@@ -147,7 +147,7 @@ def test_messages_sent_before_the_close_leave_before_it(endpoint):
 
 @pytest.mark.parametrize("fin", [True, False])
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])
-def test_a_frame_can_be_encoded_for_itself(backend, size, fin):
+def test_a_frame_can_be_encoded_on_its_own(backend, size, fin):
     frame = backend.encode_frame(opcodes.BINARY, bytes(size), fin=fin)
     assert type(frame) is bytes
     (read,) = server_frames(frame)
@@ -220,19 +220,19 @@ def test_received_bytes_become_events_and_are_counted(endpoint, chunked):
     assert endpoint.bytes_received == len(data)
 
 
-def test_nothing_is_answered_of_itself(endpoint):
+def test_nothing_is_answered_automatically(endpoint):
     endpoint.receive(peer.ping(b"?") + peer.frame(opcodes.CLOSE))
     assert wire(endpoint) == b""
     assert not endpoint.close_sent
 
 
-def test_the_limits_of_an_endpoint_are_its_parsers(backend):
+def test_the_limits_of_an_endpoint_are_those_of_its_parser(backend):
     assert [event.code for event in backend.Endpoint(3, 9).receive(peer.text("four"))] == [1009]
     two_fragments = peer.text("a", fin=False) + peer.continuation(b"b")
     assert [event.code for event in backend.Endpoint(3, 1).receive(two_fragments)] == [1009]
 
 
-def test_what_arrives_after_the_end_is_counted_and_not_looked_at(endpoint):
+def test_what_arrives_after_the_end_is_counted_but_ignored(endpoint):
     assert endpoint.receive(b"\x00\x00") == [violation("Frames sent by a client must be masked")]
     assert endpoint.receive(peer.text("late")) == []
     assert endpoint.messages_received == 0

@@ -94,7 +94,7 @@ LARGEST_HEAD = 64 * 1024
     ["a;x,", '"', '\\"', '"\\', ",", ";", "a;", "=", '""', "a", " ", " ;", "a ", 'a;b="c', "a;b=c ", "\\a"],
 )
 @pytest.mark.parametrize("start", ["", "a;", 'a;b="', "a;b="])
-def test_a_head_full_of_it_is_judged_in_linear_time(start, piece):
+def test_a_head_full_of_it_is_parsed_in_linear_time(start, piece):
     line = start + piece * (LARGEST_HEAD // len(piece))
     with linear_time():
         for whole in (line, line + "@"):

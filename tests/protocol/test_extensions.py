@@ -88,14 +88,14 @@ def test_an_option_out_of_range_is_a_value_error(name, value, limits):
 
 @pytest.mark.parametrize("value", ["6", 6.0, None, True])
 @pytest.mark.parametrize("name", ["level", "threshold", "server_max_window_bits", "client_max_window_bits"])
-def test_a_number_that_is_no_int_is_a_type_error(name, value):
+def test_a_number_that_is_not_an_int_is_a_type_error(name, value):
     with pytest.raises(TypeError, match=re.escape(f"{name} must be an int, not {value!r}")):
         PerMessageDeflate(**{name: value})
 
 
 @pytest.mark.parametrize("value", [0, 1, None, "yes"])
 @pytest.mark.parametrize("name", ["server_no_context_takeover", "client_no_context_takeover"])
-def test_a_switch_that_is_no_bool_is_a_type_error(name, value):
+def test_a_switch_that_is_not_a_bool_is_a_type_error(name, value):
     with pytest.raises(TypeError, match=re.escape(f"{name} must be True or False, not {value!r}")):
         PerMessageDeflate(**{name: value})
 
@@ -155,7 +155,7 @@ def test_the_servers_window_is_the_smaller_of_what_both_want(offered, option, bi
     assert agreement.compression.server_max_window_bits == bits
 
 
-def test_a_smaller_window_of_the_server_is_told_unasked():
+def test_a_smaller_window_of_the_server_is_announced_unasked():
     options = replace(KEEPING, server_max_window_bits=11)
     assert answer("permessage-deflate", options=options) == "permessage-deflate; server_max_window_bits=11"
 
@@ -251,7 +251,7 @@ def test_other_extensions_are_passed_over():
 
 
 @pytest.mark.parametrize("value", ['"10"', '"1\\0"', " 10", '\t"10" '])
-def test_a_value_in_quotes_or_behind_a_space_is_the_same_value(value):
+def test_a_value_in_quotes_or_after_a_space_is_the_same_value(value):
     assert (
         agreed(f"permessage-deflate; server_max_window_bits={value}").compression.server_max_window_bits == 10
     )

@@ -72,7 +72,7 @@ KINDS = [
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 15, 16, 17, 29, 30, 31])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_frame_counts_of_whatever_kind(backend, kind, limit):
+def test_every_frame_counts_whatever_its_kind(backend, kind, limit):
     """And as many frames are taken as are there and allowed."""
     frames = of_kind(kind, 30)
     parser = parser_of(backend)
@@ -110,7 +110,7 @@ def test_a_frame_counts_where_it_ends(backend):
         assert parser.feed(second[cut:], 1) == ["second"]
 
 
-def test_what_there_is_of_an_unfinished_frame_is_taken(backend):
+def test_the_part_of_an_unfinished_frame_that_is_there_is_taken(backend):
     parser = parser_of(backend)
     begun = peer.binary(bytes(100_000))[:70_000]
     assert parser.feed(peer.text("a") + begun, 2) == ["a"]
@@ -124,7 +124,7 @@ GOING_AWAY = Close(WebSocketCloseReasonCode.GOING_AWAY)
 
 @pytest.mark.parametrize("within", [b"", peer.text("a", fin=False), peer.frame(1, b"", rsv=4, fin=False)])
 @pytest.mark.parametrize("last", [peer.close(1001), b"\x81\x00", peer.frame(opcodes.PING, length=126)])
-def test_all_that_comes_behind_a_close_or_a_failure_is_taken_and_discarded(backend, within, last):
+def test_everything_after_a_close_or_a_failure_is_taken_and_discarded(backend, within, last):
     late = peer.text("late") * 10_000
     wire = peer.text("a") * 2 + within + last + late
     events = parser_of(backend).feed(wire)
@@ -136,7 +136,7 @@ def test_all_that_comes_behind_a_close_or_a_failure_is_taken_and_discarded(backe
     assert parser.taken == len(late)
 
 
-def test_a_close_frame_just_behind_the_limit_waits(backend):
+def test_a_close_frame_just_after_the_limit_waits(backend):
     parser = parser_of(backend)
     wire = peer.text("a") + peer.close(1001) + peer.text("late")
     assert parser.feed(wire, 1) == ["a"]
@@ -170,7 +170,7 @@ def fed(parser, reads: list[bytes], draw) -> list:
 
 
 @given(wire=conversations().map(lambda pair: pair[1]) | compressed_conversations(), draw=st.data())
-def test_what_a_client_says_is_heard_however_it_is_cut_and_taken(backend, wire, draw):
+def test_what_a_client_sends_is_received_however_it_is_cut_and_taken(backend, wire, draw):
     events = parser_of(backend).feed(wire)
     assert not any(isinstance(event, ProtocolError) for event in events)
     assert fed(parser_of(backend), draw.draw(pieces(wire)), draw) == events
@@ -183,7 +183,7 @@ def test_how_any_bytes_are_cut_and_taken_does_not_matter(backend, wire, draw):
 
 
 @given(wire=ANY_BYTES, draw=st.data())
-def test_how_any_reads_are_taken_does_not_matter_where_messages_are_compressed(backend, wire, draw):
+def test_how_any_reads_are_taken_does_not_matter_if_messages_are_compressed(backend, wire, draw):
     """How they are cut may: what inflates to invalid text, and is corrupt later, fails for either reason."""
     reads = draw.draw(pieces(wire))
     limits = {"max_message_size": 400, "max_fragments": 3}
@@ -254,7 +254,7 @@ def test_an_endpoint_counts_the_bytes_that_were_taken(backend):
 @pytest.mark.parametrize(
     "kind", ["empty messages", "texts", "pongs", "empty fragments", "compressed messages"]
 )
-def test_what_lies_behind_the_limit_costs_nothing(backend, kind):
+def test_what_follows_the_limit_costs_nothing(backend, kind):
     """It is not copied for each call."""
     wire = memoryview(b"".join(of_kind(kind, 200_000)))
     parser = parser_of(backend, max_fragments=1 << 20)

@@ -76,7 +76,7 @@ def test_an_empty_frame_is_an_event_with_the_last_byte_of_its_head(parse):
     assert parse(data) == [Ping(b"")]
 
 
-def test_an_empty_read_is_no_event(backend):
+def test_an_empty_read_is_not_an_event(backend):
     parser = backend.FrameParser(10, 10)
     assert parser.feed(b"") == []
     assert [parser.feed(data) for data in (peer.text("a")[:3], b"", peer.text("a")[3:])] == [[], [], ["a"]]
@@ -128,7 +128,7 @@ def test_a_frame_that_is_not_masked_fails_with_1002(parse, opcode, payload):
     assert parse(peer.frame(opcode, payload, key=None)) == [UNMASKED]
 
 
-def test_a_missing_mask_is_told_by_the_first_two_bytes(parse):
+def test_a_missing_mask_is_detected_in_the_first_two_bytes(parse):
     assert parse(b"\x81") == []
     assert parse(b"\x81\x00") == [UNMASKED]
     assert parse(b"\x81\x7f") == [UNMASKED]
@@ -164,12 +164,12 @@ def test_a_reserved_opcode_fails_with_1002(parse, opcode, fin):
         (peer.close(1005), violation("Close frames must not carry the code 1005")),
     ],
 )
-def test_nothing_after_a_close_or_a_failure_is_looked_at(parse, last, event):
+def test_everything_after_a_close_or_a_failure_is_ignored(parse, last, event):
     assert parse(last + peer.text("late") + peer.close(1000) + b"\xff\xff\xff") == [event]
 
 
 @pytest.mark.parametrize("last", [peer.close(1000), b"\x81\x00"])
-def test_nothing_is_looked_at_in_later_reads_either(backend, last):
+def test_later_reads_are_ignored_too(backend, last):
     parser = backend.FrameParser(10, 10)
     assert len(parser.feed(last)) == 1
     assert parser.feed(peer.text("late")) == []
@@ -198,7 +198,7 @@ def test_a_failure_keeps_nothing_of_what_was_read_alive(parse, offence):
 
 
 @given(conversation=conversations(), draw=st.data())
-def test_what_a_client_says_is_heard_however_it_is_fragmented_and_cut(backend, conversation, draw):
+def test_what_a_client_sends_is_received_however_it_is_fragmented_and_cut(backend, conversation, draw):
     events, wire = conversation
     assert run(backend, [wire]) == events
     assert run(backend, draw.draw(pieces(wire, most=20))) == events

@@ -100,7 +100,7 @@ def test_an_extension_that_the_service_has_is_agreed_and_answered():
     assert acceptance.compression == PerMessageDeflate()
 
 
-def test_a_declined_extension_refuses_no_connection():
+def test_a_declined_extension_does_not_refuse_the_connection():
     headers = request(("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=7"))
     acceptance = accepted(headers, Policy(compression=True))
     assert "Sec-WebSocket-Extensions" not in dict(acceptance.headers)
@@ -172,7 +172,7 @@ NO_CONNECTIONS = ["", "keep-alive", "close", "upgraded", "keep-alive upgrade", '
 
 
 @pytest.mark.parametrize(("upgrade", "connection"), UPGRADES)
-def test_upgrade_and_connection_are_lists_without_case(upgrade, connection):
+def test_upgrade_and_connection_are_lists_that_ignore_case(upgrade, connection):
     headers = request(upgrade=upgrade, connection=connection)
     assert accepted(headers).headers[2] == ("Sec-WebSocket-Accept", ACCEPT)
 
@@ -294,7 +294,7 @@ def test_any_16_bytes_are_a_key(nonce):
 
 
 @given(st.binary(max_size=64).filter(lambda nonce: len(nonce) != 16))
-def test_any_other_number_of_bytes_is_no_key(nonce):
+def test_any_other_number_of_bytes_is_not_a_key(nonce):
     assert refused(request(sec_websocket_key=base64.b64encode(nonce).decode())).status == 400
 
 
@@ -524,7 +524,7 @@ def test_a_value_that_cannot_be_in_a_header_field_is_a_value_error(value):
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "a\x00", "é", " a"])
-def test_a_name_that_cannot_be_of_a_header_field_is_a_value_error(name):
+def test_a_name_that_a_header_field_cannot_have_is_a_value_error(name):
     with pytest.raises(ValueError, match="not a valid name for a header field"):
         HandshakeError(400, "", [(name, "value")])
 

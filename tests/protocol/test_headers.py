@@ -53,7 +53,7 @@ def test_names_are_listed_once_as_first_spelled_in_order():
     assert headers.pairs == (("HOST", "a"), ("Accept", "b"), ("Host", "c"))
 
 
-def test_whitespace_around_a_value_is_no_part_of_it_but_other_blanks_are():
+def test_whitespace_around_a_value_is_not_part_of_it_but_other_blanks_are():
     headers = Headers([("A", " \t1 2\t "), ("B", "\xa01\x85")])
     assert headers["A"] == "1 2"
     assert headers["B"] == "\xa01\x85"
@@ -113,7 +113,7 @@ def test_a_token_is_a_token(text):
 
 
 @pytest.mark.parametrize("text", ["", "a b", "a/b", 'a"', "a\n", "\n", "é", "a,b", "\x7f", "(a)", "１"])
-def test_anything_else_is_no_token(text):
+def test_anything_else_is_not_a_token(text):
     assert not is_token(text)
 
 

@@ -64,7 +64,7 @@ def test_a_lone_continuation_fails_with_1002(parse, before, fin):
 @pytest.mark.parametrize("fin", [True, False])
 @pytest.mark.parametrize("between", [b"", continuation(b"b", fin=False), ping(b"p")])
 @pytest.mark.parametrize("first", [text("a", fin=False), binary(b"a", fin=False), binary(b"", fin=False)])
-def test_a_new_message_inside_of_another_fails_with_1002(parse, first, between, fin):
+def test_a_new_message_inside_another_fails_with_1002(parse, first, between, fin):
     in_text = parse(first + between + text("new", fin=fin))
     in_binary = parse(first + between + binary(b"new", fin=fin))
     assert in_text[-1] == violation("A text frame must be the first in the message")
@@ -114,7 +114,7 @@ def test_a_ping_of_125_bytes_is_right(parse):
 
 
 @pytest.mark.parametrize("payload", [b"", b"Hello", bytes(125)])
-def test_a_pong_that_nobody_asked_for_is_no_event(parse, payload):
+def test_a_pong_that_nobody_asked_for_is_not_an_event(parse, payload):
     """It needs no response (5.5.3)."""
     assert parse(pong(payload)) == []
     assert parse(pong(payload) + text("a", fin=False) + pong(payload) * 2 + continuation(b"b")) == ["ab"]
@@ -186,7 +186,7 @@ def test_text_that_ends_inside_a_character_fails_with_its_last_byte(parse, end):
     assert parse(first + last) == [NOT_UTF8]
 
 
-def test_the_next_text_begins_anew(parse):
+def test_the_next_text_starts_afresh(parse):
     """An incomplete last character of one message is not carried over into the next."""
     wire = peer.frame(opcodes.TEXT, b"\xe2\x82\xac", fin=False) + continuation() + text("a") + text("\u20ac")
     assert parse(wire) == ["\u20ac", "a", "\u20ac"]

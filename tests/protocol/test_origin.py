@@ -137,7 +137,7 @@ def test_a_malformed_or_opaque_origin_is_foreign(origin):
     assert not origin_allowed(origin, "example.com", ["http://example.com"])
 
 
-def test_a_slash_behind_an_origin_is_no_part_of_it():
+def test_a_slash_after_an_origin_is_not_part_of_it():
     assert origin_allowed("http://example.com/", "example.com")
     assert origin_allowed("http://example.com:80/", "other", ["http://example.com"])
     assert not origin_allowed("http://evil.example/", "example.com")
@@ -190,7 +190,7 @@ def test_a_single_string_is_a_list_of_one():
     assert not origin_allowed("https://example.com", "example.com", "https://a")
 
 
-def test_the_null_origin_may_connect_only_where_it_is_listed():
+def test_the_null_origin_may_connect_only_if_it_is_listed():
     assert not origin_allowed("null", "null")
     assert not origin_allowed("null", "a", ["http://a"])
     assert not origin_allowed("http://a/", "a", ["null"])

@@ -73,7 +73,7 @@ class TestAccepted:
         assert client.frame() == Frame(TEXT, b"welcome")
         go_on.set()
 
-    def test_what_came_behind_the_head_is_the_first_message(self, serve: Serve) -> None:
+    def test_what_followed_the_head_is_the_first_message(self, serve: Serve) -> None:
         service = Recorder()
         serve(application=Accepting(service)).connect("/", behind=masked(TEXT, "early"))
         service.expect("connected")
@@ -248,7 +248,7 @@ class Failing:
 
 @pytest.mark.logs_errors
 class TestMistakes:
-    def test_a_request_that_is_no_upgrade_gets_426(self, serve: Serve) -> None:
+    def test_a_request_that_is_not_an_upgrade_gets_426(self, serve: Serve) -> None:
         site = serve(application=Accepting(Echo()))
         with RawClient(site.port) as client:
             client.send(GET)
@@ -268,7 +268,7 @@ class TestMistakes:
             "this upgrade request has been accepted or refused already"
         ]
 
-    def test_an_accept_behind_start_response(self, serve: Serve) -> None:
+    def test_an_accept_after_start_response(self, serve: Serve) -> None:
         def application(environ, start_response):
             start_response("200 OK", [])
             return accept(environ, Echo())
@@ -298,13 +298,13 @@ class TestMistakes:
             accept(environ, Echo())
 
     @pytest.mark.parametrize("service", [Echo, object(), None])
-    def test_what_is_no_service(self, serve: Serve, service: Any) -> None:
+    def test_anything_but_a_service(self, serve: Serve, service: Any) -> None:
         failing = Failing(Accepting(service))
         assert status(serve(application=failing).connect("/")) == 500
         assert isinstance(failing.errors[0], TypeError)
 
 
-def test_a_raw_takeover_is_refused_behind_start_response(serve: Serve) -> None:
+def test_a_raw_takeover_is_refused_after_start_response(serve: Serve) -> None:
     def application(environ, start_response):
         start_response("200 OK", [])
         with pytest.raises(RuntimeError, match="before start_response"):

@@ -45,7 +45,7 @@ def test_a_websocket_is_closed_with_1012_however_busy_it_is(serve: Serve) -> Non
     assert echoes > 1
 
 
-def test_disconnected_is_told_1012(serve: Serve) -> None:
+def test_disconnected_gets_1012(serve: Serve) -> None:
     service = Recorder()
     client = serve(service, max_connection_age=AGE).connect()
     service.expect("connected")
@@ -54,7 +54,7 @@ def test_disconnected_is_told_1012(serve: Serve) -> None:
     service.expect("disconnected", 1012)
 
 
-def test_http_closes_behind_its_next_response(serve: Serve) -> None:
+def test_http_closes_after_its_next_response(serve: Serve) -> None:
     site = serve(application=hello, max_connection_age=AGE)
     client = site.connect(None)
     client.send(GET)
@@ -90,7 +90,7 @@ def test_one_that_is_too_old_when_it_is_upgraded_is_closed_at_once(serve: Serve)
     assert client.close_code()[0] == 1012
 
 
-def test_those_that_come_together_do_not_go_together(serve: Serve) -> None:
+def test_those_that_come_together_do_not_leave_together(serve: Serve) -> None:
     service = Recorder()
     site = serve(service, max_connection_age=AGE)
     clients = [site.connect() for _ in range(20)]

@@ -52,7 +52,7 @@ class TestInPieces:
         assert json.loads(client.read_to_end()) == ["192.0.2.1", "http"]
 
     @both_headers
-    def test_so_may_the_handshake_behind_it(
+    def test_so_may_the_handshake_after_it(
         self, serve: Serve, certificates: Certificates, header: bytes
     ) -> None:
         site = secure(serve, certificates)
@@ -109,7 +109,7 @@ class TestTimeLimits:
         dripping.kill()
 
     @pytest.mark.parametrize("share", [0, 1, 0.5])
-    def test_a_handshake_that_stalls_behind_a_header_has_its_own(
+    def test_a_handshake_that_stalls_after_a_header_has_its_own(
         self, serve: Serve, certificates: Certificates, share: float
     ) -> None:
         """``share`` of the first flight has arrived; if it was all, the answer is left unread."""
@@ -150,7 +150,7 @@ class TestTimeLimits:
         self.expect_the_end(silent)
 
 
-def test_one_too_many_is_told_so_in_tls_behind_its_header(serve: Serve, certificates: Certificates) -> None:
+def test_one_too_many_is_told_so_over_tls_after_its_header(serve: Serve, certificates: Certificates) -> None:
     site = secure(serve, certificates, max_connections=1)
     held = RecordSocket(connected_socket(site.port), certificates.client())
     held.sock.sendall(PROXY_1)

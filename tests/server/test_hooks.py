@@ -56,7 +56,7 @@ def test_a_message_sent_in_on_stop_arrives_before_the_close(serve: Serve) -> Non
     stopping.get(timeout=PATIENCE)
 
 
-def test_what_on_start_raises_stops_the_server_and_is_raised() -> None:
+def test_an_exception_in_on_start_stops_the_server_and_is_raised() -> None:
     ends: list[str] = []
 
     def fail() -> None:
@@ -82,7 +82,7 @@ def time_out() -> None:
 
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("on_stop", [fail_in_the_end, time_out])
-def test_what_on_stop_raises_is_logged_and_the_server_stops(
+def test_an_exception_in_on_stop_is_logged_and_the_server_stops(
     serve: Serve, caplog: pytest.LogCaptureFixture, on_stop: Callable[[], object]
 ) -> None:
     site = serve(Echo(), on_stop=on_stop)

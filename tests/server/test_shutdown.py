@@ -527,7 +527,7 @@ class TestWhatItSays:
         WebSocketServer(("127.0.0.1", 0)).stop()
         assert not caplog.messages
 
-    def test_for_whom_it_waits_and_whom_it_drops(
+    def test_it_says_for_whom_it_waits_and_whom_it_drops(
         self, serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(shutdown, "FIRST_REPORT", 0.1)
@@ -580,7 +580,7 @@ class TestFromAnywhere:
         assert not site.server.websockets
         pool.kill()
 
-    def test_another_thread_is_told_that_the_server_has_no_hub_any_more(self) -> None:
+    def test_another_thread_learns_that_the_server_no_longer_has_a_hub(self) -> None:
         def serve_in_thread() -> WebSocketServer:
             server = WebSocketServer(("127.0.0.1", 0))
             server.start()
@@ -634,7 +634,7 @@ class TestFromAnywhere:
         gevent.joinall([first, second], raise_error=True)
         service.expect("disconnected", 1001)
 
-    def test_serve_forever_returns_when_all_is_over(self, serve: Serve) -> None:
+    def test_serve_forever_returns_when_everything_is_over(self, serve: Serve) -> None:
         service = Recorder()
         site = serve(service)
         forever = gevent.spawn(site.server.serve_forever)

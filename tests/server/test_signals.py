@@ -63,7 +63,7 @@ def say_goodbye(program: Program, client: RawClient) -> None:
 
 @each_loop
 @each_signal
-def test_the_first_ends_all_in_good_order(loop: str, number: signal.Signals) -> None:
+def test_the_first_ends_everything_in_good_order(loop: str, number: signal.Signals) -> None:
     with serving(SERVE, loop) as (program, client):
         program.signal(number)
         say_goodbye(program, client)

@@ -71,7 +71,7 @@ class TestWhatCannotBeListenedOn:
             (Path("/run/app.sock"), TypeError, "must not be a path: write 'unix:/run/app.sock'"),
         ],
     )
-    def test_it_is_told_with_what_to_write(self, listener: Any, error: type[Exception], said: str) -> None:
+    def test_it_is_refused_with_what_to_write(self, listener: Any, error: type[Exception], said: str) -> None:
         with pytest.raises(error, match=re.escape(said)):
             WebSocketServer(listener, tell)
 
@@ -86,7 +86,7 @@ class TestWhatCannotBeListenedOn:
         with pytest.raises(ValueError, match="listener must be open"):
             WebSocketServer(sock, tell)
 
-    def test_so_is_a_socket_of_tls(self, certificates: Certificates) -> None:
+    def test_so_is_a_tls_socket(self, certificates: Certificates) -> None:
         with (
             certificates.server().wrap_socket(socket.create_server(("127.0.0.1", 0)), True) as sock,
             pytest.raises(TypeError, match=r"must be a plain socket, .*: TLS needs certfile or ssl_context"),
@@ -107,7 +107,7 @@ class TestWhatCannotBeListenedOn:
             "unix:/x",
         ],
     )
-    def test_what_can_be_is_taken(self, listener: Any) -> None:
+    def test_what_can_work_is_accepted(self, listener: Any) -> None:
         check_listener(listener)
 
     def test_a_socket_that_blocks_does_not_block_the_hub(self) -> None:
@@ -136,7 +136,7 @@ class TestWhatIsServed:
             (0, "services must be a ServiceRegistry, not 0"),
         ],
     )
-    def test_services_are_a_registry(self, services: Any, said: str) -> None:
+    def test_services_must_be_a_registry(self, services: Any, said: str) -> None:
         with pytest.raises(TypeError, match=re.escape(said)):
             WebSocketServer(("127.0.0.1", 0), tell, services)
 
@@ -151,7 +151,7 @@ class TestWhatIsServed:
             (ASGI(), "not an ASGI one"),
         ],
     )
-    def test_the_application_is_one_of_wsgi(self, application: Any, said: str) -> None:
+    def test_the_application_must_be_a_wsgi_application(self, application: Any, said: str) -> None:
         with pytest.raises(TypeError, match=re.escape(said)):
             WebSocketServer(("127.0.0.1", 0), application)
 
@@ -164,7 +164,7 @@ class TestWhatIsServed:
             ("backlog", "100", TypeError, "a number of connections or None, not '100'"),
         ],
     )
-    def test_so_are_the_arguments_of_gevent(
+    def test_gevents_arguments_are_checked_too(
         self, name: str, value: Any, error: type[Exception], said: str
     ) -> None:
         with pytest.raises(error, match=said):
@@ -189,7 +189,7 @@ def test_the_server_logs_where_it_listens_and_that_it_stopped(
     assert messages == [f"Listening on {where}: ws and http, {BACKEND} backend", "Stopped"]
 
 
-def test_the_start_tells_of_tls(
+def test_the_start_mentions_tls(
     serve: Serve, certificates: Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
     serve(certfile=certificates.bothfile)
@@ -209,7 +209,7 @@ ABSTRACT = f"unix:@geventkws-{os.getpid()}"
     ],
     ids=["port", "any", "localhost", "abstract"],
 )
-def test_the_start_tells_where(listener: Any, where: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_start_says_where(listener: Any, where: str, caplog: pytest.LogCaptureFixture) -> None:
     if "@" in listener and sys.platform != "linux":
         pytest.skip("only Linux has abstract names")
     server = WebSocketServer(listener)
@@ -227,7 +227,7 @@ def test_the_start_tells_where(listener: Any, where: str, caplog: pytest.LogCapt
         ("logging.getLogger('geventkws').addHandler(logging.NullHandler())", 0),
     ],
 )
-def test_the_start_is_told_on_stderr_where_no_log_is_configured(logs: str, count: int) -> None:
+def test_the_start_is_announced_on_stderr_if_no_log_is_configured(logs: str, count: int) -> None:
     errors = run_program(f"{PATCH}import logging\n{logs}\n{START}")
     assert len(re.findall(r"Listening on port \d+ of 127\.0\.0\.1: ws and http", errors)) == count
 
@@ -267,7 +267,7 @@ MENDED_BY = "from gevent import monkey\n    monkey.patch_all()"
         ),
     ],
 )
-def test_a_mistake_in_patching_is_told_once_with_the_lines_that_mend_it(program: str, said: str) -> None:
+def test_a_mistake_in_patching_is_reported_once_with_the_lines_that_fix_it(program: str, said: str) -> None:
     errors = run_program(program)
     assert said in errors
     assert errors.count(MENDED_BY) == 1
@@ -281,5 +281,5 @@ def test_a_mistake_in_patching_is_told_once_with_the_lines_that_mend_it(program:
         "import time, socket, select, subprocess\n" + PATCH + START,
     ],
 )
-def test_a_program_that_patches_in_time_is_told_nothing(program: str) -> None:
+def test_a_program_that_patches_in_time_gets_no_warning(program: str) -> None:
     assert "gevent import monkey" not in run_program(program)

@@ -91,7 +91,7 @@ def call(serve: Serve, *functions: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize("culprit", [hold_up, compute])
-def test_the_culprit_is_told_with_its_stack(
+def test_the_culprit_is_named_with_its_stack(
     serve: Serve, caplog: pytest.LogCaptureFixture, culprit: Callable[..., None]
 ) -> None:
     call(serve, culprit)
@@ -101,7 +101,7 @@ def test_the_culprit_is_told_with_its_stack(
     assert __file__ in message
 
 
-def test_each_is_told_once_a_minute(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_is_named_once_a_minute(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     call(serve, hold_up, hold_up, compute)
     assert [re.findall(r"in (hold_up|compute)\n", message) for message in told_in_time(caplog, 2)] == [
         ["hold_up"],
@@ -109,7 +109,7 @@ def test_each_is_told_once_a_minute(serve: Serve, caplog: pytest.LogCaptureFixtu
     ]
 
 
-def test_an_application_is_told_too(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_application_is_named_too(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         hold_up("", None)
         start_response("200 OK", [])
@@ -122,7 +122,7 @@ def test_an_application_is_told_too(serve: Serve, caplog: pytest.LogCaptureFixtu
     assert "in application\n" in message
 
 
-def test_who_waits_by_gevent_or_has_many_short_calls_is_not_told(
+def test_whoever_waits_through_gevent_or_makes_many_short_calls_is_not_named(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     def short(message: object, connection: object) -> None:

@@ -26,7 +26,7 @@ def test_a_message_comes_back_in_its_type(message: str | bytes) -> None:
         assert client.receive() == message
 
 
-def test_nobody_is_told_of_a_server_that_does_not_listen(
+def test_a_server_that_does_not_listen_is_not_announced(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -94,7 +94,7 @@ class TestRefused:
 
 
 class TestTheEnd:
-    def test_the_service_is_told_when_close_returns(self) -> None:
+    def test_the_service_has_been_called_when_close_returns(self) -> None:
         client = connect(Echo())
         client.close(4001, "enough")
         assert not client.connection.active
@@ -103,7 +103,7 @@ class TestTheEnd:
         client.close()
 
     @pytest.mark.parametrize(("code", "description"), [(1000, ""), (4001, "enough")])
-    def test_receive_tells_the_servers_code(self, code: int, description: str) -> None:
+    def test_receive_reports_the_servers_code(self, code: int, description: str) -> None:
         with connect(Echo()) as client:
             client.connection.close(code, description)
             with pytest.raises(ConnectionClosed) as closed:
@@ -174,7 +174,7 @@ class TestSettle:
                 client.settle(timeout=0.01)
             service.go_on.set()
 
-    def test_knows_a_service_of_the_pull_style_that_waits_for_more(self) -> None:
+    def test_recognizes_a_service_in_the_pull_style_that_waits_for_more(self) -> None:
         taken: list[str | bytes] = []
 
         class Taking(WebSocketService):

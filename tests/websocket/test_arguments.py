@@ -41,7 +41,7 @@ to_many: Any = broadcast
         (lambda c: to_many([c, None], "x"), TypeError, "takes connections, not None"),
     ],
 )
-def test_a_wrong_argument_is_told_and_the_connection_goes_on(
+def test_a_wrong_argument_is_reported_and_the_connection_goes_on(
     serve: Serve, call: Callable[[Any], object], error: type[Exception], said: str
 ) -> None:
     service = Recorder()
@@ -56,7 +56,7 @@ def test_a_wrong_argument_is_told_and_the_connection_goes_on(
 
 
 @pytest.mark.parametrize("timeout", ["5", True, [1]])
-def test_a_wrong_timeout_is_told(serve: Serve, timeout: Any) -> None:
+def test_a_wrong_timeout_is_reported(serve: Serve, timeout: Any) -> None:
     told: list[str] = []
 
     class Puller(Recorder):
@@ -72,6 +72,6 @@ def test_a_wrong_timeout_is_told(serve: Serve, timeout: Any) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("Members only", 403), ("Members only",), (403, 403), (403, None)])
-def test_swapped_arguments_of_a_refusal_are_told(arguments: tuple[Any, ...]) -> None:
+def test_swapped_arguments_of_a_refusal_are_reported(arguments: tuple[Any, ...]) -> None:
     with pytest.raises(TypeError, match=re.escape("as in HandshakeError(403, 'Members only')")):
         HandshakeError(*arguments)

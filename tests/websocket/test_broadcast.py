@@ -58,7 +58,7 @@ def test_it_counts_and_skips_those_that_are_not_open(serve: Serve) -> None:
         assert closed.close_code() == (1000, "")
 
 
-def test_nobody_is_told_nothing() -> None:
+def test_no_receivers_are_sent_nothing() -> None:
     assert broadcast([], "news") == 0
 
 

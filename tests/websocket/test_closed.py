@@ -8,7 +8,7 @@ from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.websocket.closed import ConnectionClosed, until_closed
 
 
-def test_the_exception_tells_the_code_and_the_peers_text() -> None:
+def test_the_exception_has_the_code_and_the_peers_text() -> None:
     closed = ConnectionClosed(WebSocketCloseReasonCode.GOING_AWAY, "good night")
     assert str(closed) == "the connection has ended: 1001 (GOING_AWAY)"
     assert closed.reason is WebSocketCloseReasonCode.GOING_AWAY
@@ -26,7 +26,7 @@ def test_a_loop_over_the_messages_ends_with_the_connection() -> None:
     assert list(until_closed(receive)) == ["one", b"two"]
 
 
-def test_nothing_else_ends_it_in_silence() -> None:
+def test_nothing_else_ends_it_silently() -> None:
     def receive() -> str | bytes:
         raise TimeoutError("nothing came")
 

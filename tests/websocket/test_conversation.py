@@ -142,7 +142,7 @@ class TestReceiving:
             gevent.sleep(0)
         line.expect("in pieces")
 
-    def test_what_is_no_message_is_left_to_others_in_its_place(self, start: Start) -> None:
+    def test_anything_but_a_message_is_left_to_others_in_its_place(self, start: Start) -> None:
         line = start()
         line.peer.send(masked(PING, b"there?") + masked(TEXT, "x") + close_frame(1000, "bye"))
         line.expect("x")
@@ -211,7 +211,7 @@ class TestTheInbox:
         line.expect(bytes(4), bytes(11))
         assert line.talk._inbox_size == 0
 
-    def test_it_is_no_list_while_it_is_empty_and_never_one_of_places_only(self, start: Start) -> None:
+    def test_it_is_none_while_it_is_empty_and_never_only_empty_places(self, start: Start) -> None:
         """What was taken leaves its place in the list at once, and the place is given up in the end."""
         line = start(max_inbox_messages=10 * MAX_TAKEN)
         sent = [str(number) for number in range(3 * MAX_TAKEN)]
@@ -239,7 +239,7 @@ class TestTheInbox:
 
 
 class TestTheService:
-    def test_an_exception_is_left_to_others_and_the_next_message_is_told(self, start: Start) -> None:
+    def test_an_exception_is_left_to_others_and_the_next_message_is_delivered(self, start: Start) -> None:
         def fail_once(conversation: Conversation) -> None:
             if len(line.service.messages) == 1:
                 raise ZeroDivisionError
@@ -260,7 +260,7 @@ class TestTheService:
         line.expect("x")
         assert line.talk.left == [("failed", TypeError)]
 
-    def test_one_that_waits_is_told_nothing_more_until_it_returns(self, start: Start) -> None:
+    def test_one_that_waits_gets_nothing_more_until_it_returns(self, start: Start) -> None:
         go_on = gevent.event.Event()
         line = start()
         line.service.act = lambda conversation: go_on.wait()
@@ -311,7 +311,7 @@ class TestSending:
         assert not line.talk._send_broadcast(Broadcast("x"))
         assert not line.talk._endpoint.output_size
 
-    def test_others_are_told_that_output_has_left_where_they_asked_for_it(self, start: Start) -> None:
+    def test_others_learn_that_output_has_left_if_they_ask_for_it(self, start: Start) -> None:
         line = start()
         line.talk.send("unobserved")
         line.peer.frame()
@@ -336,14 +336,14 @@ class TestSending:
 
 
 class TestHowMuchIsReadAtOnce:
-    def test_is_all_that_the_buffer_holds(self, start: Start) -> None:
+    def test_is_everything_that_the_buffer_holds(self, start: Start) -> None:
         line = start()
         assert read_size(line.channel, False) == line.channel.loop.buffer.size
 
-    def test_is_little_where_it_may_inflate(self, start: Start) -> None:
+    def test_is_little_if_it_may_inflate(self, start: Start) -> None:
         assert read_size(start().channel, True) == COMPRESSED_READ
 
-    def test_is_less_where_many_wait(self, start: Start) -> None:
+    def test_is_less_if_many_wait(self, start: Start) -> None:
         line = start()
 
         class Waiting:

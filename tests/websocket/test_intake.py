@@ -113,7 +113,7 @@ class TestTheRestOfALongMessage:
 
     # In Python, nothing is received in place.
     @pytest.mark.parametrize("form", [form for form in INTAKES if form != "pure"])
-    def test_its_end_and_its_loss_are_told(self, form: str, line: Line) -> None:
+    def test_its_end_and_its_loss_are_reported(self, form: str, line: Line) -> None:
         line.endpoint.receive(peer.frame(opcodes.BINARY, bytes(LONG))[:100_000])
         assert line.wants_rest()
         assert line.receive_rest([]) == -1

@@ -115,12 +115,12 @@ class TestAPeerThatTakesNothing:
 
 
 class TestCatchingUp:
-    def test_receives_all_that_is_there(self, line: Line) -> None:
+    def test_receives_everything_that_is_there(self, line: Line) -> None:
         line.peer.send(masked(TEXT, "x") * 10)
         in_hub(keepalive.catch_up, line.connection)
         assert line.connection.traffic.messages_received == 10
 
-    def test_ends_though_a_peer_sends_on_and_on(self, line: Line) -> None:
+    def test_ends_even_if_a_peer_keeps_sending(self, line: Line) -> None:
         """What it has sent is taken by its turns, and the clock goes on."""
         line.peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         line.peer.sock.setblocking(False)
@@ -185,7 +185,7 @@ class TestAFloodWinsNoTime:
         assert connection._lifecycle.state == State.CLOSED
         assert connection._lifecycle.outcome == 1006
 
-    def test_an_answer_behind_it_counts_when_it_has_its_turn(self, flooding: Flooding) -> None:
+    def test_an_answer_after_it_counts_when_it_has_its_turn(self, flooding: Flooding) -> None:
         connection, _, flood = flooding
         connection.close()
         flood(close_frame(1000))
@@ -195,7 +195,7 @@ class TestAFloodWinsNoTime:
                 gevent.sleep(0.005)
         assert connection._lifecycle.outcome == 1000
 
-    def test_when_it_takes_nothing_of_what_waits_for_it(self, flooding: Flooding) -> None:
+    def test_when_it_reads_nothing_of_what_waits_for_it(self, flooding: Flooding) -> None:
         connection, _, flood = flooding
         connection.send(bytes(4_000_000))
         connection._channel.flush()

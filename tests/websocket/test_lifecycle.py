@@ -115,7 +115,7 @@ class TestWhatTheServiceIsTold:
         assert service.told[-2:] == [(callback, "x")[: 1 + (callback == "received")], ("disconnected", 1011)]
 
     @pytest.mark.logs_errors
-    def test_is_all_even_if_disconnected_fails(self, start: Start) -> None:
+    def test_is_complete_even_if_disconnected_fails(self, start: Start) -> None:
         def fail(connection: WebSocketConnection) -> None:
             raise ZeroDivisionError
 
@@ -124,7 +124,7 @@ class TestWhatTheServiceIsTold:
         line.until(lambda: line.home.ends)
         assert not life(line).is_busy()
 
-    def test_the_host_hears_of_the_end_behind_the_service(self, start: Start) -> None:
+    def test_the_host_learns_of_the_end_after_the_service(self, start: Start) -> None:
         ends = []
         service = Teller(disconnected=lambda connection: ends.append(list(line.home.ends)))
         line = start(service)
@@ -144,7 +144,7 @@ class TestThePull:
         line.until(lambda: line.home.ends)
         assert service.told == [("connected",), ("run",), ("disconnected", 1000)]
 
-    def test_the_end_is_raised_behind_the_last_message(self, start: Start) -> None:
+    def test_the_end_is_raised_after_the_last_message(self, start: Start) -> None:
         got: list[object] = []
 
         def take(connection: WebSocketConnection) -> None:
@@ -182,7 +182,7 @@ class TestThePull:
 
 
 class TestTheTable:
-    def test_what_does_not_stand_in_it_changes_nothing(self, start: Start) -> None:
+    def test_what_is_not_in_it_changes_nothing(self, start: Start) -> None:
         line = start(Teller())
         for event in (closing.HANDLED, closing.SENT, closing.TIME):
             life(line).advance(event)
@@ -206,7 +206,7 @@ class TestTheTable:
         line.until(lambda: line.home.ends)
         assert service.told[-1] == ("disconnected", 4002)
 
-    def test_a_fault_is_told_by_its_code_and_its_text(self, start: Start) -> None:
+    def test_a_fault_is_reported_by_its_code_and_its_text(self, start: Start) -> None:
         service = Teller()
         line = start(service)
         line.peer.send(masked(0x0, b"no start"))
@@ -229,7 +229,7 @@ class TestTimeLimits:
         assert life(line).state == State.CLOSED
         assert life(line).outcome == 1006
 
-    def test_one_that_is_there_by_then_counts(self, start: Start) -> None:
+    def test_one_that_has_arrived_by_then_counts(self, start: Start) -> None:
         line = start(Teller(), close_timeout=5)
         line.connection.close(4000)
         line.peer.send(close_frame(4000))
@@ -284,7 +284,7 @@ def test_a_child_process_forgets_it_without_a_word(start: Start) -> None:
     assert not line.home.ends
 
 
-def test_it_is_busy_until_the_service_has_been_told_everything(start: Start) -> None:
+def test_it_is_busy_until_the_last_callback_has_returned(start: Start) -> None:
     busy: list[bool] = []
     line = start(Teller(disconnected=lambda connection: busy.append(life(line).is_busy())))
     busy.append(life(line).is_busy())

@@ -111,7 +111,7 @@ class TestTheHub:
         assert senders.broadcast(Broadcast(b"never")) is False
         assert drops == [(1013, "The peer reads too slowly")]
 
-    def test_offers_what_waits_to_the_socket_before_that(
+    def test_first_offers_what_waits_to_the_socket(
         self, line: Line, senders: Senders, drops: list[Any]
     ) -> None:
         line.connection.send(bytes(LIMIT))

@@ -48,7 +48,7 @@ def test_with_room_nobody_waits() -> None:
     assert connection.enter(10)
 
 
-def test_a_message_larger_than_the_room_enters_where_there_is_any() -> None:
+def test_a_message_larger_than_the_room_enters_if_there_is_any() -> None:
     assert Connection(1).enter(1_000_000)
 
 
@@ -112,7 +112,7 @@ def test_small_messages_are_not_free() -> None:
     assert not connection.enter(0), "the eleventh would have waited"
 
 
-def test_who_must_not_wait_shuts_the_gate_for_all(threads: ThreadPool) -> None:
+def test_a_caller_that_must_not_wait_shuts_the_gate_for_all(threads: ThreadPool) -> None:
     connection = Connection(100)
     assert connection.enter_or_shut(100) is True
     thread = threads.spawn(connection.enter, 1)
@@ -124,7 +124,7 @@ def test_who_must_not_wait_shuts_the_gate_for_all(threads: ThreadPool) -> None:
     assert connection.enter(1) is False
 
 
-def test_who_must_not_wait_does_not_shut_what_has_ended() -> None:
+def test_a_caller_that_must_not_wait_does_not_shut_what_has_ended() -> None:
     connection = Connection(0)
     connection.open = False
     assert connection.enter_or_shut(1) is False
