@@ -1,6 +1,6 @@
-"""Makes the reference of the metrics out of their catalogue: ``python docs/metrics_table.py``.
+"""Makes the reference of the metrics from their catalogue: ``python docs/metrics_table.py``.
 
-Writes ``docs/reference/metrics.md``, beneath the directory above this program or one that is given.
+Writes ``docs/reference/metrics.md`` in this repository, or in a directory that is given.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ HEAD = """\
 
 BUCKETS = f"""\
 
-A histogram is three metrics: `_count` and `_sum`, how many and how long altogether, and `_bucket`, how many
-took up to `le` seconds: {", ".join(f"{bound:g}" for bound in BOUNDS)}, `+Inf`.
+A histogram is three metrics: `_count` (how many), `_sum` (how long, all together) and `_bucket` (how many
+took up to `le` seconds: {", ".join(f"{bound:g}" for bound in BOUNDS)}, `+Inf`).
 
-Times are by the clock on the wall: a callback that waits for a database takes as long as the database. `run`,
-of a service in the pull style, is not timed, since it takes as long as its connection.
+Times are wall-clock times: a callback that waits for a database takes as long as the database does. `run`, of
+a service in the pull style, is not timed, since it takes as long as its connection lasts.
 
-A message counts as sent when the connection has taken it, its bytes when the socket has. An upgrade request
-counts as an HTTP request where it is refused.
+A message counts as sent when the connection has taken it, and its bytes when the socket has. An upgrade
+request counts as an HTTP request only if it is refused.
 
-Of several processes, counters and histograms are added up, those of processes that have ended, too; gauges
-are those of the processes that live, `geventkws_build_info` one for all that run the same.
+With several processes, counters and histograms are sums that include processes that have ended. Gauges are
+sums over the running processes, except that `geventkws_build_info` is 1 for all that run the same build.
 
 ## Labels
 
