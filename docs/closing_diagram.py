@@ -22,19 +22,23 @@ BEGIN, END = "<!-- The table: python docs/closing_diagram.py -->\n", "<!-- The e
 LEFT_OUT = {Event.LOST, Event.TIME}
 """They lead to ``CLOSED`` from nearly everywhere; these arrows are left out, and the page says so."""
 
+HELD_BACK_TWICE = {State.PEER_CLOSED, State.PEER_FAILED}
+"""Arrows from ``LEAVING`` to these would cross others; they are left out, and the page says so."""
+
 COLUMN, BOX, LINE, MARGIN, GAP = 108, 30, 15, 14, 34
 
-# By state: the row, and the first and the last of seven columns.
+# By state: the row, and the first and the last of eight columns.
 LAYOUT = {
-    State.OPEN: (0, 0, 6),
-    State.PEER_FAILED: (1, 0, 0),
-    State.CLOSING: (1, 2, 4),
-    State.PEER_CLOSED: (1, 5, 5),
-    State.PEER_GONE: (1, 6, 6),
-    State.FINISHING: (2, 0, 2),
-    State.ANSWERING: (2, 4, 6),
-    State.DRAINING: (3, 0, 4),
-    State.CLOSED: (4, 0, 6),
+    State.OPEN: (0, 0, 7),
+    State.LEAVING: (1, 2, 3),
+    State.PEER_FAILED: (2, 0, 0),
+    State.CLOSING: (2, 3, 5),
+    State.PEER_CLOSED: (2, 6, 6),
+    State.PEER_GONE: (2, 7, 7),
+    State.FINISHING: (3, 0, 3),
+    State.ANSWERING: (3, 5, 7),
+    State.DRAINING: (4, 0, 5),
+    State.CLOSED: (5, 0, 7),
 }
 
 # The picture has its own background: the page may be light although the reader's system is dark.
@@ -92,7 +96,9 @@ def arrows() -> list[Arrow]:
     drawn = [
         row
         for row in rows()
-        if row.then != row.state and not (row.then == State.CLOSED and row.event in LEFT_OUT)
+        if row.then != row.state
+        and not (row.then == State.CLOSED and row.event in LEFT_OUT)
+        and not (row.state == State.LEAVING and row.then in HELD_BACK_TWICE)
     ]
     drawn.sort(key=lambda row: (row.state, row.then))
     return [

@@ -96,6 +96,13 @@ def _check_owner(name: str, value: object, annotation: str) -> None:
         raise ValueError(f"option {name!r} must be 'user', 'user:group' or ':group', not {value!r}")
 
 
+def _check_close_code(name: str, value: object, annotation: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"option {name!r} must be a close code such as 1012, not {value!r}")
+    if value not in (1001, 1012, 1013) and not 3000 <= value <= 4999:
+        raise ValueError(f"option {name!r} must be 1001, 1012, 1013 or 3000 to 4999, not {value!r}")
+
+
 def _check_callable(name: str, value: object, annotation: str) -> None:
     if isinstance(value, str):
         raise TypeError(f"option {name!r} must be a function, not its name, {value!r}")
@@ -158,6 +165,18 @@ class ServerOptions:
         10.0,
         "how long `stop` waits for requests and services",
         "connections still busy are dropped",
+        by_clock=False,
+    )
+    drain_code: int = _choice(
+        1001,
+        "the code with which WebSockets are closed when the server stops: 1001, 1012, 1013 or 3000 to 4999",
+        _check_close_code,
+    )
+    drain_window: float | None = _time(
+        None,
+        "how long the closing of the WebSockets is spread when the server stops, so that clients do not come"
+        " back all at once; not longer than `stop_timeout`",
+        "nobody is left to close",
         by_clock=False,
     )
     block_warning: float | None = _time(
@@ -269,7 +288,13 @@ class ServerOptions:
             ABOUT[name].check(name, value, str(known[name].type))
         if "trusted_proxies" in keywords:
             keywords = {**keywords, "trusted_proxies": tuple(keywords["trusted_proxies"])}
-        return cls(**keywords)
+        options = cls(**keywords)
+        if options.drain_window is not None and options.drain_window > options.stop_timeout:
+            raise ValueError(
+                f"option 'drain_window' must not be longer than stop_timeout, {options.stop_timeout:g} s,"
+                f" not {options.drain_window:g} s"
+            )
+        return options
 
     def time_limits(self) -> list[float | None]:
         """Return all time limits that the server's clock enforces."""
@@ -305,6 +330,8 @@ class Options(TypedDict, total=False):
     send_timeout: float | None
     close_timeout: float
     stop_timeout: float
+    drain_code: int
+    drain_window: float | None
     block_warning: float | None
     max_connections: int | None
     max_connections_per_address: int | None

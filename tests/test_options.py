@@ -114,7 +114,7 @@ def test_the_keywords_of_type_checkers_are_the_fields() -> None:
 
 
 def test_the_clock_enforces_the_time_limits_of_a_connection() -> None:
-    whole_server = {"stop_timeout", "block_warning"}
+    whole_server = {"stop_timeout", "drain_window", "block_warning"}
     times = [name for name, known in ABOUT.items() if known.unit == SECONDS and name not in whole_server]
     given = {name: float(number) for number, name in enumerate(times, 1)}
     assert set(given) >= {"head_timeout", "keepalive_timeout", "send_timeout", "max_connection_age"}

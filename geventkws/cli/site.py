@@ -78,11 +78,8 @@ class Site:
     def restart(self, timeout: float) -> None:
         """Stop in favour of a new process: WebSockets are closed with 1012, and clients may reconnect."""
         self._begun_to_stop = True
-        for server in self.servers:
-            for connection in server.websockets:
-                connection.close(WebSocketCloseReasonCode.SERVICE_RESTART, "Reloading")
         self._hooks.stop(timeout)
-        self._stop_servers(timeout)
+        self._stop_servers(timeout, WebSocketCloseReasonCode.SERVICE_RESTART)
 
     def reread(self) -> None:
         """Read the certificates again and reopen the log files; log any certificate that cannot be used."""
@@ -112,8 +109,8 @@ class Site:
         except Exception as error:
             raise broken("--on-start", error) from error
 
-    def _stop_servers(self, timeout: float | None) -> None:
-        gevent.joinall([gevent.spawn(server.stop, timeout) for server in self.servers])
+    def _stop_servers(self, timeout: float | None, reason: WebSocketCloseReasonCode | None = None) -> None:
+        gevent.joinall([gevent.spawn(server.stop, timeout, reason) for server in self.servers])
         for _, server in self._beside:
             server.stop(timeout)
         self._over.set()

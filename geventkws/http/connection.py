@@ -29,6 +29,9 @@ from geventkws.net.address import Address, spelled
 HALF_CLOSE_GRACE = 1.0
 """Seconds after the start of a response in which a half-close by the client still ends its request."""
 
+FIRST_REQUEST = 1.0
+"""Seconds that a new connection has to send its first request when the server stops."""
+
 READ_AHEAD = 64 * 1024
 """Bytes that are read while the application is working; the rest stays in the kernel."""
 
@@ -155,8 +158,14 @@ class HTTPConnection(roles.Owner):
         if self._phase == _HEAD and not self._reader.has_more() and not self.channel.is_queued:
             self.channel.loop.begin_turn()
             self._readable()  # a request that has already arrived is answered
-        if self._phase == _HEAD and not self._reader.has_more():
+        if self._awaits_first_request() and not self.stream.ended:
+            # It was accepted just before, perhaps, and its request is on the way.
+            self.stream.deadline = min(self.stream.deadline, monotonic() + FIRST_REQUEST)
+        elif self._phase == _HEAD and not self._reader.has_more():
             self._end(CLOSE)
+
+    def _awaits_first_request(self) -> bool:
+        return self._phase == _HEAD and not self._idle and not self._reader.has_more()
 
     def _abandon(self) -> None:
         if self.stream.greenlet is not None:
@@ -169,7 +178,8 @@ class HTTPConnection(roles.Owner):
         self.channel.release()
 
     def _is_busy(self) -> bool:
-        return self._phase in (_WORK, _CLOSING) or self._reader.has_more()
+        at_work = self._phase in (_WORK, _CLOSING)
+        return at_work or self._reader.has_more() or self._awaits_first_request()
 
     def _describe(self) -> str:
         peer = spelled(self._exchange.remote_address)
@@ -193,8 +203,7 @@ class HTTPConnection(roles.Owner):
                 self.stream.offer()
             if self.channel.awaits_room:
                 break  # answers that the peer does not read must not pile up
-            if self._context.request_durations is not None:
-                self._exchange.began = monotonic()
+            self._exchange.began = monotonic()
             head = self._next_head()
             if head is None:
                 break

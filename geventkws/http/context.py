@@ -55,6 +55,8 @@ class AccessEntry(NamedTuple):
     status: int
     bytes_sent: int
     """Bytes of the response's body."""
+    seconds: float = 0.0
+    """From when the head of the request was there until it was answered."""
 
 
 def no_application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

@@ -66,7 +66,7 @@ class Exchange:
         self.response: Response | None = None
         """The application's answer to an upgrade request so far."""
         self.began = 0.0
-        """When the request's head was complete, by ``time.monotonic``; set only if requests are counted."""
+        """When the request's head was complete, by ``time.monotonic``."""
         self._context = context
         self._reader = reader
         self._is_secure = stream.channel.transport.secure
@@ -229,7 +229,8 @@ class Exchange:
             durations.observe("" if head is None else head.method, status, monotonic() - self.began)
         log_access = self._context.log_access
         if log_access is not None and access_logger.isEnabledFor(INFO):
-            log_access(AccessEntry(self.remote_address, head, status, bytes_sent))
+            seconds = monotonic() - self.began
+            log_access(AccessEntry(self.remote_address, head, status, bytes_sent, seconds))
 
     def _report(self, error: BaseException) -> None:
         """Report to the hub what no application should raise, unless the greenlet was killed."""

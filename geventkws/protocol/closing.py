@@ -20,7 +20,8 @@ Three things keep the end of a connection from being this simple.
 
 *Messages wait.* Messages that the peer sent before its last word (a close frame, a fault, the end of its
 stream) are still for the service, which may take its time and answer. So a last word is held back until the
-messages before it are handled, in the states of ``HELD``; messages may still be sent then.
+messages before it are handled, in the states of ``HELD``; messages may still be sent then. A server that
+stops holds back its own close frame in the same way, in ``LEAVING``: what it has received is not lost.
 
 *Output waits.* Our close frame is the last thing to be sent, and a slow peer takes its time. So deciding how
 a connection ends (the outcome) and closing its socket are separate moments, with ``FINISHING`` or
@@ -31,9 +32,9 @@ peer may still be sending, the socket is half-closed and read to its end, as 7.1
 the peer has said all it had to say, this is not necessary, and the socket is closed as soon as the output has
 left.
 
-Each of these waits has a limit, which is set when ``OPEN`` is left, and at most once more. The states are
-numbered so that no event leads to a lower one: no transition leads back, and ``CLOSED`` is at most five steps
-from ``OPEN``.
+Each of these waits has a limit, which is set when ``OPEN`` is left, and at most once more; twice more after
+``LEAVING``. The states are numbered so that no event leads to a lower one: no transition leads back, and
+``CLOSED`` is at most six steps from ``OPEN``.
 
 In this module
 --------------
@@ -56,21 +57,23 @@ class State(IntEnum):
 
     OPEN = 0
     """Messages go both ways."""
-    PEER_CLOSED = 1
+    LEAVING = 1
+    """The server wants to close; messages that have arrived must still be handled, and may be answered."""
+    PEER_CLOSED = 2
     """The peer's close frame has arrived; messages before it must still be handled, and may be answered."""
-    PEER_FAILED = 2
+    PEER_FAILED = 3
     """The peer has broken a rule; messages before that must still be handled, and may be answered."""
-    PEER_GONE = 3
+    PEER_GONE = 4
     """The peer has ended its stream without a close frame; messages before that must still be handled."""
-    CLOSING = 4
+    CLOSING = 5
     """Our close frame is sent, and we wait for the peer's; anything else that arrives is discarded."""
-    FINISHING = 5
+    FINISHING = 6
     """Our last bytes are leaving, after which the socket is half-closed: the peer may still be sending."""
-    ANSWERING = 6
+    ANSWERING = 7
     """Our last bytes are leaving, after which the socket is closed: the peer has said all it had to say."""
-    DRAINING = 7
+    DRAINING = 8
     """The socket is half-closed; what arrives is discarded until the peer ends its stream too."""
-    CLOSED = 8
+    CLOSED = 9
     """The socket is closed."""
 
 
@@ -78,7 +81,7 @@ class Event(IntEnum):
     """What happens."""
 
     CLOSE = 0
-    """The service, or the stopping server, wants to close."""
+    """The service wants to close; or the server, where nothing waits to be handled."""
     DROP = 1
     """The service wants to end the connection without waiting for an answer."""
     FAILED = 2
@@ -92,13 +95,15 @@ class Event(IntEnum):
     LOST = 6
     """The connection is lost, or given up."""
     HANDLED = 7
-    """The messages before the peer's last word are handled."""
+    """The messages before the last word, the peer's or ours, are handled."""
     SENT = 8
     """All output has left, and all input is read."""
     SENT_UNREAD = 9
     """All output has left, but some input is unread: if it were closed now, the socket would be reset."""
     TIME = 10
     """The time limit has passed."""
+    LEAVE = 11
+    """The server wants to close, but messages that have arrived are not handled yet."""
 
 
 class Outcome(IntEnum):
@@ -124,7 +129,7 @@ class Action(IntFlag):
     ARM = 2
     """Set a new time limit."""
     PAUSE = 4
-    """Stop reading: only the peer's end would be read, again and again."""
+    """Stop reading: only the peer's end would be read, again and again, or what comes too late."""
     DISCARD = 8
     """Discard the messages that the service has not received yet, and those still to come."""
     SEND_CLOSE = 16
@@ -137,15 +142,17 @@ class Action(IntFlag):
     """Close the socket."""
 
 
-OPEN, PEER_CLOSED, PEER_FAILED, PEER_GONE, CLOSING, FINISHING, ANSWERING, DRAINING, CLOSED = map(int, State)
-CLOSE, DROP, FAILED, PEER_CLOSE, PEER_ERROR, PEER_END, LOST, HANDLED, SENT, SENT_UNREAD, TIME = map(
+OPEN, LEAVING, PEER_CLOSED, PEER_FAILED, PEER_GONE, CLOSING, FINISHING, ANSWERING, DRAINING, CLOSED = map(
+    int, State
+)
+CLOSE, DROP, FAILED, PEER_CLOSE, PEER_ERROR, PEER_END, LOST, HANDLED, SENT, SENT_UNREAD, TIME, LEAVE = map(
     int, Event
 )
 NONE, OURS, PEERS, RULE, ABNORMAL = map(int, Outcome)
 DISARM, ARM, PAUSE, DISCARD, SEND_CLOSE, RESUME, SHUT_DOWN, RELEASE = map(int, Action)
 
-HELD = frozenset((PEER_CLOSED, PEER_FAILED, PEER_GONE))
-"""The states in which the peer's last word is held back until the messages before it are handled."""
+HELD = frozenset((LEAVING, PEER_CLOSED, PEER_FAILED, PEER_GONE))
+"""The states in which a last word is held back until the messages before it are handled."""
 
 ACTIVE = HELD | {OPEN}
 """The states in which messages may be sent."""
@@ -166,6 +173,19 @@ _CHANGES: dict[int, dict[int, Transition]] = {
         PEER_ERROR: (PEER_FAILED, NONE, ARM),
         PEER_END: (PEER_GONE, NONE, ARM | PAUSE),
         # The messages that have arrived are still for the service.
+        LOST: (CLOSED, ABNORMAL, _GONE),
+        LEAVE: (LEAVING, NONE, ARM | PAUSE),
+    },
+    LEAVING: {
+        HANDLED: (CLOSING, NONE, _LAST_WORD),
+        # The service is busy: the messages are still for it, but its answers come too late.
+        TIME: (CLOSING, NONE, _LAST_WORD),
+        CLOSE: (CLOSING, NONE, _LAST_WORD | DISCARD),
+        DROP: (FINISHING, OURS, _LAST_WORD | DISCARD),
+        FAILED: (FINISHING, OURS, _LAST_WORD | DISCARD),
+        # The peer's last word was among what had arrived.
+        PEER_CLOSE: (PEER_CLOSED, NONE, 0),
+        PEER_ERROR: (PEER_FAILED, NONE, 0),
         LOST: (CLOSED, ABNORMAL, _GONE),
     },
     PEER_CLOSED: {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from geventkws.escape import escape
 from geventkws.http.context import AccessEntry
@@ -33,6 +35,23 @@ FIELDS = {
 """The names of a record's arguments, by its message, for formatters that write other formats."""
 
 
+class Answered(NamedTuple):
+    """What else is known of a line: the attribute ``answered`` of its record, for other access logs."""
+
+    host: str
+    request: tuple[str, str, str] | None
+    """The method, the target and the version, escaped; ``None`` if the request was not understood."""
+    headers: Iterable[tuple[str, str]]
+    """The header fields of the request, not escaped."""
+    status: int
+    bytes_sent: int
+    seconds: float
+
+
+SWITCHING_PROTOCOLS = 101
+"""The status of a request that began a WebSocket."""
+
+
 def log_request(entry: AccessEntry) -> None:
     """Log an answered request in the combined format of Apache and nginx."""
     head = entry.head
@@ -45,15 +64,33 @@ def log_request(entry: AccessEntry) -> None:
         entry.bytes_sent or "-",
         _field(head, "Referer"),
         _field(head, "User-Agent"),
+        extra={"answered": _answered(entry)},
     )
+
+
+def _answered(entry: AccessEntry) -> Answered:
+    head, request = entry.head, None
+    if head is not None:
+        request = escape(head.method), escape(head.target), head.version
+    headers = head.headers if head is not None else ()
+    host = _host(entry.remote_address)
+    return Answered(host, request, headers, entry.status, entry.bytes_sent, entry.seconds)
 
 
 def log_websocket(connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
     """Log a WebSocket that is over: close code, duration, messages and bytes each way."""
     request, traffic = connection.request, connection.traffic
+    answered = Answered(
+        _host(request.remote_address),
+        (escape(request.method), escape(request.target), "1.1"),
+        request.headers.items(),
+        SWITCHING_PROTOCOLS,
+        traffic.bytes_sent,
+        traffic.duration,
+    )
     logger.info(
         WEBSOCKET,
-        _host(request.remote_address),
+        answered.host,
         _timestamp(),
         escape(request.target),
         reason,
@@ -63,6 +100,7 @@ def log_websocket(connection: WebSocketConnection, reason: WebSocketCloseReasonC
         traffic.messages_sent,
         traffic.bytes_sent,
         escape(request.headers.get("User-Agent", "-")),
+        extra={"answered": answered},
     )
 
 

@@ -36,6 +36,6 @@ class Aging:
             return
         owner = channel.owner
         if isinstance(owner, WebSocketConnection):
-            owner.close(WebSocketCloseReasonCode.SERVICE_RESTART, "This connection has lived long enough")
+            owner._leave(WebSocketCloseReasonCode.SERVICE_RESTART, "This connection has lived long enough")
         elif isinstance(owner, HTTPConnection):
             owner.stream.hurried = True

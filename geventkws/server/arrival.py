@@ -7,11 +7,12 @@ from time import monotonic
 from typing import Any
 
 from geventkws.escape import escape
+from geventkws.http.connection import FIRST_REQUEST
 from geventkws.http.proxy_protocol import ProxyProtocolError, missing, parse
 from geventkws.loop.channel import Channel
 from geventkws.loop.farewell import Farewell
 from geventkws.loop.transient import TransientOwner
-from geventkws.net.address import Address
+from geventkws.net.address import Address, spelled
 from geventkws.net.tls import PlainHTTPError, TLSTransport
 from geventkws.server.reception import Reception
 
@@ -61,6 +62,8 @@ class Arrival(TransientOwner):
             self._set_deadline(options.head_timeout)
 
     def _set_deadline(self, seconds: float | None) -> None:
+        if self._reception.is_closing:
+            seconds = FIRST_REQUEST if seconds is None else min(seconds, FIRST_REQUEST)
         self._deadline = None if seconds is None else monotonic() + seconds
 
     def _readable(self) -> bool:
@@ -137,6 +140,16 @@ class Arrival(TransientOwner):
         if not self._channel.is_pending():
             self._channel.has_room()
             self._shake_hands()
+
+    def _hurry(self) -> None:
+        end = monotonic() + FIRST_REQUEST
+        self._deadline = end if self._deadline is None else min(self._deadline, end)
+
+    def _is_busy(self) -> bool:
+        return True
+
+    def _describe(self) -> str:
+        return f"{spelled(self._peer)} (has just connected)"
 
     def _check(self, now: float) -> None:
         if self._deadline is not None and now >= self._deadline:

@@ -46,6 +46,8 @@ class Reception:
         self.options = options
         self.ssl_context = ssl_context
         """The context of future handshakes; ``None`` for plain connections."""
+        self.is_closing = False
+        """Whether the server is stopping, so that new connections must be quick."""
         self.proxies = TrustedProxies(options.trusted_proxies)
         self.warn_once = http.warn_once
         self._connections = connections
@@ -77,7 +79,9 @@ class Reception:
 
     def begin(self, channel: Channel, peer: Address) -> None:
         """Let a connection that was admitted speak HTTP."""
-        HTTPConnection(channel, self._http, peer)
+        connection = HTTPConnection(channel, self._http, peer)
+        if self.is_closing:
+            connection._hurry()
 
     @property
     def is_overrun(self) -> bool:

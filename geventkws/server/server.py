@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +17,6 @@ from geventkws.http.environ import EnvironBuilder
 from geventkws.http.log import access_logger
 from geventkws.loop.channel import Channel
 from geventkws.loop.loop import Loop
-from geventkws.loop.workers import Borrower
 from geventkws.net.address import Address
 from geventkws.net.certificates import CertificateFiles, Path
 from geventkws.net.listeners import (
@@ -41,13 +38,15 @@ from geventkws.request import Request
 from geventkws.server.access_log import log_request, log_websocket
 from geventkws.server.arrival import take_in
 from geventkws.server.connections import Connections
+from geventkws.server.exhaustion import ACCEPT_PAUSE, is_exhaustion, warn_of_exhaustion
 from geventkws.server.forking import forsake_after_fork
 from geventkws.server.hooks import Hooks
-from geventkws.server.log_limit import LogLimit
+from geventkws.server.hub_log import log
 from geventkws.server.observer import Observer, check_observer
 from geventkws.server.reception import Reception
 from geventkws.server.shutdown import Shutdown
 from geventkws.server.signals import stopping_on_signals
+from geventkws.server.spawning import Spawning
 from geventkws.server.start_up import (
     announce,
     check_application,
@@ -59,6 +58,7 @@ from geventkws.server.start_up import (
 )
 from geventkws.server.upgrade import build_environ, upgrade
 from geventkws.server.watchdog import Watchdog
+from geventkws.websocket.arguments import close_code
 from geventkws.websocket.connection import WebSocketConnection
 
 if TYPE_CHECKING:
@@ -66,17 +66,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("geventkws.server")
 
-EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""Errors of ``accept`` that go away when something has been freed (accept(2))."""
-
-ACCEPT_PAUSE = 0.1
-"""Seconds after which the server tries again after such an error."""
-
-_exhaustion = LogLimit(60)
-
-_EXHAUSTED_TEXT = """\
-No connection can be accepted for now: %s. Those that come wait until another has ended. Raise the limit of \
-open files (ulimit -n), or keep below it with max_connections"""
+MAX_WAITING = 1024
+"""How many connections are taken out of the listener's queue, at most, when the server stops."""
 
 
 class WebSocketServer(StreamServer):
@@ -131,9 +122,7 @@ class WebSocketServer(StreamServer):
         self._connections: Connections
         self._socket_file: SocketFile | None = None
         self._watchdog: Watchdog | None = None
-        self._borrows = spawn == "default"
-        self._waiting: deque[Borrower] = deque()
-        self._awaits_room = False
+        self._spawning = None if spawn == "default" else Spawning(self)
         self._told: set[str] = set()
         self._observer: Observer | None = check_observer(metrics)
         self._hooks = Hooks(self.options.on_start, self.options.on_stop)
@@ -221,8 +210,8 @@ class WebSocketServer(StreamServer):
             log_access=_log_request,
             warn_once=self._warn_once,
         )
-        if not self._borrows:
-            http.start = self._start_request
+        if self._spawning is not None:
+            http.start = self._spawning.start
         self._reception = Reception(
             self.options, self.ssl_context, self._connections, http, _log_request, self._connection_gone
         )
@@ -235,9 +224,12 @@ class WebSocketServer(StreamServer):
             self._watchdog = Watchdog(self._loop, self.options.block_warning)
             self._watchdog.start()
         self._announce()
+        self._call_on_start()
 
     def _announce(self) -> None:
         announce(self.socket, secure=self.ssl_context is not None)
+
+    def _call_on_start(self) -> None:
         try:
             self._hooks.start()
         except BaseException:
@@ -260,8 +252,11 @@ class WebSocketServer(StreamServer):
             self._socket_file.remove()
             self._socket_file = None
 
-    def stop(self, timeout: float | None = None) -> None:
-        """Stop: no new connections or requests; every WebSocket is closed with 1001, after what was sent.
+    def stop(self, timeout: float | None = None, reason: int | None = None) -> None:
+        """Stop: no new connections or requests; every WebSocket is closed, after what it was sent.
+
+        It is closed with ``reason`` (``drain_code`` by default, 1001), once the messages that have arrived
+        are handled. With ``drain_window``, they are closed one after the other.
 
         Waits up to ``timeout`` seconds (``stop_timeout`` by default) until all requests have been answered
         and all services have been called with ``disconnected``. Connections that are left then are dropped,
@@ -273,21 +268,32 @@ class WebSocketServer(StreamServer):
         own; in another thread, it waits until the server's thread has done it. In the hub itself (a signal
         handler of the standard library), where nothing can wait, it returns at once.
         """
+        code = close_code(self.options.drain_code if reason is None else reason, None)
         if not hasattr(self, "_shutdown"):
             self.close()
         elif self._loop.is_foreign_thread():
-            self._loop.wait_for_call(self.stop, timeout)
+            self._loop.wait_for_call(self.stop, timeout, reason)
         elif getcurrent() is get_hub():
-            Greenlet.spawn(self.stop, timeout)
+            Greenlet.spawn(self.stop, timeout, reason)
         else:
             self._hooks.stop(self.stop_timeout if timeout is None else timeout)
-            self.stopping = True
-            self.close()
-            self._shutdown.run(timeout, self.stop_timeout)
+            self._leave_listener()
+            self._shutdown.run(timeout, self.stop_timeout, code, self.options.drain_window or 0.0)
             if self._watchdog is not None:
                 self._watchdog.stop()
             if self._observer is not None:
                 self._observer.end(self)
+
+    def _leave_listener(self) -> None:
+        """Stop accepting, but take in who waits in the listener's queue: closing it would reset them."""
+        if not self.stopping:
+            for _ in range(MAX_WAITING):
+                arrived = None if self.closed else self.do_read()
+                if arrived is None:
+                    break
+                self.handle(*arrived)
+            self.stopping = self._reception.is_closing = True
+        self.close()
 
     # In a child process, where everything belongs to the parent
 
@@ -303,7 +309,8 @@ class WebSocketServer(StreamServer):
         server.stop_accepting()
         self.stopping = True
         self._socket_file = None
-        self._waiting.clear()
+        if self._spawning is not None:
+            self._spawning.forsake()
         self._hooks.forsake()
         self._shutdown.forsake()
         if self._watchdog is not None:
@@ -322,7 +329,7 @@ class WebSocketServer(StreamServer):
         except (BlockingIOError, ConnectionAbortedError):
             return None  # nobody is there, or nobody any more
         except OSError as error:
-            if error.errno not in EXHAUSTED:
+            if not is_exhaustion(error):
                 raise
             self._pause_accepting(error)
             return None
@@ -334,8 +341,7 @@ class WebSocketServer(StreamServer):
         server.stop_accepting()
         server._timer = server.loop.timer(ACCEPT_PAUSE)
         server._timer.start(server._start_accepting_if_started)
-        if _exhaustion.allows():
-            _log(logger.error, _EXHAUSTED_TEXT, error)
+        warn_of_exhaustion(error)
 
     def do_handle(self, transport: Any, address: Address) -> None:
         """Take in a connection (called by gevent in the hub)."""
@@ -366,29 +372,7 @@ class WebSocketServer(StreamServer):
     def _warn_once(self, mistake: str) -> None:
         if mistake not in self._told:
             self._told.add(mistake)
-            _log(logger.warning, "%s", mistake)
-
-    # Requests in greenlets of the user's choice
-
-    def _start_request(self, borrower: Borrower) -> None:
-        """Let ``spawn`` make a greenlet for a request; while the pool is full, the request waits."""
-        self._waiting.append(borrower)
-        self._start_waiting()
-
-    def _start_waiting(self) -> None:
-        server: Any = self  # gevent does not declare all of its attributes
-        while self._waiting:
-            if self.pool is not None and self.pool.full():
-                if not self._awaits_room:
-                    self._awaits_room = True
-                    server.pool._semaphore.rawlink(self._pool_has_room)
-                return
-            borrower = self._waiting.popleft()
-            borrower._blocked(server._spawn(borrower._work))
-
-    def _pool_has_room(self, _semaphore: object) -> None:
-        self._awaits_room = False
-        self._start_waiting()
+            log(logger.warning, "%s", mistake)
 
     # WebSockets
 
@@ -398,7 +382,7 @@ class WebSocketServer(StreamServer):
         if self._observer is not None:
             self._observer.websocket_opened(self, connection)
         if self.stopping:
-            connection.close(WebSocketCloseReasonCode.GOING_AWAY)
+            connection._leave(self._shutdown.reason)
 
     def websocket_closed(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
         """Remove a connection that is over from the table (called by the connection)."""
@@ -407,30 +391,8 @@ class WebSocketServer(StreamServer):
             self._observer.websocket_closed(connection, reason)
         if not access_logger.isEnabledFor(logging.INFO):
             return
-        _log(log_websocket, connection, reason)
-
-
-class _Call:
-    """A call that may wait, made by a worker."""
-
-    def __init__(self, function: Callable[..., object], *args: Any) -> None:
-        self._function = function
-        self._args = args
-
-    def _work(self) -> None:
-        Loop.current().guard(self._function, *self._args)
-
-    def _blocked(self, worker: object) -> None:
-        """Do nothing: nobody waits for the call."""
-
-
-def _log(function: Callable[..., object], *args: Any) -> None:
-    """Call ``function``, which logs. A logging handler may wait, but the hub cannot."""
-    if getcurrent() is get_hub():
-        Loop.current().lend(_Call(function, *args))
-    else:
-        function(*args)
+        log(log_websocket, connection, reason)
 
 
 def _log_request(entry: AccessEntry) -> None:
-    _log(log_request, entry)
+    log(log_request, entry)

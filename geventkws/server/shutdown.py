@@ -10,10 +10,14 @@ from time import monotonic
 from gevent import Greenlet, getcurrent
 from gevent.event import Event as Signal
 
+from geventkws.http.connection import FIRST_REQUEST
 from geventkws.loop.channel import Channel
 from geventkws.loop.loop import Loop
 from geventkws.loop.workers import borrower_at_work
+from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.server.connections import Connections
+from geventkws.server.departure import Departure
+from geventkws.websocket.connection import WebSocketConnection
 
 logger = logging.getLogger("geventkws.server")
 
@@ -43,6 +47,8 @@ class Shutdown:
         self._loop = loop
         self._connections = connections
         self._changed = Signal()
+        self.reason = WebSocketCloseReasonCode.GOING_AWAY
+        """What WebSockets are closed with."""
         self._end: float | None = None
         self._reported_at = 0.0
         self._is_left_to_caller = False
@@ -51,14 +57,18 @@ class Shutdown:
         self._dropped: set[Channel] = set()
         self._given_up: set[Channel] = set()
 
-    def run(self, timeout: float | None, default: float) -> None:
+    def run(
+        self, timeout: float | None, default: float, reason: WebSocketCloseReasonCode, window: float
+    ) -> None:
         """Say good-bye to all connections and wait for them, ``timeout`` seconds or the ``default``.
+
+        WebSockets are closed with ``reason``, spread over ``window`` seconds.
 
         A call during another waits with it, and can shorten its time but not extend it. Does not wait for the
         connection that the calling greenlet works for, which cannot end before this returns.
         """
         own = self._own_channel()
-        self._begin(timeout, default)
+        self._begin(timeout, default, reason, window)
         others = partial(self._others, own)
         if not self._wait_until(lambda: not self._busy(others), lambda: self._end or 0.0, others):
             self._drop(others)
@@ -87,21 +97,31 @@ class Shutdown:
         for channel in channels:
             channel.owner._forsake()
 
-    def _begin(self, timeout: float | None, default: float) -> None:
+    def _begin(
+        self, timeout: float | None, default: float, reason: WebSocketCloseReasonCode, window: float
+    ) -> None:
         if self._end is None:
+            self.reason = reason
             self._end = monotonic() + (default if timeout is None else timeout)
             self._reported_at = monotonic() - NEXT_REPORT + FIRST_REPORT
             said = Signal()
             # After the calls of other threads: what their ``send`` has taken goes out first.
-            self._loop.call_from_thread(self._say_goodbye, said)
+            self._loop.call_from_thread(self._say_goodbye, said, window)
             said.wait(LAST_MOMENT)
         elif timeout is not None:
             self._end = min(self._end, monotonic() + timeout)
             self._changed.set()
 
-    def _say_goodbye(self, said: Signal) -> None:
+    def _say_goodbye(self, said: Signal, window: float) -> None:
+        self._connections.watch(FIRST_REQUEST)
         for channel in list(self._connections.peers):
-            channel.owner._hurry()
+            if not isinstance(channel.owner, WebSocketConnection):
+                channel.owner._hurry()
+        departure = Departure(self._connections.websockets, self.reason, window)
+        if window:
+            Greenlet.spawn(departure.run, lambda: self._end or 0.0)
+        else:
+            departure.ask(1.0)
         said.set()
 
     def _own_channel(self) -> Channel | None:

@@ -51,6 +51,7 @@ cdef class Conversation(roles.Owner):
     @cython.locals(count=Py_ssize_t, in_place=bint, events=list)
     cdef Py_ssize_t _receive(self) except -1
     @cython.locals(is_shared=bint)
+    cpdef _take_rest(self)
     cdef _take_in(self, leaf.Buffer buffer)
     cdef _take(self, list events)
     cdef bint _inbox_is_full(self)

@@ -227,10 +227,14 @@ class WebSocketConnection(Conversation):
         self._lifecycle.check(now)
 
     def _hurry(self) -> None:
-        self._lifecycle.advance(closing.CLOSE, Code.GOING_AWAY)
+        self._leave(Code.GOING_AWAY)
+
+    def _leave(self, reason: Code, description: str = "") -> None:
+        """Close for the server, behind the answers to what has arrived. In any greenlet of its thread."""
+        self._lifecycle.leave(reason, description)
 
     def _abandon(self) -> None:
-        self._lifecycle.lost()
+        self._lifecycle.abandon()
 
     def _forsake(self) -> None:
         self._lifecycle.forsake()

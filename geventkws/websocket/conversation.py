@@ -192,7 +192,12 @@ class Conversation(roles.Owner):
         if self._channel.loop.turn_is_over():
             self._channel.queue()
             return
-        self._rest = None
+        self._take_rest()
+
+    def _take_rest(self) -> None:
+        """Take more of what was received before; there is some."""
+        rest, self._rest = self._rest, None
+        assert rest is not None
         self._take_in(rest)
 
     def _take_in(self, buffer: leaf.Buffer) -> None:

@@ -65,6 +65,7 @@ class Lifecycle(Generic[AnyConversation]):
 
     __slots__ = (
         "_close_code",
+        "_close_text",
         "_connection",
         "_deadline",
         "_final",
@@ -92,6 +93,7 @@ class Lifecycle(Generic[AnyConversation]):
         self._told = Told.NOTHING
         self._final: Close | ProtocolError | None = None
         self._close_code = Code.NORMAL
+        self._close_text = ""
         self._deadline: float | None = None
         self._scheduled = False
         self._senders: Senders | None = None
@@ -120,6 +122,10 @@ class Lifecycle(Generic[AnyConversation]):
 
     def lost(self) -> None:
         self.advance(closing.LOST)
+
+    def abandon(self) -> None:
+        """Give the connection up; a peer that would have been told why as soon as possible is told so now."""
+        self.advance(closing.DROP if self.state == closing.LEAVING else closing.LOST)
 
     def crashed(self, error: BaseException) -> None:
         """End the connection because of an error on the socket or in our own code. Never raises."""
@@ -182,6 +188,18 @@ class Lifecycle(Generic[AnyConversation]):
 
     # How it ends (in any greenlet of the hub's thread)
 
+    def leave(self, code: Code, description: str = "") -> None:
+        """Close for the server: at once if the service has handled all that has arrived, otherwise then."""
+        self.advance(closing.LEAVE if self._is_handling() else closing.CLOSE, code, description)
+
+    def _is_handling(self) -> bool:
+        connection = self._connection
+        if connection._has_messages() or connection._rest is not None:
+            return True
+        # Who has never received anything answers nothing, and may only look at ``active`` now and then.
+        is_at_work = connection._working and connection._receiver is None
+        return is_at_work and connection._endpoint.messages_received > 0
+
     def advance(self, event: int, code: Code | None = None, description: str = "") -> None:
         """Do what the table of the closing handshake says about ``event``; ``code`` is our own, if any."""
         connection, before = self._connection, self.state
@@ -191,7 +209,7 @@ class Lifecycle(Generic[AnyConversation]):
         self.state = state
         connection.active = state in closing.ACTIVE
         if code is not None:
-            self._close_code = code
+            self._close_code, self._close_text = code, description
         if outcome and self.outcome is None:
             self.outcome = self._code_of(outcome)
         connection._has_news = self._is_news_due()
@@ -204,7 +222,7 @@ class Lifecycle(Generic[AnyConversation]):
         if actions & closing.DISCARD:
             connection._discard_inbox()
         if actions & closing.SEND_CLOSE:
-            self._send_close(outcome, description)
+            self._send_close(outcome)
         self._carry_out(state, actions)
         self._make_room()
         if event not in PEER_EVENTS:
@@ -220,14 +238,14 @@ class Lifecycle(Generic[AnyConversation]):
             self.close_description = self._final.reason
         return self._final.code
 
-    def _send_close(self, outcome: int, description: str) -> None:
+    def _send_close(self, outcome: int) -> None:
         endpoint = self._connection._endpoint
         if outcome == closing.RULE and isinstance(self._final, ProtocolError):
             endpoint.close(self._final.code, self._final.message)
         elif outcome == closing.PEERS and self._final is not None:
             endpoint.close(self._final.code)
         else:
-            endpoint.close(self._close_code, description)
+            endpoint.close(self._close_code, self._close_text)
         self._connection._channel.cork()
 
     def _carry_out(self, state: int, actions: int) -> None:
@@ -304,7 +322,7 @@ class Lifecycle(Generic[AnyConversation]):
         if self._told == Told.NOTHING:
             self._tell_connected()
         elif self.state in closing.HELD:
-            self.advance(closing.HANDLED)
+            self._go_on_to_last_word()
         elif self.outcome is not None and self._told == Told.CONNECTED:
             self._told = Told.DISCONNECTED
             try:
@@ -314,6 +332,13 @@ class Lifecycle(Generic[AnyConversation]):
                 self._connection._channel.loop.guard(self._check_whether_over)
         self._connection._has_news = self._is_news_due()
 
+    def _go_on_to_last_word(self) -> None:
+        """Let it be said, unless some of what was received before it is still to be parsed."""
+        if self.state == closing.LEAVING and self._connection._rest is not None:
+            self._connection._take_rest()
+        else:
+            self.advance(closing.HANDLED)
+
     def _tell_connected(self) -> None:
         self._told = Told.CONNECTED
         self._connection._greeted = True
@@ -322,6 +347,8 @@ class Lifecycle(Generic[AnyConversation]):
             with suppress(ConnectionClosed):
                 self._call("run")
             self._connection._discard_inbox()
+            if self.state == closing.LEAVING:
+                self.advance(closing.HANDLED)
             self.advance(closing.CLOSE, Code.NORMAL)
 
     def _call(self, name: str, *args: object) -> None:
@@ -354,7 +381,9 @@ class Lifecycle(Generic[AnyConversation]):
         """Wait until there is something new: a message, or the end, which is raised."""
         connection = self._connection
         if self.state in closing.HELD:
-            self.advance(closing.HANDLED)
+            self._go_on_to_last_word()
+        if connection._has_messages():
+            return
         if self.state != closing.OPEN or self._told == Told.DISCONNECTED:
             reason = self._close_code if self.outcome is None else self.outcome
             raise ConnectionClosed(reason, self.close_description)

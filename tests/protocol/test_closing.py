@@ -20,7 +20,18 @@ OPEN PEER_CLOSE -> PEER_CLOSED NONE : ARM
 OPEN PEER_ERROR -> PEER_FAILED NONE : ARM
 OPEN PEER_END -> PEER_GONE NONE : ARM PAUSE
 OPEN LOST -> CLOSED ABNORMAL : DISARM RELEASE
+OPEN LEAVE -> LEAVING NONE : ARM PAUSE
 OPEN = HANDLED SENT SENT_UNREAD TIME
+
+LEAVING HANDLED -> CLOSING NONE : ARM SEND_CLOSE RESUME
+LEAVING TIME -> CLOSING NONE : ARM SEND_CLOSE RESUME
+LEAVING CLOSE -> CLOSING NONE : ARM DISCARD SEND_CLOSE RESUME
+LEAVING DROP -> FINISHING OURS : ARM DISCARD SEND_CLOSE RESUME
+LEAVING FAILED -> FINISHING OURS : ARM DISCARD SEND_CLOSE RESUME
+LEAVING PEER_CLOSE -> PEER_CLOSED NONE :
+LEAVING PEER_ERROR -> PEER_FAILED NONE :
+LEAVING LOST -> CLOSED ABNORMAL : DISARM RELEASE
+LEAVING = LEAVE PEER_END SENT SENT_UNREAD
 
 PEER_CLOSED HANDLED -> ANSWERING PEERS : ARM SEND_CLOSE RESUME
 PEER_CLOSED TIME -> ANSWERING PEERS : ARM SEND_CLOSE RESUME
@@ -29,7 +40,7 @@ PEER_CLOSED DROP -> ANSWERING OURS : ARM DISCARD SEND_CLOSE RESUME
 PEER_CLOSED FAILED -> ANSWERING OURS : ARM DISCARD SEND_CLOSE RESUME
 PEER_CLOSED PEER_END -> PEER_CLOSED NONE : PAUSE
 PEER_CLOSED LOST -> CLOSED PEERS : DISARM RELEASE
-PEER_CLOSED = PEER_CLOSE PEER_ERROR SENT SENT_UNREAD
+PEER_CLOSED = LEAVE PEER_CLOSE PEER_ERROR SENT SENT_UNREAD
 
 PEER_FAILED HANDLED -> FINISHING RULE : ARM SEND_CLOSE RESUME
 PEER_FAILED TIME -> FINISHING RULE : ARM SEND_CLOSE RESUME
@@ -38,7 +49,7 @@ PEER_FAILED DROP -> FINISHING OURS : ARM DISCARD SEND_CLOSE RESUME
 PEER_FAILED FAILED -> FINISHING OURS : ARM DISCARD SEND_CLOSE RESUME
 PEER_FAILED PEER_END -> PEER_FAILED NONE : PAUSE
 PEER_FAILED LOST -> CLOSED RULE : DISARM RELEASE
-PEER_FAILED = PEER_CLOSE PEER_ERROR SENT SENT_UNREAD
+PEER_FAILED = LEAVE PEER_CLOSE PEER_ERROR SENT SENT_UNREAD
 
 PEER_GONE HANDLED -> ANSWERING ABNORMAL : ARM
 PEER_GONE TIME -> ANSWERING ABNORMAL : ARM
@@ -46,7 +57,7 @@ PEER_GONE CLOSE -> ANSWERING ABNORMAL : ARM DISCARD
 PEER_GONE DROP -> ANSWERING OURS : ARM DISCARD SEND_CLOSE
 PEER_GONE FAILED -> ANSWERING OURS : ARM DISCARD SEND_CLOSE
 PEER_GONE LOST -> CLOSED ABNORMAL : DISARM RELEASE
-PEER_GONE = PEER_CLOSE PEER_ERROR PEER_END SENT SENT_UNREAD
+PEER_GONE = LEAVE PEER_CLOSE PEER_ERROR PEER_END SENT SENT_UNREAD
 
 CLOSING PEER_CLOSE -> ANSWERING OURS : ARM
 CLOSING PEER_ERROR -> FINISHING ABNORMAL : ARM
@@ -54,7 +65,7 @@ CLOSING DROP -> FINISHING OURS : ARM
 CLOSING PEER_END -> ANSWERING ABNORMAL : ARM PAUSE
 CLOSING TIME -> CLOSED ABNORMAL : DISARM RELEASE
 CLOSING LOST -> CLOSED ABNORMAL : DISARM RELEASE
-CLOSING = CLOSE FAILED HANDLED SENT SENT_UNREAD
+CLOSING = CLOSE FAILED HANDLED LEAVE SENT SENT_UNREAD
 
 FINISHING SENT -> DRAINING NONE : SHUT_DOWN
 FINISHING SENT_UNREAD -> DRAINING NONE : SHUT_DOWN
@@ -62,22 +73,22 @@ FINISHING PEER_CLOSE -> ANSWERING NONE :
 FINISHING PEER_END -> ANSWERING NONE : PAUSE
 FINISHING TIME -> CLOSED NONE : DISARM RELEASE
 FINISHING LOST -> CLOSED NONE : DISARM RELEASE
-FINISHING = CLOSE DROP FAILED PEER_ERROR HANDLED
+FINISHING = CLOSE DROP FAILED LEAVE PEER_ERROR HANDLED
 
 ANSWERING SENT -> CLOSED NONE : DISARM RELEASE
 ANSWERING SENT_UNREAD -> DRAINING NONE : RESUME SHUT_DOWN
 ANSWERING PEER_END -> ANSWERING NONE : PAUSE
 ANSWERING TIME -> CLOSED NONE : DISARM RELEASE
 ANSWERING LOST -> CLOSED NONE : DISARM RELEASE
-ANSWERING = CLOSE DROP FAILED PEER_CLOSE PEER_ERROR HANDLED
+ANSWERING = CLOSE DROP FAILED LEAVE PEER_CLOSE PEER_ERROR HANDLED
 
 DRAINING PEER_CLOSE -> CLOSED NONE : DISARM RELEASE
 DRAINING PEER_END -> CLOSED NONE : DISARM RELEASE
 DRAINING TIME -> CLOSED NONE : DISARM RELEASE
 DRAINING LOST -> CLOSED NONE : DISARM RELEASE
-DRAINING = CLOSE DROP FAILED PEER_ERROR HANDLED SENT SENT_UNREAD
+DRAINING = CLOSE DROP FAILED LEAVE PEER_ERROR HANDLED SENT SENT_UNREAD
 
-CLOSED = CLOSE DROP FAILED PEER_CLOSE PEER_ERROR PEER_END LOST HANDLED SENT SENT_UNREAD TIME
+CLOSED = CLOSE DROP FAILED LEAVE PEER_CLOSE PEER_ERROR PEER_END LOST HANDLED SENT SENT_UNREAD TIME
 """
 
 DECIDED = {State.FINISHING, State.ANSWERING, State.DRAINING, State.CLOSED}
@@ -241,6 +252,7 @@ def test_each_name_stands_for_its_plain_integer_in_the_module(names):
 def test_messages_may_be_sent_until_our_close_frame_is_out_or_the_connection_is_lost():
     assert {
         State.OPEN,
+        State.LEAVING,
         State.PEER_CLOSED,
         State.PEER_FAILED,
         State.PEER_GONE,
@@ -278,12 +290,12 @@ def test_there_is_no_way_back():
     assert all(row.then >= row.state for row in rows())
 
 
-def test_it_is_five_steps_at_most_to_the_end():
+def test_it_is_six_steps_at_most_to_the_end():
     depth = dict.fromkeys(State, 0)
     for row in sorted(rows()):
         if row.then != row.state:
             depth[row.then] = max(depth[row.then], depth[row.state] + 1)
-    assert depth[State.CLOSED] == 5 == max(depth.values())
+    assert depth[State.CLOSED] == 6 == max(depth.values())
 
 
 def test_an_outcome_once_decided_never_changes():
@@ -314,8 +326,14 @@ def test_an_open_connection_has_no_time_limit_and_every_wait_after_it_has_one():
         assert step.after.armed == (step.after.state not in (State.OPEN, State.CLOSED))
 
 
-def test_the_time_limit_is_set_twice_at_most():
-    assert max(step.after.times_armed for step in every_step()) == 2
+def test_the_time_limit_is_set_twice_at_most_and_once_more_after_leaving():
+    steps = every_step()
+    assert max(step.after.times_armed for step in steps) == 3
+    left = {step.after for step in steps if step.after.state == State.LEAVING}
+    straight = [Position()]
+    for position in straight:
+        straight += [after for _, _, after in follow(position) if after not in left and after not in straight]
+    assert max(position.times_armed for position in straight) == 2
 
 
 def test_a_close_frame_is_sent_once_at_most():
@@ -393,8 +411,8 @@ def test_the_end_of_the_peers_stream_is_read_once():
             assert not step.after.reading
 
 
-def test_reading_stops_only_at_the_end_of_the_peers_stream():
-    assert {row.event for row in rows() if Action.PAUSE in row.actions} == {Event.PEER_END}
+def test_reading_stops_only_at_the_end_of_the_peers_stream_and_where_the_server_leaves():
+    assert {row.event for row in rows() if Action.PAUSE in row.actions} == {Event.PEER_END, Event.LEAVE}
 
 
 def test_messages_are_discarded_exactly_when_the_service_wants_no_more():
@@ -454,6 +472,24 @@ def test_our_close_counts_exactly_if_it_was_answered_or_followed_by_a_drop():
         ),
         pytest.param("CLOSE PEER_CLOSE SENT", "CLOSING ANSWERING CLOSED", "OURS", id="we close"),
         pytest.param("CLOSE TIME", "CLOSING CLOSED", "ABNORMAL", id="nobody answers"),
+        pytest.param(
+            "LEAVE HANDLED PEER_CLOSE SENT",
+            "LEAVING CLOSING ANSWERING CLOSED",
+            "OURS",
+            id="the server leaves when the service has caught up",
+        ),
+        pytest.param(
+            "LEAVE PEER_CLOSE HANDLED SENT",
+            "LEAVING PEER_CLOSED ANSWERING CLOSED",
+            "PEERS",
+            id="the server leaves, but the peer has closed already",
+        ),
+        pytest.param(
+            "LEAVE TIME HANDLED TIME",
+            "LEAVING CLOSING CLOSING CLOSED",
+            "ABNORMAL",
+            id="the server leaves a busy service and a silent peer",
+        ),
         pytest.param(
             "CLOSE PEER_END SENT",
             "CLOSING ANSWERING CLOSED",

@@ -135,7 +135,7 @@ class TestTimeLimits:
         client.send(LAST_GET)
         assert client.read_head().startswith("HTTP/1.1 200")
 
-    def test_stop_does_not_wait_for_them(
+    def test_stop_waits_a_second_for_them(
         self, serve: Serve, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(shutdown, "FAREWELL_LIMIT", 60.0)

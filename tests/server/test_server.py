@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import gevent
 import pytest
 
-from geventkws.server import server
+from geventkws.server import exhaustion, server
 from geventkws.server.log_limit import LogLimit
 from tests.integration.conftest import Serve
 from tests.waiting import PATIENCE
@@ -42,7 +42,7 @@ def test_without_descriptors_connections_wait_and_the_log_says_so_once_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(server, "ACCEPT_PAUSE", 0.01)
-    monkeypatch.setattr(server, "_exhaustion", LogLimit(60))
+    monkeypatch.setattr(exhaustion, "_limit", LogLimit(60))
     site = serve(application=tell)
     clients = [site.connect(None, sock=socket.socket()) for _ in range(3)]
     with no_descriptors():

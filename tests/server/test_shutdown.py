@@ -185,10 +185,10 @@ class TestWebSockets:
         service.expect("connected")
         service.expect("received", "work")
         stopped = stop(site)
-        answer_close(client)
         service.expect_nothing_more()
         assert not stopped.dead
         go_on.set()
+        answer_close(client)
         stopped.get()
         service.expect("disconnected", 1001)
 
