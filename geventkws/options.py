@@ -7,13 +7,16 @@ what happens beyond the limit. ``docs/options_table.py`` makes the tables of the
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from ipaddress import ip_network
 from typing import Any, TypedDict
 
 Check = Callable[[str, object, str], None]
 """Takes an option's name, value and type; raises ``TypeError`` or ``ValueError`` for a wrong value."""
+
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+/?")
 
 SECONDS, BYTES, COUNT = "seconds", "bytes", ""
 """The units of numbers."""
@@ -67,6 +70,22 @@ def _check_networks(name: str, value: object, annotation: str) -> None:
                 ip_network(entry)
             except ValueError as error:
                 raise ValueError(f"option {name!r}: {error}") from None
+
+
+def _check_origins(name: str, value: object, annotation: str) -> None:
+    listed = (value,) if isinstance(value, str) else value
+    if isinstance(listed, bytes) or not isinstance(listed, Collection):
+        raise TypeError(f"option {name!r} must be a list of origins, not {value!r}")
+    for entry in listed:
+        if not isinstance(entry, str):
+            raise TypeError(f"option {name!r} must be a list of origins, each a str, not {entry!r}")
+        if entry == "*" and len(listed) > 1:
+            raise ValueError(f"option {name!r}: '*' means any origin, and stands alone")
+        if entry not in ("*", "null") and _ORIGIN.fullmatch(entry) is None:
+            raise ValueError(
+                f"option {name!r}: {entry!r} is not an origin; write it like 'https://example.com:8443',"
+                " without a path"
+            )
 
 
 def _check_field_value(name: str, value: object, annotation: str) -> None:
@@ -262,6 +281,12 @@ class ServerOptions:
         " if not, it is answered with 404",
         _check_flag,
     )
+    upgrade_origins: tuple[str, ...] = _choice(
+        (),
+        "origins whose pages may open WebSockets that the application serves by itself, by its own 101 or by"
+        ' `environ["geventkws.socket"]`; `"*"` for any. By default, only pages of the same host and port',
+        _check_origins,
+    )
     on_start: Callable[[], object] | None = _choice(
         None, "called once, without arguments, when the server has started", _check_callable
     )
@@ -286,9 +311,7 @@ class ServerOptions:
                 hint = f"; did you mean {close[0]!r}?" if close else ""
                 raise TypeError(f"WebSocketServer has no option {name!r}{hint}")
             ABOUT[name].check(name, value, str(known[name].type))
-        if "trusted_proxies" in keywords:
-            keywords = {**keywords, "trusted_proxies": tuple(keywords["trusted_proxies"])}
-        options = cls(**keywords)
+        options = cls(**{name: _kept(known[name], value) for name, value in keywords.items()})
         if options.drain_window is not None and options.drain_window > options.stop_timeout:
             raise ValueError(
                 f"option 'drain_window' must not be longer than stop_timeout, {options.stop_timeout:g} s,"
@@ -299,6 +322,13 @@ class ServerOptions:
     def time_limits(self) -> list[float | None]:
         """Return all time limits that the server's clock enforces."""
         return [getattr(self, name) for name, known in ABOUT.items() if known.by_clock]
+
+
+def _kept(option: Field[Any], value: Any) -> Any:
+    """Return a checked value as it is kept: a list cannot be changed later."""
+    if not str(option.type).startswith("tuple"):
+        return value
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 ABOUT: Mapping[str, About] = {each.name: each.metadata["about"] for each in fields(ServerOptions)}
@@ -354,5 +384,6 @@ class Options(TypedDict, total=False):
     end_abandoned_responses: bool
     server_header: str | None
     application_upgrades: bool
+    upgrade_origins: Collection[str]
     on_start: Callable[[], object] | None
     on_stop: Callable[[], object] | None

@@ -20,6 +20,19 @@ def test_networks_are_kept_as_a_tuple() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("*", ("*",)),
+        (["*"], ("*",)),
+        ("https://a.example", ("https://a.example",)),
+        (["https://a.example:8443", "null"], ("https://a.example:8443", "null")),
+    ],
+)
+def test_origins_are_kept_as_a_tuple(given: object, kept: tuple[str, ...]) -> None:
+    assert ServerOptions.from_keywords({"upgrade_origins": given}).upgrade_origins == kept
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("max_connections", None),
@@ -62,6 +75,9 @@ def test_values_that_make_sense_are_accepted(name: str, value: object) -> None:
         ("trusted_proxies", b"10.0.0.1", "'trusted_proxies' must be a list"),
         ("trusted_proxies", iter(["10.0.0.1"]), "'trusted_proxies' must be a list"),
         ("trusted_proxies", [5], "each a str, not 5"),
+        ("upgrade_origins", b"*", "'upgrade_origins' must be a list of origins"),
+        ("upgrade_origins", None, "'upgrade_origins' must be a list of origins"),
+        ("upgrade_origins", [5], "each a str, not 5"),
     ],
 )
 def test_another_name_or_type_is_a_type_error(name: str, value: object, error: str) -> None:
@@ -78,6 +94,9 @@ def test_another_name_or_type_is_a_type_error(name: str, value: object, error: s
         ("head_timeout", float("nan")),
         ("server_header", "a\r\nb"),
         ("trusted_proxies", ["proxy.example"]),
+        ("upgrade_origins", ["a.example"]),
+        ("upgrade_origins", ["https://a.example/path"]),
+        ("upgrade_origins", ["*", "https://a.example"]),
         ("unix_socket_mode", 0),
         ("unix_socket_mode", 660),
         ("unix_socket_mode", -1),
@@ -107,8 +126,9 @@ def test_an_error_names_the_unit(name: str, value: object, error: str) -> None:
 def test_the_keywords_of_type_checkers_are_the_fields() -> None:
     keywords, fields = get_type_hints(Options), get_type_hints(ServerOptions)
     assert list(keywords) == list(fields)
-    assert keywords.pop("trusted_proxies") == Collection[str]
-    assert fields.pop("trusted_proxies") == tuple[str, ...]
+    for name in "trusted_proxies", "upgrade_origins":
+        assert keywords.pop(name) == Collection[str]
+        assert fields.pop(name) == tuple[str, ...]
     assert keywords == fields
     assert not Options.__required_keys__
 

@@ -20,6 +20,8 @@ _SIZES = {"mib": MIB, "m": MIB, "kib": KIB, "k": KIB}
 
 _METAVARS = {SECONDS: "SECONDS", BYTES: "SIZE", COUNT: "N"}
 
+_NAMED_METAVARS = {"upgrade_origins": "ORIGIN"}
+
 _HOOKS = ("on_start", "on_stop")
 
 
@@ -61,6 +63,7 @@ def _setting(field: Field[Any]) -> Setting:
     if kind == "bool":
         return Setting([f"{flag}/--no-{flag[2:]}"], is_flag=True, default=field.default, **common)
     metavar, parse = _PARSERS[kind] if about.unit is None else (_METAVARS[about.unit], _NUMBERS[kind])
+    metavar = _NAMED_METAVARS.get(field.name, metavar)
     convert = _converter(field.name, annotation, parse)
     return Setting([flag], type=convert, metavar=metavar, multiple=kind.startswith("tuple"), **common)
 

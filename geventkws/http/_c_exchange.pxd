@@ -17,6 +17,7 @@ cdef class Exchange:
     cdef public object proxied
     cdef public object extra_environ
     cdef readonly object response
+    cdef readonly object takeover
     cdef public double began
     cdef _HTTPContext _context
     cdef _RequestReader _reader
@@ -37,4 +38,6 @@ cdef class Exchange:
     cpdef int refuse(self, _RequestHead head, int status, message, headers=*) except -1
     @cython.locals(durations=_RequestDurations)
     cdef _log(self, _RequestHead head, int status, Py_ssize_t bytes_sent)
+    cdef _log_access(self, _RequestHead head, int status, Py_ssize_t bytes_sent)
+    cdef int _after_takeover(self, takeover, _RequestHead head, int after) except -1
     cdef _report(self, error)

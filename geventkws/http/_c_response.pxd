@@ -24,16 +24,23 @@ cdef class Response:
     cdef public bint peer_gone
     cdef public object refusal
     cdef public int status
+    cdef public object takeover
 
+    cpdef bytes switch(self)
     cpdef send(self, body)
     @cython.locals(stream=_Stream)
     cdef _send_each(self, body)
     cdef bint _is_decided(self) except -1
+    cdef bint _is_taken(self) except -1
+    cdef bint _is_late_switch(self, status) except -1
+    cdef _check_switch(self)
+    cdef _send_late_switch(self)
     cdef bint _send_file(self, file) except -1
     cdef _let_send(self, int descriptor, offset, end)
     cdef _finish(self, bytes last)
     @cython.locals(request=_RequestHead, fields=_Fields, framing=int, extra=bytes)
     cdef bytes _start(self)
+    cdef bytes _start_switch(self)
     @cython.locals(framing=int, size=Py_ssize_t, left=Py_ssize_t)
     cdef _write(self, bytes head, bytes data, bint is_last=*)
     cdef _transmit(self, tuple chunks)

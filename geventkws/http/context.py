@@ -13,6 +13,7 @@ from geventkws.http.head import RequestHead
 from geventkws.http.request_durations import RequestDurations
 from geventkws.http.response import Response
 from geventkws.http.stream import Stream
+from geventkws.http.taken import TakenSocket
 from geventkws.http.target import ALLOWED
 from geventkws.loop.channel import Channel
 from geventkws.loop.workers import Borrower
@@ -41,6 +42,9 @@ class Upgradable(Protocol):
     @property
     def response(self) -> Response | None:
         """The application's answer so far."""
+
+    def offer(self, check: Callable[[], None], read_ahead: bytes) -> TakenSocket:
+        """Return a socket by which the application may take the connection, if ``check`` does not raise."""
 
     def take(self) -> Channel:
         """Give the channel, open and with all answers sent, to another owner."""

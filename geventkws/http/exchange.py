@@ -7,7 +7,7 @@ what the connection does next.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from logging import INFO
 from time import monotonic
 from typing import Any
@@ -22,10 +22,13 @@ from geventkws.http.context import AccessEntry, HTTPContext, server_options
 from geventkws.http.errors import HTTPError, RequestBodyError
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.http.log import access_logger, logger
+from geventkws.http.plain import plain_response
 from geventkws.http.reader import RequestReader
-from geventkws.http.response import Response, plain_response
+from geventkws.http.response import Response
 from geventkws.http.spool import body_limit, decoded
 from geventkws.http.stream import Stream
+from geventkws.http.taken import TakenSocket
+from geventkws.http.takeover import Takeover
 from geventkws.loop.channel import Channel
 from geventkws.net.address import Address
 from geventkws.protocol.handshake import HandshakeError
@@ -36,6 +39,8 @@ CLOSE = 1  # it closes at once; where a response is not complete, the client see
 ABORT = 2  # it is reset: where a response ends with the connection, only that shows that it was cut off
 LINGER = 3  # it closes, but what the peer still sends is read away first: a reset could destroy the answer
 GIVEN = 4  # it has another owner
+
+SWITCHING_PROTOCOLS = 101
 
 
 class Exchange:
@@ -52,6 +57,7 @@ class Exchange:
         "remote_address",
         "response",
         "stream",
+        "takeover",
     )
 
     def __init__(self, stream: Stream, context: HTTPContext, reader: RequestReader, peer: Address) -> None:
@@ -65,6 +71,8 @@ class Exchange:
         """Added to the environ of each request: what is known from TLS, and how to accept an upgrade."""
         self.response: Response | None = None
         """The application's answer to an upgrade request so far."""
+        self.takeover: Takeover | None = None
+        """How the application may take the connection of an upgrade request."""
         self.began = 0.0
         """When the request's head was complete, by ``time.monotonic``."""
         self._context = context
@@ -81,6 +89,11 @@ class Exchange:
             # The hub does not wait for this greenlet, so the new owner begins in a turn of its own.
             channel.queue(fresh=True)
         return channel
+
+    def offer(self, check: Callable[[], None], read_ahead: bytes) -> TakenSocket:
+        """Return a socket by which the application may take the connection, if ``check`` does not raise."""
+        self.takeover = Takeover(self.stream, check, read_ahead, self._context.body_timeout)
+        return self.takeover.socket
 
     def serve(self, head: RequestHead) -> int:
         """Answer the request that ``head`` begins; return what becomes of the connection. Never raises."""
@@ -103,7 +116,19 @@ class Exchange:
             return self.refuse(head, refusal.status, refusal.message, refusal.headers)
         except HTTPError as error:
             return self.refuse(head, error.status, error.message, error.headers)
-        return self._answer(head)
+        try:
+            after = self._answer(head)
+        finally:
+            if self.takeover is not None:
+                self.takeover.end()
+        return after if self.takeover is None else self._after_takeover(self.takeover, head, after)
+
+    def _after_takeover(self, takeover: Takeover, head: RequestHead, after: int) -> int:
+        """Return what becomes of a connection that the application might have taken."""
+        if not takeover.is_taken:
+            return after
+        self._log_access(head, SWITCHING_PROTOCOLS, 0)
+        return LINGER
 
     def _answer(self, head: RequestHead) -> int:
         """Let the application answer; return what becomes of the connection."""
@@ -114,8 +139,9 @@ class Exchange:
             body = RequestBody(head, self._reader, self.stream, context.body_timeout, limit)
         may_persist = body.may_be_discarded if body else None
         response = Response(head, self.stream, context.body_timeout, may_persist, context.server_line)
-        if head.upgrade:
-            self.response = response
+        if self.takeover is not None:
+            self.response = self.takeover.answer = response
+            response.takeover = self.takeover
         self._requests_left -= 1
         if not self._requests_left:
             response.keep_alive = False
@@ -134,7 +160,7 @@ class Exchange:
             return GIVEN if self.stream.is_given else self._cut_off(response)
         if self.stream.is_given:
             return GIVEN
-        if head.upgrade:
+        if head.upgrade and response.status != SWITCHING_PROTOCOLS:
             context.on_refusal(None)
         self._log(head, response.status, response.bytes_sent)
         if response.incomplete:
@@ -227,6 +253,9 @@ class Exchange:
         durations = self._context.request_durations
         if durations is not None:
             durations.observe("" if head is None else head.method, status, monotonic() - self.began)
+        self._log_access(head, status, bytes_sent)
+
+    def _log_access(self, head: RequestHead | None, status: int, bytes_sent: int) -> None:
         log_access = self._context.log_access
         if log_access is not None and access_logger.isEnabledFor(INFO):
             seconds = monotonic() - self.began

@@ -14,7 +14,7 @@ from geventkws.protocol.headers import is_token
 MAX_KNOWN = 1024
 MAX_KNOWN_LENGTH = 64
 """Characters of the longest status or name that is remembered."""
-_STATUS = re.compile(r"([2-9][0-9][0-9]) [\t -~\x80-\xff]*")
+_STATUS = re.compile(r"(101|[2-9][0-9][0-9]) [\t -~\x80-\xff]*")
 
 _PLAIN, _CONTENT_LENGTH, _CONNECTION, _HOP_BY_HOP, _DATE, _SERVER = range(6)
 _MEANINGS = {
@@ -29,6 +29,7 @@ _MEANINGS = {
     "date": _DATE,
     "server": _SERVER,
 }
+_SWITCHING = frozenset({"connection", "upgrade"})
 _known_names: dict[str, int] = {}
 _known_statuses: dict[str, tuple[int, bytes]] = {}
 _warnings_given: set[str] = set()
@@ -45,7 +46,8 @@ class Fields:
 
     __slots__ = ("closes", "content_length", "encoded", "own_date", "own_server")
 
-    def __init__(self, headers: list[tuple[str, str]]) -> None:
+    def __init__(self, headers: list[tuple[str, str]], switching: bool = False) -> None:
+        """``switching`` is that of a 101, whose ``Upgrade`` and ``Connection`` are the application's."""
         self.content_length: int | None = None
         self.closes = False
         self.own_date = False
@@ -57,7 +59,11 @@ class Fields:
             meaning = _known_names.get(name)
             if meaning is None:
                 meaning = _meaning(name)
-            if meaning == _PLAIN or self._keep(meaning, name, value):
+            if (
+                meaning == _PLAIN
+                or (switching and name.lower() in _SWITCHING)
+                or self._keep(meaning, name, value)
+            ):
                 lines.append(f"{name}: {value}\r\n")
         text = "".join(lines)
         # Each line has exactly one CR and one LF, at its end, unless there are some in a value.
@@ -97,7 +103,9 @@ def read_status(status: str) -> tuple[int, bytes]:
     if known is None:
         match = _STATUS.fullmatch(status)
         if match is None:
-            raise ValueError(f"a status is a number of 200 to 999, a space and a reason, not {status!r}")
+            raise ValueError(
+                f"a status is 101 or a number of 200 to 999, a space and a reason, not {status!r}"
+            )
         known = int(match[1]), f"HTTP/1.1 {status}\r\n".encode("latin-1")
         if len(status) <= MAX_KNOWN_LENGTH and len(_known_statuses) < MAX_KNOWN:
             _known_statuses[status] = known
@@ -144,6 +152,9 @@ def date_line() -> bytes:
 def server_line(value: str | None) -> bytes:
     """Return the ``Server`` line with this value; nothing for ``None``."""
     return b"" if value is None else f"Server: {value}\r\n".encode("latin-1")
+
+
+DEFAULT_SERVER = server_line("geventkws")
 
 
 use_compiled(__name__, globals())

@@ -103,7 +103,7 @@ def _expects_continue(values: Iterable[str], version: str) -> bool:
 
 # How the client knows where a body ends (RFC 9112, 6.3): plain numbers, since every response compares them.
 NO_BODY = 0
-"""There is no body, whatever the header fields say (HEAD, 204, 304)."""
+"""There is no body, whatever the header fields say (HEAD, 101, 204, 304)."""
 BY_LENGTH = 1
 """By a ``Content-Length``."""
 BY_CHUNKS = 2
@@ -114,7 +114,7 @@ BY_CLOSE = 3
 
 def frame_response(method: str, version: str, status: int, length: int | None) -> int:
     """Decide how the response to a request is framed; ``length`` in bytes, if it is known in advance."""
-    if method == "HEAD" or status in (204, 304):
+    if method == "HEAD" or status in (101, 204, 304):
         return NO_BODY
     if length is not None:
         return BY_LENGTH

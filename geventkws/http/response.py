@@ -1,17 +1,17 @@
-"""The one place where responses are written: the application's, and the server's own."""
+"""The responses of the application."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from http import HTTPStatus
 from time import monotonic
 from types import TracebackType
+from typing import Protocol
 
 from geventkws.backend import use_compiled
 from geventkws.http.errors import PeerGoneError
-from geventkws.http.fields import Fields, date_line, read_status, server_line, warn_once
+from geventkws.http.fields import DEFAULT_SERVER, Fields, read_status, warn_once
 from geventkws.http.files import MAX_SENT, UNSUPPORTED, FilePart, FileWrapper, rest_of
 from geventkws.http.framing import BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY, frame_response
 from geventkws.http.head import RequestHead
@@ -25,7 +25,23 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None,
 MAX_WRITE = 256 * 1024
 """Bytes that are written within one deadline: a slow peer has the whole time for each such part."""
 
-_DEFAULT_SERVER = server_line("geventkws")
+_SWITCHING = 101
+
+_LOST_BODY = """\
+The application has taken the connection over, so the body that it returns is not sent: what follows a 101 \
+goes through environ["geventkws.socket"]"""
+
+
+class Takeover(Protocol):
+    """What the response to an upgrade request asks of the application's takeover of the connection."""
+
+    is_taken: bool
+
+    def allow(self) -> None:
+        """Raise ``HandshakeError`` if the application must not open this connection."""
+
+    def sendall(self, data: bytes) -> None:
+        """Send ``data`` by the socket that the application has."""
 
 
 class Response:
@@ -55,6 +71,7 @@ class Response:
         "peer_gone",
         "refusal",
         "status",
+        "takeover",
     )
 
     def __init__(
@@ -63,7 +80,7 @@ class Response:
         stream: Stream,
         timeout: float | None = None,
         may_persist: Callable[[], bool] | None = None,
-        server: bytes = _DEFAULT_SERVER,
+        server: bytes = DEFAULT_SERVER,
     ) -> None:
         """Answer ``request``. ``may_persist`` is called for the head, of which ``server`` is a line."""
         self._request = request
@@ -86,6 +103,8 @@ class Response:
         self.peer_gone = False
         self.refusal: HandshakeError | None = None
         """Why an upgrade request is refused: answered instead of what the application returns."""
+        self.takeover: Takeover | None = None
+        """Lets the application answer 101 to an upgrade request by itself."""
 
     @property
     def ends_with_connection(self) -> bool:
@@ -98,7 +117,7 @@ class Response:
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
     ) -> Callable[[bytes], None]:
         """Take the status and header fields of the response (PEP 3333); return ``write``."""
-        if self._is_decided():
+        if self._is_decided() and not self._is_late_switch(status):
             return self.write
         if exc_info is not None:
             try:
@@ -109,28 +128,40 @@ class Response:
         elif self.status:
             raise RuntimeError("start_response was called a second time, without exc_info")
         number, self._status_line = read_status(status)
-        self._fields = fields = Fields(headers)
+        if number == _SWITCHING:
+            self._check_switch()
+        self._fields = fields = Fields(headers, number == _SWITCHING)
         self._length = fields.content_length
         self.status = number
+        if self._is_taken():
+            self._send_late_switch()
         return self.write
 
     def write(self, data: bytes) -> None:
         """Send a part of the body at once, after the head if that has not been sent."""
+        if not isinstance(data, bytes):
+            raise _no_bytes(data)
+        if self._is_taken():
+            if data:
+                warn_once(_LOST_BODY)
+            return
         if self.is_over or self._stream.is_given:
             raise RuntimeError("write() was called after its response had ended")
         if self.refusal is not None:
             return
-        if not isinstance(data, bytes):
-            raise _no_bytes(data)
         if data:
             head = b"" if self.head_sent else self._start()
             self._write(head, bytes(data))
 
     # ------------------------------------------------------------ for the server
 
+    def switch(self) -> bytes:
+        """Return the head of a 101 that has not been sent yet; it counts as sent then."""
+        return b"" if self.head_sent or self.status != _SWITCHING else self._start()
+
     def send(self, body: Iterable[bytes]) -> None:
         """Send what the application returned: in one write if all of it is there, else part by part."""
-        if self._is_decided():
+        if self._is_decided() and not self._is_taken():
             return
         if self.status and not self.head_sent and isinstance(body, (list, tuple)):
             for chunk in body:
@@ -156,16 +187,40 @@ class Response:
         stream.awaited = CHUNK
         for chunk in body:
             stream.awaited = NOTHING
-            if self._is_decided():
+            if self._is_decided() and not self._is_taken():
                 break
             self.write(chunk)
-            if self.head_sent and self._framing == NO_BODY:
+            if self.head_sent and self._framing == NO_BODY and self.status != _SWITCHING:
                 break
             stream.awaited = OPEN_END if self.head_sent and self._framing != BY_LENGTH else CHUNK
 
     def _is_decided(self) -> bool:
-        """Return whether an upgrade was accepted or refused, so that nothing of the application's is sent."""
+        """Return whether an upgrade was accepted, refused or taken: the response itself is not sent."""
         return self._stream.is_given or self.refusal is not None
+
+    def _is_taken(self) -> bool:
+        """Return whether the application has taken the connection. Its body is iterated over all the same."""
+        return self.takeover is not None and self.takeover.is_taken
+
+    def _is_late_switch(self, status: str) -> bool:
+        """Return whether the application answers 101 when it has taken the connection already."""
+        return self._is_taken() and not self.status and status.startswith(f"{_SWITCHING} ")
+
+    def _check_switch(self) -> None:
+        if self.takeover is None:
+            raise ValueError(
+                "a status of 101 answers an upgrade to WebSocket, which this request does not ask for"
+            )
+        if not self.takeover.is_taken:
+            self.takeover.allow()
+
+    def _send_late_switch(self) -> None:
+        assert self.takeover is not None
+        try:
+            self.takeover.sendall(self.switch())
+        except OSError:
+            self.peer_gone = True
+            raise
 
     def _send_file(self, file: FilePart) -> bool:
         """Let the kernel send a file; return ``False`` if it must or should be read instead."""
@@ -229,6 +284,8 @@ class Response:
         if not self.status:
             raise RuntimeError("the application did not call start_response before the body")
         request, fields, length = self._request, self._fields, self._length
+        if self.status == _SWITCHING:
+            return self._start_switch()
         self._framing = framing = frame_response(request.method, request.version, self.status, length)
         extra = b""
         if length is not None and self.status != 204:
@@ -246,6 +303,13 @@ class Response:
         self.head_sent = True
         return b"".join((self._status_line, fields.common(self._server), fields.encoded, extra, b"\r\n"))
 
+    def _start_switch(self) -> bytes:
+        """Return the head of a 101, to which nothing is added, not even a ``Date``: it has all it needs."""
+        self._framing = NO_BODY
+        self.keep_alive = False
+        self.head_sent = True
+        return b"".join((self._status_line, self._fields.encoded, b"\r\n"))
+
     def _write(self, head: bytes, data: bytes, is_last: bool = False) -> None:
         """Send ``head`` and then a part of the body, in the form that the framing requires.
 
@@ -253,6 +317,8 @@ class Response:
         """
         framing = self._framing
         if framing == NO_BODY:
+            if data and self.status == _SWITCHING:
+                warn_once(_LOST_BODY)
             data = b""
         elif framing == BY_LENGTH and self._length is not None:
             left = self._length - self.bytes_sent
@@ -297,41 +363,6 @@ def _parts(chunks: tuple[bytes, ...]) -> Iterator[tuple[bytes | memoryview, ...]
         view = memoryview(chunk)
         for start in range(0, len(view), MAX_WRITE):
             yield (view[start : start + MAX_WRITE],)
-
-
-def plain_response(
-    status: int,
-    message: str,
-    headers: Iterable[tuple[str, str]] = (),
-    *,
-    head_only: bool = False,
-    server: bytes = _DEFAULT_SERVER,
-) -> bytes:
-    """Return a complete response of the server's own, in plain text, after which the connection closes.
-
-    ``message`` is its body, by default the reason phrase; ``head_only`` leaves the body out (HEAD).
-    """
-    try:
-        reason = HTTPStatus(status).phrase
-    except ValueError:
-        reason = ""
-    body = b"" if status == 304 else (message or reason).encode("utf-8", "replace") + b"\n"
-    fields = {"content-type": ("Content-Type", "text/plain; charset=utf-8")} if body else {}
-    fields["content-length"] = ("Content-Length", str(len(body)))
-    connection = ["close"]
-    repeated = []
-    for name, value in headers:
-        lower = name.lower()
-        if lower == "connection":  # a 426 must have one that says "Upgrade" (RFC 9110, 15.5.22)
-            connection.insert(0, value)
-        elif lower == "content-type":
-            fields[lower] = (name, value)
-        elif lower not in ("content-length", "transfer-encoding"):
-            repeated.append((name, value))
-    pairs = [*fields.values(), *repeated, ("Connection", ", ".join(connection))]
-    lines = "".join(f"{name}: {value}\r\n" for name, value in pairs)
-    head = f"HTTP/1.1 {status} {reason}\r\n".encode("ascii") + date_line() + server
-    return head + lines.encode("latin-1", "replace") + b"\r\n" + (b"" if head_only else body)
 
 
 use_compiled(__name__, globals())

@@ -24,6 +24,8 @@ cdef class Channel(roles.Corked):
     cdef bint _is_readable
 
     cpdef use(self, transport)
+    cpdef detach(self)
+    cpdef attach(self, transport)
     cpdef start_reading(self)
     cdef _start_reader(self)
     cpdef pause(self)
@@ -43,3 +45,4 @@ cdef class Channel(roles.Corked):
     cpdef await_room(self)
     cpdef has_room(self)
     cpdef release(self, bint reset=*)
+    cdef _stop_watching(self)

@@ -69,6 +69,18 @@ class Channel(roles.Corked):
         """Move bytes through ``transport``, on the same descriptor, from now on."""
         self.transport = transport
 
+    def detach(self) -> None:
+        """Let go of the descriptor, which another has from now on. Until ``attach``, nothing is moved."""
+        self._stop_watching()
+        self._fd = -1
+
+    def attach(self, transport: Transport) -> None:
+        """Move bytes again, by ``transport``, and watch its descriptor."""
+        self.transport = transport
+        self._fd = transport.fileno()
+        self.paused_at = None
+        self.start_reading()
+
     # Reading
 
     def start_reading(self) -> None:
@@ -241,17 +253,20 @@ class Channel(roles.Corked):
 
         With ``reset``, the connection is reset, so that the peer sees that something is missing.
         """
-        self.has_room()
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.stop()
-            reader.close()
+        self._stop_watching()
         self._fd = -1
         self.is_open = False
         if reset:
             self.transport.abort()
         else:
             self.transport.close()
+
+    def _stop_watching(self) -> None:
+        self.has_room()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.stop()
+            reader.close()
 
 
 use_compiled(__name__, globals())

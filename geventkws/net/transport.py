@@ -112,6 +112,11 @@ class PlainTransport:
     def shutdown_write(self) -> None:
         self._shutdown(socket.SHUT_WR)
 
+    def detach(self) -> int:
+        """Return the descriptor, which belongs to the caller from now on."""
+        fd, self._fd = self._fd, -1
+        return fd
+
     def shutdown_read(self) -> None:
         """Report the peer's end once what has arrived is read; from now on, the descriptor stays readable."""
         self._shutdown(socket.SHUT_RD)

@@ -107,23 +107,26 @@ class HandshakeError(Exception):
         return f"{self.status} {self.message}".rstrip()
 
 
+_ALLOWED_ORIGINS = "the service's allowed_origins"
+
+
 class ForeignOriginError(HandshakeError):
     """The page that opens the connection has a foreign origin (RFC 6455, 10.2).
 
-    ``origin`` is as sent. With ``by_host``, it was compared with ``host``; otherwise only with the service's
-    ``allowed_origins``.
+    ``origin`` is as sent. With ``by_host``, it was compared with ``host``; otherwise only with the list that
+    ``listed`` names.
     """
 
     _refusal = Refusal.ORIGIN
 
-    def __init__(self, origin: str, host: str, *, by_host: bool) -> None:
+    def __init__(self, origin: str, host: str, *, by_host: bool, listed: str = _ALLOWED_ORIGINS) -> None:
         # An invalid origin is not repeated: it would help nobody.
         is_origin = len(origin) <= MAX_CACHED and parse_origin(origin) is not None
         named = f"The origin {origin}" if is_origin else "The origin of the upgrade request"
         reason = (
             "it is not that of the Host field, which must reach the server as the browser sent it"
             if by_host
-            else "it is not one of the service's allowed_origins"
+            else f"it is not one of {listed}"
         )
         super().__init__(403, f"{named} is not allowed to connect: {reason}")
         self.origin = origin
@@ -199,6 +202,14 @@ def negotiate(method: str, version: str, headers: Headers, service: HandshakePol
     return Acceptance(answer, subprotocol, agreement.compression)
 
 
+def check_origin(headers: Headers, allowed: Sequence[str] | str | None) -> None:
+    """Raise ``HandshakeError`` if the ``Origin`` of an upgrade request is not allowed; check nothing else.
+
+    For applications that do the rest of the handshake. ``allowed`` is as ``origin_allowed`` takes it.
+    """
+    _check_origin(headers, _check_host(headers), allowed, "the server's upgrade_origins")
+
+
 def _check_request_line(method: str, version: str) -> None:
     # 4.2.1, item 1: "An HTTP/1.1 or higher GET request". HTTP/2 has another handshake (RFC 8441).
     if method != "GET":
@@ -247,12 +258,14 @@ def _check_key(headers: Headers) -> str:
     return key
 
 
-def _check_origin(headers: Headers, host: str, allowed: Sequence[str] | str | None) -> None:
+def _check_origin(
+    headers: Headers, host: str, allowed: Sequence[str] | str | None, listed: str = _ALLOWED_ORIGINS
+) -> None:
     # 4.2.2, item 4: "If the server does not wish to accept this connection, it MUST return an appropriate
     # HTTP error code (e.g., 403 Forbidden)". 10.2: a client that sends no origin is not a browser.
     origin = _single(headers, "Origin")
     if origin is not None and not origin_allowed(origin, host, allowed):
-        raise ForeignOriginError(origin, host, by_host=allowed is None)
+        raise ForeignOriginError(origin, host, by_host=allowed is None, listed=listed)
 
 
 def _choose_subprotocol(headers: Headers, spoken: Sequence[str]) -> str | None:

@@ -123,7 +123,7 @@ class Acceptor:
         return UpgradeAnswer(refusal)
 
     def _begin(self) -> None:
-        if self._used:
+        if self._used or self._http.stream.is_given:
             raise RuntimeError("this upgrade request has been accepted or refused already")
         response = self._http.response
         if response is None or response.status or response.is_over:

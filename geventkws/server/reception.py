@@ -10,7 +10,7 @@ from ipaddress import IPv6Address
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.context import AccessEntry, HTTPContext
 from geventkws.http.forwarded import TrustedProxies
-from geventkws.http.response import plain_response
+from geventkws.http.plain import plain_response
 from geventkws.loop.channel import Channel
 from geventkws.loop.farewell import Farewell
 from geventkws.net.address import Address

@@ -301,8 +301,9 @@ class WebSocketServer(StreamServer):
         if hasattr(self, "socket"):
             yield self.socket.fileno()
         for channel in self._connections.peers:
-            if channel.is_open:
-                yield channel.transport.fileno()
+            # One that an application has taken, it may have closed.
+            if channel.is_open and (descriptor := channel.transport.fileno()) >= 0:
+                yield descriptor
 
     def _forsake(self) -> None:
         server: Any = self  # gevent does not declare all of its attributes

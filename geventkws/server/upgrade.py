@@ -13,13 +13,21 @@ from geventkws.escape import escape
 from geventkws.http.context import Upgradable
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.head import RequestHead
+from geventkws.http.takeover import SOCKET
 from geventkws.lazy import check_result
 from geventkws.loop.loop import Loop
 from geventkws.once import first_time
 from geventkws.protocol.deflate import deflate_for
-from geventkws.protocol.handshake import Acceptance, ForeignOriginError, HandshakeError, Refusal, negotiate
+from geventkws.protocol.handshake import (
+    Acceptance,
+    ForeignOriginError,
+    HandshakeError,
+    Refusal,
+    check_origin,
+    negotiate,
+)
 from geventkws.protocol.headers import Headers
-from geventkws.protocol.origin import MAX_CACHED
+from geventkws.protocol.origin import ANY_ORIGIN, MAX_CACHED
 from geventkws.registry import ServiceRegistry
 from geventkws.request import Request, split_target
 from geventkws.server.acceptance import ACCEPTOR, Acceptor
@@ -59,7 +67,8 @@ def upgrade(host: UpgradeHost, http: Upgradable, head: RequestHead, read_ahead: 
         path = split_target(head.target)[0]
         raise _refusal(Refusal.PATH, 404, f"No service has been registered for the path {path}")
     acceptor = Acceptor(http, partial(_negotiate, host, head), partial(accept, host, http, head, read_ahead))
-    http.extra_environ = {**(http.extra_environ or {}), ACCEPTOR: acceptor}
+    sock = http.offer(partial(_check_takeover, host, head), read_ahead)
+    http.extra_environ = {**(http.extra_environ or {}), ACCEPTOR: acceptor, SOCKET: sock}
     return False
 
 
@@ -103,14 +112,31 @@ def accept(
     host.websocket_opened(connection)
 
 
-def _negotiate(host: UpgradeHost, head: RequestHead, service: WebSocketService) -> Acceptance:
+def _check_takeover(host: UpgradeHost, head: RequestHead) -> None:
+    """Raise ``HandshakeError`` if the application must not take the connection, which it would not ask."""
+    _check_running(host)
+    listed = host.options.upgrade_origins
+    try:
+        check_origin(Headers(head.headers), ANY_ORIGIN if listed == (ANY_ORIGIN,) else listed or None)
+    except ForeignOriginError as error:
+        _tell_foreign_origin(host, error, "The server", "upgrade_origins", listed)
+        raise
+
+
+def _check_running(host: UpgradeHost) -> None:
     if host.stopping:
         raise _refusal(Refusal.STOPPING, 503, "The server is shutting down")
+
+
+def _negotiate(host: UpgradeHost, head: RequestHead, service: WebSocketService) -> Acceptance:
+    _check_running(host)
     try:
         return negotiate(head.method, head.version, Headers(head.headers), service)
     except HandshakeError as error:
         if isinstance(error, ForeignOriginError):
-            _tell_foreign_origin(service, error)
+            _tell_foreign_origin(
+                service, error, type(service).__name__, "allowed_origins", service.allowed_origins
+            )
         else:
             is_version = error.status == HTTPStatus.UPGRADE_REQUIRED
             error._refusal = Refusal.VERSION if is_version else Refusal.REQUEST
@@ -119,20 +145,19 @@ def _negotiate(host: UpgradeHost, head: RequestHead, service: WebSocketService) 
         raise _failure(f"The handshake of {type(service).__name__}", head.target, error) from error
 
 
-def _tell_foreign_origin(service: WebSocketService, error: ForeignOriginError) -> None:
+def _tell_foreign_origin(
+    refuser: object, error: ForeignOriginError, name: str, setting: str, allowed: object
+) -> None:
     """Log what was refused: it may be a page of the site itself, for example behind a proxy."""
     origin = error.origin[:MAX_CACHED]
-    if first_time(service, ("origin", origin)):
+    if first_time(refuser, ("origin", origin)):
+        remedy = f"list its origin in {setting}"
+        if error.by_host:
+            remedy = f"let the proxy before the server pass Host on, or list the origin in {setting}"
         logger.warning(
-            "%s refuses pages of the origin %r with 403: the request's Host is %r, and allowed_origins is %r."
+            "%s refuses pages of the origin %r with 403: the request's Host is %r, and %s is %r."
             " If the page is yours, %s",
-            type(service).__name__,
-            origin,
-            error.host[:MAX_CACHED],
-            service.allowed_origins,
-            "let the proxy before the server pass Host on, or list the origin in allowed_origins"
-            if error.by_host
-            else "list its origin in allowed_origins",
+            *(name, origin, error.host[:MAX_CACHED], setting, allowed, remedy),
         )
 
 

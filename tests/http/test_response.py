@@ -7,7 +7,7 @@ import pytest
 from geventkws.http import fields
 from geventkws.http.errors import PeerGoneError
 from geventkws.http.files import FileWrapper
-from geventkws.http.response import MAX_WRITE, Response, plain_response
+from geventkws.http.response import MAX_WRITE, Response
 from tests.helpers import running
 from tests.http.memory import MemoryTransport, head_of, stream_on
 
@@ -196,7 +196,7 @@ def test_exc_info_is_raised_again_if_the_head_has_been_sent() -> None:
     "status", ["200", "200OK", "20 OK", "99 X", "101 Switching", "abc d", "200 A\r\nX: y", "200 \0"]
 )
 def test_a_malformed_status_raises(status: str) -> None:
-    with pytest.raises(ValueError, match="a status is"):
+    with pytest.raises(ValueError, match=r"a status (is|of 101)"):
         response_to()[0].start_response(status, PLAIN)
 
 
@@ -288,31 +288,6 @@ def test_a_response_may_be_told_that_the_connection_cannot_persist() -> None:
     response.send([b"a"])
     assert parse(transport.written)[1]["Connection"] == "close"
     assert not response.keep_alive
-
-
-def test_the_servers_own_response_is_plain_text_and_closes() -> None:
-    status, headers, body = parse(plain_response(400, "That was wrong", [("X", "y")]))
-    assert status == "HTTP/1.1 400 Bad Request"
-    assert body == b"That was wrong\n"
-    headers.pop("Date")
-    assert headers == {
-        "Server": "geventkws",
-        "Content-Type": "text/plain; charset=utf-8",
-        "Content-Length": "15",
-        "X": "y",
-        "Connection": "close",
-    }
-
-
-def test_the_servers_own_response_has_defaults_and_takes_what_is_given() -> None:
-    assert parse(plain_response(404, ""))[2] == b"Not Found\n"
-    assert parse(plain_response(499, ""))[0] == "HTTP/1.1 499 "
-    assert parse(plain_response(404, "abc", head_only=True))[2] == b""
-    given = iter([("Connection", "Upgrade"), ("Content-Type", "text/html"), ("Content-Length", "0")])
-    _, headers, body = parse(plain_response(426, "<p>", given))
-    assert headers["Connection"] == "Upgrade, close"
-    assert headers["Content-Type"] == "text/html"
-    assert headers["Content-Length"] == str(len(body)) == "4"
 
 
 class Reads:

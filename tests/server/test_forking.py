@@ -99,6 +99,15 @@ def fork_and_exit(connection):
     status = monkey.get_original("os", "waitpid")(child, 0)[1]
     print("exited with", os.waitstatus_to_exitcode(status), flush=True)
 
+def take_over(environ, start_response):
+    sock = environ["geventkws.socket"]
+    start_response("101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "Upgrade")])
+    sock.sendall(b"mine")
+    fork(os.fork)
+    sock.sendall(sock.recv(4))
+    sock.close()
+    return []
+
 ways = {
     "exit": fork_and_exit,
     "terminate": terminate,
@@ -130,6 +139,8 @@ class Impatient(Forks):
     connection_timeout = 0.5
 
 def application(environ, start_response):
+    if "geventkws.socket" in environ:
+        return take_over(environ, start_response)
     if environ["PATH_INFO"] != "/":
         ways[environ["PATH_INFO"][1:]](None)
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -222,6 +233,17 @@ def test_so_does_a_fork_in_a_view(parent: Parent, way: str) -> None:
     client = parent.client()
     assert parent.get(f"/{way}") == b"parent"
     parent.program.expect("child lives")
+    parent.still_serves(client)
+    parent.stop(client)
+
+
+def test_a_connection_that_an_application_has_taken_stays_the_parents(parent: Parent) -> None:
+    with RawClient(parent.port, "/taken") as taken:
+        assert taken.read_body(4) == b"mine"
+        parent.program.expect("child lives")
+        taken.send(b"back")
+        assert taken.read_to_end() == b"back"
+    client = parent.client()
     parent.still_serves(client)
     parent.stop(client)
 

@@ -1,0 +1,136 @@
+"""How an application takes over a connection, in order to speak WebSocket by itself.
+
+It may answer 101 by ``start_response``, use ``environ["geventkws.socket"]``, or both, in any order. The
+connection is the application's until its response is closed.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from geventkws.http.stream import NEVER, Stream
+from geventkws.http.taken import LentTransport, TakenSocket
+from geventkws.loop.channel import Channel
+from geventkws.loop.pump import Pump
+from geventkws.net.transport import PlainTransport
+from geventkws.protocol.handshake import HandshakeError
+
+SOCKET = "geventkws.socket"
+"""The key of the socket in the environ of an upgrade request."""
+
+LAST_MOMENT = 1.0
+"""Seconds that the client has to take the rest of what the application has sent, when the server stops."""
+
+
+class Answer(Protocol):
+    """What a takeover asks of the response to the upgrade request."""
+
+    status: int
+    refusal: HandshakeError | None
+    peer_gone: bool
+
+    def switch(self) -> bytes:
+        """Return the head of a 101 that has not been sent yet; it counts as sent then."""
+
+
+class Takeover:
+    """The takeover of one connection: it may be refused, happen, and be over."""
+
+    def __init__(
+        self, stream: Stream, check: Callable[[], None], read_ahead: bytes, timeout: float | None
+    ) -> None:
+        """Offer the connection of ``stream``.
+
+        ``check`` raises ``HandshakeError`` if the application is not to have it; ``read_ahead`` arrived
+        behind the request; ``timeout`` is how long the client may take for what is sent, in seconds.
+        """
+        self.socket = TakenSocket(self._take)
+        """``environ["geventkws.socket"]``."""
+        self.answer: Answer | None = None
+        """The response, as far as it has got; ``None`` unless the application is at work."""
+        self.is_taken = False
+        """Whether the application has the connection, or had it."""
+        self._stream = stream
+        self._check = check
+        self._read_ahead = read_ahead
+        self._timeout = timeout
+        self._pump: Pump | None = None
+
+    def allow(self) -> None:
+        """Raise ``HandshakeError``, which is the answer then, if the application must not have it."""
+        answer = self.answer
+        if answer is None:
+            raise RuntimeError("the request of this connection is over")
+        if answer.refusal is not None:
+            raise answer.refusal
+        try:
+            self._check()
+        except HandshakeError as refusal:
+            answer.refusal = refusal
+            raise
+
+    def _take(self) -> int:
+        """Return the descriptor of the application's socket."""
+        answer, stream = self.answer, self._stream
+        if stream.is_given or (answer is not None and answer.status not in (0, 101)):
+            raise RuntimeError(
+                "this upgrade request has been answered already: the connection cannot be taken"
+            )
+        self.allow()
+        assert answer is not None
+        stream.set_deadline(self._timeout)
+        stream.send_soon(answer.switch())
+        try:
+            stream.drain()
+        except OSError:
+            answer.peer_gone = True
+            raise
+        stream.deadline = NEVER
+        stream.is_given = self.is_taken = True
+        transport = stream.channel.transport
+        if self._read_ahead or not isinstance(transport, PlainTransport):
+            return self._pumped()
+        stream.channel.detach()
+        descriptor = transport.detach()
+        stream.channel.use(LentTransport(self.socket))
+        return descriptor
+
+    def _pumped(self) -> int:
+        """Return one end of a socket pair, whose other end is pumped to and from the client."""
+        ours, theirs = socket.socketpair()
+        channel = self._stream.channel
+        self._pump = Pump(channel, Channel(channel.loop, PlainTransport(ours.detach())), self._read_ahead)
+        return theirs.detach()
+
+    def sendall(self, data: bytes) -> None:
+        """Send ``data`` by the application's socket, before whatever it sends itself."""
+        self.socket.sendall(data)
+
+    def end(self) -> None:
+        """Take the connection back, if the application has it. If it was closed, it is closed."""
+        self.answer = None
+        if not self.is_taken:
+            return
+        channel = self._stream.channel
+        self._stream.is_given = False
+        if self._pump is not None:
+            self._end_pump(self._pump)
+        elif self.socket.fileno() < 0:
+            channel.release()
+        else:
+            channel.attach(PlainTransport(self.socket.detach()))
+
+    def _end_pump(self, pump: Pump) -> None:
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # whatever else the application has made of it
+        self.socket.close()
+        drained = False
+        try:
+            drained = pump.drain(LAST_MOMENT if self._stream.hurried else self._timeout)
+        finally:
+            pump.stop()
+            if not drained:
+                self._stream.channel.release()

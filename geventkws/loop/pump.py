@@ -1,0 +1,187 @@
+"""A pump moves bytes between two channels, both ways, for an application that is to have a plain socket.
+
+One channel is the client's, with TLS, for example; the other is one end of a socket pair, whose other end the
+application has. Each end reads only when the other has sent all that it was given, so whoever does not read
+holds up whoever sends.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gevent.event import Event
+
+from geventkws.loop.channel import Channel
+from geventkws.loop.roles import Owner
+from geventkws.net.transport import Chunk
+
+
+class Pump:
+    """Owns both channels until ``stop``."""
+
+    def __init__(self, client: Channel, inner: Channel, read_ahead: bytes = b"") -> None:
+        """Pump between ``client`` and ``inner``, which is new.
+
+        ``read_ahead`` are bytes of the client's that were read before.
+        """
+        self._client = _ClientEnd(client)
+        self._inner = _End(inner)
+        self._client.other, self._inner.other = self._inner, self._client
+        inner.start_reading()
+        client.resume()
+        self._inner.take(read_ahead)
+
+    def drain(self, timeout: float | None) -> bool:
+        """Wait until the client has got what the application has sent before it closed its socket.
+
+        ``False`` if it has not after ``timeout`` seconds.
+        """
+        return self._client.is_done.wait(timeout)
+
+    def stop(self) -> None:
+        """Give the client's channel back to its former owner, and close the other one."""
+        self._inner.channel.release()
+        self._client.channel.owner = self._client.principal
+
+
+class _End(Owner):
+    """One end of a pump: what it receives, the other end sends."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.other: _End
+        self.is_done = Event()
+        """Set when nothing more will be sent here."""
+        self._output: Chunk = b""
+        self._is_last = False
+        channel.owner = self
+
+    def take(self, data: bytes) -> None:
+        """Send ``data``; all that was taken before has left."""
+        self._output = data
+        self._flush()
+
+    def end(self) -> None:
+        """Tell the peer that nothing more will come, once all has left. Idempotent."""
+        self._is_last = True
+        self._flush()
+
+    def is_sending(self) -> bool:
+        """Return whether there is something that the socket has not taken yet."""
+        return bool(self._output)
+
+    def _readable(self) -> bool:
+        if self.other.is_sending():
+            self.channel.pause()
+            return False
+        try:
+            data = self.channel.recv()
+        except OSError as error:
+            self._cannot_receive(error)
+            return False
+        if data:
+            self._pass_on(data)
+        elif data is not None:
+            self.channel.pause()
+            self.other.end()
+        return bool(data)
+
+    def _pass_on(self, data: bytes) -> None:
+        self.other.take(data)
+
+    def _proceed(self) -> None:
+        """Do nothing: no input is kept for another turn."""
+
+    def _flush(self) -> None:
+        if not self.is_done.is_set():
+            try:
+                self._send()
+            except OSError as error:
+                self._cannot_send(error)
+        if self.is_done.is_set():
+            self._output = b""
+        if not (self._output or self._is_last):
+            self.other.channel.resume()
+
+    def _send(self) -> None:
+        channel = self.channel
+        while self._output or channel.is_pending():
+            sent = channel.send([self._output] if self._output else [])
+            self._output = memoryview(self._output)[sent:]
+            if channel.is_pending() or (self._output and not sent):
+                channel.await_room()
+                return
+        channel.has_room()
+        if self._is_last:
+            self.is_done.set()
+            channel.transport.shutdown_write()
+
+    # Of the inner end: the application has closed its socket, but what it sent before is still to be read.
+
+    def _cannot_receive(self, error: OSError) -> None:
+        self.channel.pause()
+        self.other.end()
+
+    def _cannot_send(self, error: OSError) -> None:
+        self.channel.has_room()
+        self.is_done.set()
+
+    def _crashed(self, error: BaseException) -> None:
+        self.other._crashed(error)
+
+
+class _ClientEnd(_End):
+    """The end at the client, which stands for the channel's former owner in everything but the bytes."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.principal: Owner = channel.owner
+        """Whose application is at work."""
+        super().__init__(channel)
+
+    @property
+    def greenlet(self) -> Any:
+        """The greenlet in which it is."""
+        return getattr(self.principal, "greenlet", None)
+
+    def _readable(self) -> bool:
+        received = super()._readable()
+        if self.channel.is_open and self.channel.is_pending():
+            self.channel.cork()  # what TLS itself has to say
+        return received
+
+    def _pass_on(self, data: bytes) -> None:
+        if not (self.is_done.is_set() and self.channel.transport.secure):
+            super()._pass_on(data)  # else it is not decrypted any more
+
+    def _cannot_receive(self, error: OSError) -> None:
+        self._crashed(error)
+
+    def _cannot_send(self, error: OSError) -> None:
+        self._crashed(error)
+
+    def _crashed(self, error: BaseException) -> None:
+        """Close both channels: the client is lost, and the application's socket is to tell it."""
+        self.channel.loop.explain(error)
+        self.is_done.set()
+        self.other.is_done.set()
+        self.channel.release()
+        self.other.channel.release()
+
+    def _check(self, now: float) -> None:
+        self.principal._check(now)
+
+    def _hurry(self) -> None:
+        self.principal._hurry()
+
+    def _abandon(self) -> None:
+        self.principal._abandon()
+
+    def _forsake(self) -> None:
+        self.other.channel.release()
+        self.principal._forsake()
+
+    def _is_busy(self) -> bool:
+        return self.principal._is_busy()
+
+    def _describe(self) -> str:
+        return self.principal._describe()
