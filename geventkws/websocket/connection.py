@@ -1,10 +1,5 @@
 """A WebSocket connection, as services know it.
 
-The path of a byte::
-
-    readable -> transport.recv_into -> FrameParser.feed -> inbox -> service.received
-             -> send -> encode_frame -> transport.send
-
 The read watcher's callback is the connection's ``Channel``. It runs in the hub, and lets the connection
 receive into the loop's shared buffer and put whole messages into the inbox (``conversation``), from where a
 worker takes them to the service. The service's other callbacks, and how the connection ends, are the business

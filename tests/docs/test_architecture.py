@@ -1,4 +1,4 @@
-"""The page on the architecture names every module, and no others."""
+"""The page on the architecture names every module, that on the loop every compiled one, and no others."""
 
 from __future__ import annotations
 
@@ -34,6 +34,25 @@ def modules_there() -> set[str]:
 
 def test_the_tree_is_that_of_the_package() -> None:
     assert modules_named() == modules_there()
+
+
+def test_the_table_of_compiled_modules_is_complete() -> None:
+    rows = re.findall(
+        r"^\| (.+) \| (the same source|a twin)", (PAGE.parent / "loop.md").read_text(), re.MULTILINE
+    )
+    named: dict[str, set[str]] = {"the same source": set(), "a twin": set()}
+    for modules, kind in rows:
+        for group in re.sub(r"\(.*?\)", "", modules).split(";"):
+            folder = match[1] if (match := re.search(r" in `(\w+)/`", group)) else ""
+            names = re.findall(r"`(\w+(?:/\w+)?)`", group)
+            named[kind] |= {name if "/" in name else f"{folder}/{name}" for name in names}
+    twins = {f"{path.parent.name}/{path.stem.removeprefix('_c_')}" for path in PACKAGE.rglob("*.pyx")}
+    compiled = {
+        f"{path.parent.name}/{path.stem}"
+        for path in PACKAGE.rglob("*.py")
+        if path.read_text().endswith("\nuse_compiled(__name__, globals())\n")
+    }
+    assert named == {"the same source": compiled - twins, "a twin": twins}
 
 
 def test_the_files_that_changes_lead_to_exist() -> None:
