@@ -10,6 +10,7 @@ from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.request import Request
 from geventkws.websocket.connection import WebSocketConnection
+from geventkws.websocket.meter import RatePolicy
 
 logger = logging.getLogger("geventkws.server")
 
@@ -40,6 +41,20 @@ class WebSocketService:
 
     max_message_size: int = 1024 * 1024
     """The largest message received, in bytes; beyond it the connection fails with 1009."""
+
+    max_message_rate: float | None = None
+    """The messages that a client may send per second; None is no limit."""
+
+    max_byte_rate: float | None = None
+    """The bytes that a client may send per second, as they are on the wire, with frame heads, pings and the
+    like, and compressed where messages are; None is no limit."""
+
+    rate_burst: float = 1.0
+    """For how many seconds' worth of these two a client may send at once, after a pause: 0.1 or more."""
+
+    rate_policy: RatePolicy = "slow"
+    """What happens to a client that sends more: ``"slow"`` reads no faster, so that it has to wait;
+    ``"close"`` ends the connection with 1008 and discards the messages still waiting."""
 
     compression: bool | PerMessageDeflate = False
     """Whether messages are compressed (RFC 7692), and how; ``True`` is ``PerMessageDeflate()``."""

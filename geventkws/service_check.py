@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Collection, Iterator
 from functools import partialmethod
 from typing import Any
@@ -18,6 +19,7 @@ from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.protocol.headers import is_token
 from geventkws.protocol.origin import ANY_ORIGIN, parse_origin
 from geventkws.service import PUSH_STYLE, WebSocketService, defines, pull_style_run
+from geventkws.websocket.meter import LEAST_BURST, POLICIES
 
 CALLBACKS: dict[str, tuple[str, ...]] = {
     **{
@@ -43,8 +45,8 @@ def check_service(service: object) -> WebSocketService:
     or a generator, or cannot take its arguments; if a name is nearly that of a callback or attribute; if
     messages are handled both by ``run`` and by ``received``, or nothing is handled at all; or if an attribute
     has a type other than the documented one. Raises ``ValueError`` if ``subprotocols`` or ``allowed_origins``
-    contain something that no client could match, if ``connection_timeout`` is not greater than 0, or if
-    ``max_message_size`` is negative.
+    contain something that no client could match, if ``connection_timeout`` or a rate is not greater than 0,
+    if ``max_message_size`` is negative, or for another ``rate_burst`` or ``rate_policy`` than documented.
     """
     if isinstance(service, type) and issubclass(service, WebSocketService):
         raise TypeError(f"register an instance, {service.__name__}(...), not the class {service.__name__}")
@@ -177,7 +179,10 @@ def _check_attributes(service: WebSocketService) -> None:
     owner = type(service).__name__
     _check_subprotocols(owner, service.subprotocols)
     _check_allowed_origins(owner, service.allowed_origins)
-    _check_connection_timeout(owner, service.connection_timeout)
+    _check_positive(f"{owner}.connection_timeout", service.connection_timeout, "seconds", "never")
+    _check_positive(f"{owner}.max_message_rate", service.max_message_rate, "messages per second", "no limit")
+    _check_positive(f"{owner}.max_byte_rate", service.max_byte_rate, "bytes per second", "no limit")
+    _check_rate(owner, service.rate_burst, service.rate_policy)
     _check_max_message_size(owner, service.max_message_size)
     if not isinstance(service.compression, (bool, PerMessageDeflate)):
         raise TypeError(
@@ -216,13 +221,22 @@ def _texts(where: str, kind: str, value: object) -> Collection[Any]:
     return value
 
 
-def _check_connection_timeout(owner: str, timeout: object) -> None:
-    if timeout is None:
+def _check_positive(where: str, value: object, unit: str, none: str) -> None:
+    if value is None:
         return
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"{owner}.connection_timeout must be a number of seconds or None, not {timeout!r}")
-    if not timeout > 0:
-        raise ValueError(f"{owner}.connection_timeout must be greater than 0 (None: never), not {timeout!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{where} must be a number of {unit} or None, not {value!r}")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{where} must be greater than 0 (None: {none}), not {value!r}")
+
+
+def _check_rate(owner: str, burst: object, policy: object) -> None:
+    if isinstance(burst, bool) or not isinstance(burst, (int, float)):
+        raise TypeError(f"{owner}.rate_burst must be a number of seconds, not {burst!r}")
+    if not LEAST_BURST <= burst < math.inf:
+        raise ValueError(f"{owner}.rate_burst must be at least {LEAST_BURST} seconds, not {burst!r}")
+    if policy not in POLICIES:
+        raise ValueError(f"{owner}.rate_policy must be 'slow' or 'close', not {policy!r}")
 
 
 def _check_max_message_size(owner: str, size: object) -> None:

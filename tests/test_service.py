@@ -70,6 +70,10 @@ def test_the_defaults_of_a_service():
     assert service.subprotocols == ()
     assert service.allowed_origins is None
     assert service.max_message_size == 1_048_576
+    assert service.max_message_rate is None
+    assert service.max_byte_rate is None
+    assert service.rate_burst == 1
+    assert service.rate_policy == "slow"
     assert service.compression is False
     assert pull_style_run(service) is None
 

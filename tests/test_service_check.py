@@ -40,6 +40,10 @@ def test_the_names_are_those_of_the_base_class():
         "subprotocols",
         "allowed_origins",
         "max_message_size",
+        "max_message_rate",
+        "max_byte_rate",
+        "rate_burst",
+        "rate_policy",
         "compression",
     }
 
@@ -66,6 +70,7 @@ def test_anything_else_is_not_a_service(service):
         {"subprotocols": ["chat", "v2.chat"]},
         {"subprotocols": ("chat",)},
         {"max_message_size": 0},
+        {"max_message_rate": 0.5, "max_byte_rate": 1024, "rate_burst": 0.1, "rate_policy": "close"},
         {"allowed_origins": "*"},
         {"allowed_origins": []},
         {"allowed_origins": "https://example.com"},
@@ -103,6 +108,21 @@ def test_attributes_that_can_be_right_are_accepted(attributes):
         ({"max_message_size": 1e6}, TypeError, "max_message_size must be a number of bytes, not 1000000.0"),
         ({"max_message_size": True}, TypeError, "max_message_size must be a number of bytes, not True"),
         ({"max_message_size": -1}, ValueError, "max_message_size must not be negative, not -1"),
+        (
+            {"max_message_rate": "5/s"},
+            TypeError,
+            "must be a number of messages per second or None, not '5/s'",
+        ),
+        ({"max_message_rate": True}, TypeError, "max_message_rate must be a number of messages per second"),
+        ({"max_message_rate": 0}, ValueError, r"max_message_rate must be greater than 0 \(None: no limit\)"),
+        ({"max_byte_rate": (5, 1)}, TypeError, "must be a number of bytes per second or None"),
+        ({"max_byte_rate": float("inf")}, ValueError, "max_byte_rate must be greater than 0"),
+        ({"rate_burst": None}, TypeError, "Configured.rate_burst must be a number of seconds, not None"),
+        ({"rate_burst": True}, TypeError, "rate_burst must be a number of seconds, not True"),
+        ({"rate_burst": 0}, ValueError, "rate_burst must be at least 0.1 seconds, not 0"),
+        ({"rate_burst": float("inf")}, ValueError, "rate_burst must be at least 0.1 seconds"),
+        ({"rate_policy": "drop"}, ValueError, "rate_policy must be 'slow' or 'close', not 'drop'"),
+        ({"rate_policy": None}, ValueError, "rate_policy must be 'slow' or 'close', not None"),
     ],
 )
 def test_attributes_that_cannot_be_right_are_refused(attributes, error, text):
@@ -349,6 +369,10 @@ def test_a_near_miss_of_a_callback_is_refused(name, meant):
         ("maxMessageSize", "max_message_size"),
         ("subprotocol", "subprotocols"),
         ("compresion", "compression"),
+        ("max_messages_rate", "max_message_rate"),
+        ("maxByteRate", "max_byte_rate"),
+        ("rate_bursts", "rate_burst"),
+        ("rate_polic", "rate_policy"),
     ],
 )
 def test_a_near_miss_of_an_attribute_is_refused(name, meant):

@@ -59,8 +59,9 @@ class Sockets:
         logged by ``app.logger``, and closes the connection with 1011.
 
         ``endpoint`` is the function's name by default. ``options`` are those of a rule, or attributes of a
-        service: ``connection_timeout``, ``subprotocols``, ``allowed_origins``, ``max_message_size``,
-        ``compression``. Raises ``TypeError`` or ``ValueError`` for a function or option that cannot work.
+        ``WebSocketService``, such as ``allowed_origins``.
+
+        Raises ``TypeError`` or ``ValueError`` for a function or option that cannot work.
         """
         _check_rule("route", rule)
 

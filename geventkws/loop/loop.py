@@ -202,6 +202,10 @@ class Loop:
         else:
             worker.switch(RETIRE)
 
+    def call_in_worker(self, function: Callable[..., object], *args: Any) -> None:
+        """Call ``function``, which may wait, where it can. In the hub."""
+        self.lend(_Call(self, partial(function, *args)))
+
     def _idle_worker(self) -> Worker:
         worker, self._idle = self._idle, None
         return self._new_worker() if worker is None or worker.dead else worker
@@ -352,6 +356,20 @@ class Loop:
         This happens in the hub's next turn, since the handler may switch to the main greenlet and stay there.
         """
         self.hub.loop.run_callback(self.hub.handle_error, self, type(error), error, error.__traceback__)
+
+
+class _Call:
+    """Borrows a worker for one call."""
+
+    def __init__(self, loop: Loop, function: Callable[[], object]) -> None:
+        self._loop = loop
+        self._function = function
+
+    def _work(self) -> None:
+        self._loop.guard(self._function)
+
+    def _blocked(self, worker: object) -> None:
+        """Do nothing: nobody waits for the call."""
 
 
 class _Parked:

@@ -380,6 +380,8 @@ class WebSocketServer(StreamServer):
     def websocket_opened(self, connection: WebSocketConnection) -> None:
         """Watch the time limits of a new connection (called by ``upgrade``)."""
         self._connections.watch(connection.service.connection_timeout)
+        if connection._meter is not None:
+            self._connections.watch(connection.service.rate_burst)
         if self._observer is not None:
             self._observer.websocket_opened(self, connection)
         if self.stopping:

@@ -31,6 +31,7 @@ cdef class Conversation(roles.Owner):
     cdef public bytes _pong
     cdef public leaf.Buffer _rest
     cdef public _Tally _tally
+    cdef public object _meter
     cdef list _inbox
     cdef Py_ssize_t _inbox_start
     cdef readonly Py_ssize_t _inbox_size
@@ -48,13 +49,13 @@ cdef class Conversation(roles.Owner):
     @cython.locals(count=Py_ssize_t)
     cpdef bint _readable(self) except -1
     cdef bint _wants_more(self) except -1
-    @cython.locals(count=Py_ssize_t, in_place=bint, events=list)
+    @cython.locals(count=Py_ssize_t, size=Py_ssize_t, in_place=bint, events=list)
     cdef Py_ssize_t _receive(self) except -1
     @cython.locals(is_shared=bint)
     cpdef _take_rest(self)
     cdef _take_in(self, leaf.Buffer buffer)
     cdef _take(self, list events)
-    cdef bint _inbox_is_full(self)
+    cpdef bint _has_enough(self) except -1
     cpdef bint _has_messages(self)
     cpdef _discard_inbox(self)
     @cython.locals(paused=double)

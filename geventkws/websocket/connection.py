@@ -30,6 +30,7 @@ from geventkws.websocket.arguments import check_timeout, close_code, ping_payloa
 from geventkws.websocket.closed import until_closed
 from geventkws.websocket.conversation import Conversation
 from geventkws.websocket.lifecycle import Host, Lifecycle
+from geventkws.websocket.meter import Limited, meter_for
 
 NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
@@ -44,7 +45,7 @@ class Traffic(NamedTuple):
     bytes_sent: int
 
 
-class Service(Protocol):
+class Service(Limited, Protocol):
     """What a connection asks of its service, which is a ``WebSocketService``."""
 
     connection_timeout: float | None
@@ -96,6 +97,7 @@ class WebSocketConnection(Conversation):
         """
         endpoint = Endpoint(service.max_message_size, host.options.max_fragments, deflate)
         super().__init__(channel, endpoint, service, host.options)
+        self._meter = meter_for(service, self._started_at)
         self.request = request
         """The upgrade request: path, query, headers, cookies, remote address."""
         self.path_params = path_params

@@ -29,6 +29,7 @@ from geventkws.protocol.messages import Event
 from geventkws.protocol.opcodes import BINARY
 from geventkws.websocket import intake
 from geventkws.websocket.intake import UNWANTED
+from geventkws.websocket.meter import Meter
 from geventkws.websocket.tally import Tally
 
 MAX_FRAMES = 64
@@ -76,8 +77,11 @@ class Delegate(Protocol):
     def failed(self, error: BaseException) -> None:
         """End the connection with 1011 after an exception in a callback."""
 
-    def inbox_has_room(self) -> None:
-        """Go on reading, since a full inbox has room again."""
+    def read_on(self) -> None:
+        """Read again, since a full inbox has room, or the peer has waited long enough."""
+
+    def measure(self, meter: Meter) -> None:
+        """Count what has been received, and end the connection if that is too much. In the hub."""
 
     def send_later(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
         """Send a message from another thread, or once there is room again."""
@@ -102,6 +106,7 @@ class Conversation(roles.Owner):
         "_max_inbox_messages",
         "_max_inbox_size",
         "_max_send_buffer",
+        "_meter",
         "_pinged_at",
         "_pong",
         "_receiver",
@@ -141,7 +146,9 @@ class Conversation(roles.Owner):
         self._pinged_at: float | None = None
         self._stuck_since = 0.0
         self._tally: Tally | None = None
-        """Where the connection is counted, if it is."""
+        """Where the connection is counted, if anybody keeps count."""
+        self._meter: Meter | None = None
+        """What measures how fast the client sends, if that is limited."""
 
     # Receiving (in the hub)
 
@@ -164,10 +171,15 @@ class Conversation(roles.Owner):
         buffer = channel.loop.buffer
         events: list[Event] = []
         try:
-            count = intake.receive_rest(endpoint, channel.transport, channel._fd, events)
+            count = UNWANTED
+            if self._meter is None:
+                count = intake.receive_rest(endpoint, channel.transport, channel._fd, events)
             in_place = count != UNWANTED
             if not in_place:
-                count = channel.receive(read_size(channel, endpoint.deflate is not None))
+                size = read_size(channel, endpoint.deflate is not None)
+                if self._meter is not None:
+                    size = self._meter.size_to_read(size, channel.transport.secure)
+                count = channel.receive(size)
         except OSError:
             self._lifecycle.lost()
             return 0
@@ -204,7 +216,7 @@ class Conversation(roles.Owner):
         """Parse what was received until the turn is over or the inbox is full; keep the rest for later."""
         channel = self._channel
         while True:
-            self._take(intake.parse(self._endpoint, buffer, MAX_FRAMES))
+            self._take(intake.parse(self._endpoint, buffer, MAX_FRAMES if self._meter is None else 1))
             if buffer.start >= buffer.end or not channel.is_open:
                 return
             if channel.paused_at is not None or channel.loop.turn_is_over():
@@ -215,7 +227,9 @@ class Conversation(roles.Owner):
                 return
 
     def _take(self, events: list[Event]) -> None:
-        """Put messages into the inbox, let other events be handled, and go to work."""
+        """Put messages into the inbox, let the rest be handled, and go to work."""
+        if self._meter is not None:
+            self._lifecycle.measure(self._meter)
         for event in events:
             if type(event) is not str and type(event) is not bytes:
                 self._lifecycle.handle(event)
@@ -226,10 +240,13 @@ class Conversation(roles.Owner):
                 self._inbox.append(event)
                 self._inbox_size += intake.storage(event)
         self._go_to_work()
-        if self.active and self._inbox_is_full():
+        if self.active and self._has_enough():
             self._channel.pause()
 
-    def _inbox_is_full(self) -> bool:
+    def _has_enough(self) -> bool:
+        """Return whether nothing more is to be read for now: the inbox is full, or more would be too fast."""
+        if self._meter is not None and self._meter.is_empty:
+            return True
         if self._inbox is None:
             return False
         if len(self._inbox) - self._inbox_start >= self._max_inbox_messages:
@@ -327,8 +344,8 @@ class Conversation(roles.Owner):
         elif start + 1 >= MAX_TAKEN:
             del inbox[: start + 1]
             self._inbox_start = 0
-        if self._channel.paused_at is not None and not self._inbox_is_full():
-            self._lifecycle.inbox_has_room()
+        if self._channel.paused_at is not None and not self._has_enough():
+            self._lifecycle.read_on()
         return message
 
     # Sending

@@ -29,6 +29,7 @@ from geventkws.protocol.messages import Event, Ping
 from geventkws.websocket import keepalive
 from geventkws.websocket.closed import ConnectionClosed
 from geventkws.websocket.conversation import Conversation
+from geventkws.websocket.meter import Meter
 from geventkws.websocket.senders import Senders
 
 LAST_LOOK = 4 * MAX_CIPHERTEXT
@@ -116,6 +117,11 @@ class Lifecycle(Generic[AnyConversation]):
                 self.close_description = last.reason
             self.advance(event)
 
+    def measure(self, meter: Meter) -> None:
+        fault = meter.measure(self._connection._endpoint, monotonic())
+        if fault is not None and self.state == closing.OPEN:
+            self._drop(Code.POLICY_VIOLATION, fault)
+
     def end_of_stream(self) -> None:
         self.advance(closing.PEER_END)
         self._connection._go_to_work()
@@ -145,11 +151,19 @@ class Lifecycle(Generic[AnyConversation]):
     def check(self, now: float) -> None:
         """Enforce the time limits; ``now`` is the time by ``time.monotonic``."""
         connection = self._connection
+        if connection._meter is not None:
+            self._refill(connection._meter, now)
         if self._deadline is not None and now >= self._deadline + keepalive.patience(connection):
             self._end_waiting()
         else:
             send_timeout = self._host.options.send_timeout
             keepalive.check(connection, now, send_timeout, pings=self.state == closing.OPEN)
+
+    def _refill(self, meter: Meter, now: float) -> None:
+        """Read on where that was to wait until now."""
+        meter.fill(now)
+        if self._connection._channel.paused_at is not None and not self._connection._has_enough():
+            self.read_on()
 
     def _end_waiting(self) -> None:
         """End a closing handshake that takes too long, unless what was sent is still on its way."""
@@ -373,7 +387,7 @@ class Lifecycle(Generic[AnyConversation]):
         # Last, and guarded: a handler may block, and be interrupted by a kill or a timeout.
         loop.guard(connection.service._log_failure, connection, error)
 
-    def inbox_has_room(self) -> None:
+    def read_on(self) -> None:
         if self.state == closing.OPEN:
             self._connection._resume_reading()
 

@@ -26,6 +26,9 @@ class Chat(WebSocketService):
     subprotocols = ("chat",)
     allowed_origins = ["https://example.com"]  # noqa: RUF012  # as users write it
     max_message_size = 1024
+    max_message_rate = 10
+    max_byte_rate = 1e6
+    rate_policy = "close"
     compression = PerMessageDeflate(level=5)
 
     def __init__(self) -> None:

@@ -17,6 +17,8 @@ class Chat(WebSocketService):
     connection_timeout = "60"  # error: assignment
     subprotocols = 5  # error: assignment
     max_message_size = None  # error: assignment
+    max_message_rate = "5/s"  # error: assignment
+    rate_policy = "drop"  # error: assignment
     compression = "deflate"  # error: assignment
 
     def connecting(self, request: Request) -> bool:  # error: override

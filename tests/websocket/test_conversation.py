@@ -19,6 +19,7 @@ from geventkws.protocol.endpoint import Broadcast, Endpoint
 from geventkws.protocol.errors import ProtocolError
 from geventkws.protocol.messages import Event, Ping
 from geventkws.websocket.conversation import COMPRESSED_READ, MAX_TAKEN, Conversation, read_size
+from geventkws.websocket.meter import Meter
 from tests.raw import BINARY, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
 from tests.waiting import PATIENCE, wait_until
 
@@ -66,8 +67,11 @@ class Talk(Conversation):
     def failed(self, error: BaseException) -> None:
         self.left.append(("failed", type(error)))
 
-    def inbox_has_room(self) -> None:
-        self.left.append(("inbox has room",))
+    def measure(self, meter: Meter) -> None:
+        self.left.append(("measure", meter))
+
+    def read_on(self) -> None:
+        self.left.append(("read on",))
         self._resume_reading()
 
     def send_later(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
@@ -200,7 +204,7 @@ class TestTheInbox:
         line.until(lambda: line.channel.paused_at is not None)
         line.expect("1", "2", "3")
         assert line.channel.paused_at is None
-        assert ("inbox has room",) in line.talk.left
+        assert ("read on",) in line.talk.left
 
     def test_bytes_count_as_well(self, start: Start) -> None:
         line = start(max_inbox_size=10)
