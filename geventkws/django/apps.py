@@ -1,8 +1,12 @@
-"""The application ``"geventkws.django"`` for ``INSTALLED_APPS``, needed only for its command."""
+"""The application ``"geventkws.django"`` for ``INSTALLED_APPS``: its command, and a calmer log."""
 
 from __future__ import annotations
 
+import logging
+
 from django.apps import AppConfig
+
+from geventkws.http.errors import RequestBodyError
 
 
 class GeventkwsConfig(AppConfig):
@@ -11,3 +15,12 @@ class GeventkwsConfig(AppConfig):
     name = "geventkws.django"
     label = "geventkws"
     verbose_name = "geventkws"
+
+    def ready(self) -> None:
+        logging.getLogger("django.request").addFilter(_is_worth_a_line)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Return whether a record is of anything but a body that did not arrive: the client is told of that."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(getattr(error, "__cause__", None), RequestBodyError)

@@ -83,10 +83,11 @@ class RequestBody(io.RawIOBase):
     def check_answer(self, status: int) -> None:
         """Raise the error of a failed read again if an answer with this ``status`` would hide it.
 
-        Frameworks that do not understand an error from ``wsgi.input`` answer 500 or 400.
+        Frameworks that do not understand an error from ``wsgi.input`` answer 500 or 400; or 403, where they
+        looked in the body for a token against forged requests.
         """
         error = self.error
-        if error is not None and (status == 500 or (status == 400 and error.status != 400)):
+        if error is not None and status in (400, 403, 500) and status != error.status:
             raise error
 
     def _piece(self, limit: int) -> bytes:

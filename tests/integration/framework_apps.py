@@ -149,7 +149,9 @@ def django(path: str, gate: Callable[[], object]) -> Application:
         )
 
     if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="test", LOGGING_CONFIG=None)
+        settings.configure(
+            ALLOWED_HOSTS=["*"], SECRET_KEY="test", LOGGING_CONFIG=None, INSTALLED_APPS=["geventkws.django"]
+        )
     settings.ROOT_URLCONF = Routes
     application: Application = get_wsgi_application()
     return application
