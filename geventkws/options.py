@@ -237,6 +237,12 @@ class ServerOptions:
         "one read of a request body, or one write of a response",
         "the read or write raises an error; closed",
     )
+    request_timeout: float | None = _time(
+        None,
+        "how long an application may take until the head of its response is sent; while it waits for the"
+        " request's body, its time starts anew",
+        "the log says where the application is, with its stack; 503, closed",
+    )
     trusted_proxies: tuple[str, ...] = _choice(
         (),
         "proxies whose `X-Forwarded-*` and `Forwarded` fields are believed: addresses, networks, or"
@@ -376,6 +382,7 @@ class Options(TypedDict, total=False):
     max_body_size: int | None
     max_spool_size: int
     body_timeout: float | None
+    request_timeout: float | None
     trusted_proxies: Collection[str]
     proxy_protocol: bool
     unix_socket_mode: int | None

@@ -24,6 +24,7 @@ cdef class HTTPConnection(roles.Owner):
     cdef bint _trusted
     cdef bint _idle
     cdef bint _lingers
+    cdef bint _dismissed
     cdef int _phase
 
     cpdef bint _readable(self) except -1
@@ -35,6 +36,7 @@ cdef class HTTPConnection(roles.Owner):
     @cython.locals(exchange=_Exchange)
     cdef _RequestHead _forwarded(self, _RequestHead head)
     cdef _overdue(self)
+    cdef _dismiss(self, double now)
     cdef bint _has_had_time(self) except -1
     cdef _end_application(self)
     cdef _end_overdue_head(self)

@@ -16,6 +16,7 @@ cdef class HTTPContext:
     cdef readonly object head_timeout
     cdef readonly object keepalive_timeout
     cdef readonly object body_timeout
+    cdef readonly object request_timeout
     cdef readonly object close_timeout
     cdef readonly Py_ssize_t max_head_size
     cdef readonly object max_body_size

@@ -6,6 +6,7 @@ from geventkws.loop._c_channel cimport Channel as _Channel
 cdef class Stream:
     cdef readonly _Channel channel
     cdef public double deadline
+    cdef public double answer_by
     cdef public double stuck_since
     cdef public Py_ssize_t output_size
     cdef readonly list output

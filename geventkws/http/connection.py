@@ -19,6 +19,7 @@ from geventkws.http.errors import HTTPError, TLSGreetingError
 from geventkws.http.exchange import ABORT, CLOSE, GIVEN, LINGER, NEXT, Exchange
 from geventkws.http.head import RequestHead
 from geventkws.http.log import logger
+from geventkws.http.overdue import end_overdue
 from geventkws.http.reader import RequestReader
 from geventkws.http.stream import MAX_OUTPUT, NEVER, OPEN_END, Stream
 from geventkws.loop import roles
@@ -53,6 +54,7 @@ class HTTPConnection(roles.Owner):
 
     __slots__ = (
         "_context",
+        "_dismissed",
         "_exchange",
         "_head",
         "_idle",
@@ -80,6 +82,7 @@ class HTTPConnection(roles.Owner):
         self._head: RequestHead | None = None
         self._idle = False
         self._lingers = False
+        self._dismissed = False
         self.stream.set_deadline(options.head_timeout)
         channel.owner = self
 
@@ -152,6 +155,8 @@ class HTTPConnection(roles.Owner):
                 self._lost(TimeoutError("the peer is not reading its answer"))
         elif now >= self.stream.deadline:
             self._overdue()
+        if now >= self.stream.answer_by:
+            self._dismiss(now)
 
     def _hurry(self) -> None:
         self.stream.hurried = True
@@ -268,6 +273,21 @@ class HTTPConnection(roles.Owner):
             if self.stream.deadline == deadline:
                 self._end_overdue_head()
 
+    def _dismiss(self, now: float) -> None:
+        """End an application that takes too long to answer; if it does not end, leave it without a client."""
+        stream, limit = self.stream, self._context.request_timeout
+        assert limit is not None
+        if stream.receiver is not None:
+            stream.answer_by = now + limit  # it waits for the client, who has time limits of its own
+        elif self._dismissed:
+            stream.answer_by = NEVER
+            self._lost(TimeoutError("the application does not end"))
+        else:
+            self._dismissed = stream.hurried = True
+            stream.answer_by = now + self._context.close_timeout
+            assert self._head is not None
+            end_overdue(stream, self._head, limit)
+
     def _end_overdue_head(self) -> None:
         if self._phase == _HEAD and self._reader.has_more():
             self._end(self._exchange.refuse(None, 408, "The request took too long to arrive"))
@@ -341,7 +361,10 @@ class HTTPConnection(roles.Owner):
             return  # it was lost before its turn came
         head = self._head
         assert head is not None
+        if self._context.request_timeout is not None:
+            self.stream.answer_by = monotonic() + self._context.request_timeout
         after = self._exchange.serve(head)
+        self.stream.answer_by = NEVER
         is_away = self.stream.greenlet is not None
         self._end(after)
         if is_away:

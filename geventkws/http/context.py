@@ -111,6 +111,7 @@ class HTTPContext:
         "options",
         "proxies",
         "request_durations",
+        "request_timeout",
         "server_line",
         "start",
         "warn_once",
@@ -149,6 +150,7 @@ class HTTPContext:
         self.head_timeout = options.head_timeout
         self.keepalive_timeout = options.keepalive_timeout
         self.body_timeout = options.body_timeout
+        self.request_timeout = options.request_timeout
         self.close_timeout = options.close_timeout
         self.max_head_size = options.max_head_size
         self.max_body_size = options.max_body_size

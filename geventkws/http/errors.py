@@ -40,5 +40,18 @@ class RequestBodyError(OSError):
         self.message = message
 
 
+class ApplicationTimeoutError(BaseException):
+    """Thrown into an application that has not answered within ``request_timeout``.
+
+    Not an ``Exception``, so that no handler of the application's own errors takes it for one of them.
+    """
+
+    status = 503
+    message = "The server took too long to answer this request"
+
+    def __str__(self) -> str:
+        return "request_timeout has passed"
+
+
 class PeerGoneError(ConnectionError):
     """The peer closed the connection, or stopped reading, while a response was being written."""

@@ -19,7 +19,8 @@ from geventkws.backend import use_compiled
 from geventkws.escape import escape
 from geventkws.http.body import RequestBody
 from geventkws.http.context import AccessEntry, HTTPContext, server_options
-from geventkws.http.errors import HTTPError, RequestBodyError
+from geventkws.http.error_stream import ErrorStream
+from geventkws.http.errors import ApplicationTimeoutError, HTTPError, RequestBodyError
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.http.log import access_logger, logger
 from geventkws.http.plain import plain_response
@@ -147,7 +148,7 @@ class Exchange:
             response.keep_alive = False
         try:
             self._call(head, body, response)
-        except (Exception, Timeout) as error:
+        except (Exception, Timeout, ApplicationTimeoutError) as error:
             response.is_over = True
             if not response.complete:
                 return self._fail(head, response, error)
@@ -178,6 +179,8 @@ class Exchange:
         )
         if self.extra_environ:
             environ.update(self.extra_environ)
+        if body is not None:
+            environ["wsgi.errors"] = ErrorStream(environ["wsgi.errors"], body)
         application = server_options if head.target == "*" else context.application
         if body is not None and head.body_length == CHUNKED:
             with decoded(environ, body, context.options):
@@ -204,7 +207,7 @@ class Exchange:
         """Answer a request whose application raised, if it is not too late for that."""
         if response.peer_gone:
             logger.debug("%s left while it was answered: %s", self.remote_address, error)
-        elif isinstance(error, (RequestBodyError, HandshakeError)):
+        elif isinstance(error, (RequestBodyError, HandshakeError, ApplicationTimeoutError)):
             logger.debug("The request of %s is refused: %s", self.remote_address, escape(error))
         else:
             logger.error("The application failed at %s %r", head.method, head.target, exc_info=error)
@@ -215,7 +218,7 @@ class Exchange:
         if response.head_sent:
             self._log(head, response.status, response.bytes_sent)
             return self._cut_off(response)
-        if isinstance(error, RequestBodyError):
+        if isinstance(error, (RequestBodyError, ApplicationTimeoutError)):
             return self.refuse(head, error.status, error.message)
         if isinstance(error, HandshakeError):
             return self.refuse(head, error.status, error.message, error.headers)

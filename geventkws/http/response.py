@@ -16,7 +16,7 @@ from geventkws.http.files import MAX_SENT, UNSUPPORTED, FilePart, FileWrapper, r
 from geventkws.http.framing import BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY, frame_response
 from geventkws.http.head import RequestHead
 from geventkws.http.log import logger
-from geventkws.http.stream import CHUNK, NOTHING, OPEN_END, Stream
+from geventkws.http.stream import CHUNK, NEVER, NOTHING, OPEN_END, Stream
 from geventkws.net.transport import JOIN_MAX
 from geventkws.protocol.handshake import HandshakeError
 
@@ -301,6 +301,7 @@ class Response:
         elif request.version != "1.1":
             extra += b"Connection: keep-alive\r\n"
         self.head_sent = True
+        self._stream.answer_by = NEVER
         return b"".join((self._status_line, fields.common(self._server), fields.encoded, extra, b"\r\n"))
 
     def _start_switch(self) -> bytes:

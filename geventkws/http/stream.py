@@ -40,6 +40,7 @@ class Stream:
     """
 
     __slots__ = (
+        "answer_by",
         "awaited",
         "channel",
         "deadline",
@@ -58,6 +59,8 @@ class Stream:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.deadline = NEVER
+        self.answer_by = NEVER
+        """When the head of a response has to be sent, by ``time.monotonic``."""
         self.greenlet: Any = None
         """The greenlet, once it has blocked."""
         self.awaited = NOTHING

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from geventkws.escape import escape
 from geventkws.http.context import Upgradable
 from geventkws.http.environ import EnvironBuilder
+from geventkws.http.errors import ApplicationTimeoutError
 from geventkws.http.head import RequestHead
 from geventkws.http.takeover import SOCKET
 from geventkws.lazy import check_result
@@ -175,6 +176,8 @@ def _ask(service: WebSocketService, request: Request) -> None:
     except HandshakeError as error:
         error._refusal = Refusal.SERVICE
         raise
+    except ApplicationTimeoutError as error:
+        raise _refusal(Refusal.FAILURE, error.status, error.message) from error
     except BaseException as error:
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             Loop.current().report(error)
