@@ -19,7 +19,8 @@ from geventkws.http.stream import NEVER
 from geventkws.loop.channel import Channel
 from tests.helpers import in_hub
 from tests.integration.conftest import Recorder, Serve, Site
-from tests.raw import PATIENCE, upgrade_request
+from tests.raw import upgrade_request
+from tests.waiting import PATIENCE, wait_until
 
 LIMIT = 1000
 """Seconds, which pass only by the clock of a test."""
@@ -244,8 +245,7 @@ def test_the_time_of_a_slow_upload_is_not_the_applications(serve_limited: Serve)
     client = site.connect(None)
     for head in ("Content-Length: 10\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\na\r\n"):
         client.send(b"POST / HTTP/1.1\r\nHost: h\r\n" + head.encode() + b"first")
-        while not (peers(site) and only(site).stream.receiver):
-            gevent.sleep(0.001)
+        wait_until(lambda: peers(site) and only(site).stream.receiver)
         after(site, LIMIT)
         assert only(site).stream.answer_by != NEVER
         gevent.sleep(0.01)

@@ -18,8 +18,9 @@ from geventkws.websocket.meter import Meter, meter_for
 from tests.certificates import Certificates
 from tests.helpers import in_hub
 from tests.integration.conftest import Recorder, Serve
-from tests.raw import BINARY, PATIENCE, PING, PONG, TEXT, Frame, close_frame, masked
+from tests.raw import BINARY, PING, PONG, TEXT, Frame, close_frame, masked
 from tests.tls import tls_socket
+from tests.waiting import PATIENCE
 from tests.websocket.lines import Line
 
 SLOWLY = 0.001
