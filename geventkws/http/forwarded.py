@@ -16,7 +16,7 @@ from geventkws.http.errors import HTTPError
 from geventkws.http.head import RequestHead
 from geventkws.net.address import Address, parse_ip
 from geventkws.protocol.headers import TOKEN_CHARACTER
-from geventkws.protocol.origin import DEFAULT_PORTS, parse_authority
+from geventkws.protocol.origin import DEFAULT_PORTS, MAX_PORT, parse_authority
 
 UNIX = "unix"
 """The entry that trusts every peer of a Unix-domain socket, which has no address."""
@@ -32,7 +32,6 @@ _QUOTED_PAIR = re.compile(r"\\(.)")
 # node (RFC 7239, 6): a name, or an IPv6 address in brackets or, as some proxies write it, without; and a port
 _NODE = re.compile(r"(?:\[([^\]]+)\]|([^:\[]*:[^:]*:.*)|([^:\[]*))(?::(.*))?")
 _PORT = re.compile(r"[0-9]{1,5}")
-MAX_PORT = 65535
 
 _T = TypeVar("_T")
 

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
 from geventkws.net.address import IPAddress, parse_ip, unmapped
+from geventkws.protocol.origin import MAX_PORT
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 _V1_START = b"PROXY "
@@ -99,6 +100,6 @@ def _parse_v2(data: bytes) -> ProxiedAddress | None:
 
 
 def _port(text: str) -> int:
-    if not (text.isdecimal() and len(text) <= 5 and int(text) <= 65535):
-        raise ValueError(f"{text!r} is no port")
+    if not (text.isdecimal() and len(text) <= 5 and int(text) <= MAX_PORT):
+        raise ValueError(f"{text!r} is not a port")
     return int(text)

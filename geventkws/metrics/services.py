@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from geventkws.http.request_durations import OTHER
-from geventkws.protocol.close_codes import WebSocketCloseReasonCode
+from geventkws.protocol.close_codes import WebSocketCloseReasonCode, is_user_defined
 from geventkws.registry import ServiceRegistry
 from geventkws.request import split_target
 from geventkws.websocket.connection import WebSocketConnection
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 MAX_SERVICES = 200
 """How many services are told apart: programs that make classes or paths at run time may make any number."""
 
-FIRST_PRIVATE = 3000
-"""The first of the close codes that applications may define (RFC 6455, section 7.4.2)."""
 
 
 class Services:
@@ -62,6 +60,6 @@ class Services:
 
 def _code(connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> str:
     """Return the name of a close code; the two thousand that a client could make up share two names."""
-    if reason < FIRST_PRIVATE or reason == connection._lifecycle._close_code:
+    if not is_user_defined(reason) or reason == connection._lifecycle._close_code:
         return str(int(reason))
     return f"{reason // 1000}xxx"

@@ -54,6 +54,7 @@ cdef Py_ssize_t WORTH_RECEIVING_IN_PLACE = 16 * 1024
 cdef Py_ssize_t MAX_COPY = 16 * 1024  # bytes copied at once where the frames, not the bytes, are limited
 cdef int MAX_RARE_FRAMES = 16  # for the readable parser at once; then what is frequent is quick again
 cdef Py_ssize_t JOINED_PAYLOAD = _frames.JOINED_PAYLOAD
+cdef Py_ssize_t MAX_CONTROL_PAYLOAD = _opcodes.MAX_CONTROL_PAYLOAD
 cdef uint64_t HIGH_BITS = 0x8080808080808080
 cdef object NOT_UTF8 = _utf8.NOT_UTF8
 
@@ -496,8 +497,10 @@ cdef class Endpoint(FrameParser):
 
     def ping(self, bytes payload not None=b""):
         """Send a ping; raises ``ValueError`` for a ``payload`` of more than 125 bytes (5.5)."""
-        if len(payload) > 125:
-            raise ValueError(f"a ping's payload must be at most 125 bytes, not {len(payload)}")
+        if len(payload) > MAX_CONTROL_PAYLOAD:
+            raise ValueError(
+                f"a ping's payload must be at most {MAX_CONTROL_PAYLOAD} bytes, not {len(payload)}"
+            )
         if not self.close_sent:
             self.put(frame_of(0x9, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload)))
 

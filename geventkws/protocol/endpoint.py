@@ -143,7 +143,9 @@ class Endpoint:
     def ping(self, payload: bytes = b"") -> None:
         """Send a ping; raises ``ValueError`` for a ``payload`` of more than 125 bytes (5.5)."""
         if len(payload) > opcodes.MAX_CONTROL_PAYLOAD:
-            raise ValueError(f"a ping's payload must be at most 125 bytes, not {len(payload)}")
+            raise ValueError(
+                f"a ping's payload must be at most {opcodes.MAX_CONTROL_PAYLOAD} bytes, not {len(payload)}"
+            )
         if not self.close_sent:
             self._put(encode_frame(opcodes.PING, payload))
 

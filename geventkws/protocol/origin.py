@@ -13,6 +13,8 @@ ANY_ORIGIN = "*"
 MAX_CACHED = 260
 """The most characters of a host or an origin that is cached: the longest name in the DNS has 253."""
 
+MAX_PORT = 65535
+
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 # uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2). Five digits limit the cost of int().
@@ -53,7 +55,7 @@ def _parse_authority(text: str) -> Authority | None:
     if match is None:
         return None
     port = int(match["port"]) if match["port"] else None
-    if port is not None and port > 65535:
+    if port is not None and port > MAX_PORT:
         return None
     if match["ipv6"] is None:
         return Authority(match["name"].lower(), port)

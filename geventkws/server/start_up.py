@@ -15,12 +15,11 @@ from gevent import monkey
 
 from geventkws.backend import BACKEND
 from geventkws.net.listeners import SYSTEMD, UNIX_PREFIX
+from geventkws.protocol.origin import MAX_PORT
 from geventkws.registry import ServiceRegistry, WebSocket
 from geventkws.service import WebSocketService
 
 logger = logging.getLogger("geventkws.server")
-
-MAX_PORT = 65535
 
 _TLS = "TLS needs certfile or ssl_context"
 

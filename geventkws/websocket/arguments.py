@@ -15,7 +15,7 @@ def ping_payload(message: object) -> bytes:
         raise TypeError(f"a ping's message must be str or bytes, not {message!r}")
     payload = bytes(message or b"")
     if len(payload) > MAX_CONTROL_PAYLOAD:
-        raise ValueError(f"a ping's message must be at most 125 bytes, not {len(payload)}")
+        raise ValueError(f"a ping's message must be at most {MAX_CONTROL_PAYLOAD} bytes, not {len(payload)}")
     return payload
 
 
