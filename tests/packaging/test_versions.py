@@ -1,0 +1,60 @@
+"""Versions that several files have to name are the same in all of them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from configparser import ConfigParser
+from typing import Any
+
+import pytest
+
+from tests.programs import ROOT
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@pytest.fixture(scope="module")
+def tox() -> ConfigParser:
+    parser = ConfigParser()
+    parser.read(ROOT / "tox.ini")
+    return parser
+
+
+@pytest.fixture(scope="module")
+def pythons(project: dict[str, Any]) -> list[str]:
+    """The supported versions of Python, the oldest first."""
+    classifiers = "\n".join(project["project"]["classifiers"])
+    return re.findall(r"^Programming Language :: Python :: (3\.\d+)$", classifiers, re.MULTILINE)
+
+
+def test_the_same_pythons_are_supported_everywhere(
+    project: dict[str, Any], tox: ConfigParser, pythons: list[str]
+) -> None:
+    oldest = pythons[0]
+    assert project["project"]["requires-python"] == f">={oldest}"
+    assert project["tool"]["ruff"]["target-version"] == "py" + oldest.replace(".", "")
+    assert project["tool"]["mypy"]["python_version"] == oldest
+    assert re.findall(r"3\.\d+", tox["tox"]["env_list"]) == pythons
+    assert tox["testenv:lowest"]["base_python"].startswith(oldest)
+    newer = " ".join(reversed(pythons[1:]))
+    assert f'\nOLDEST={oldest}\nSUPPORTED=({newer} "$OLDEST")\n' in (ROOT / ".ci" / "run").read_text()
+    assert f"sys.version_info < ({oldest.replace('.', ', ')})" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "Makefile"])
+def test_the_oldest_python_is_the_one_that_is_asked_for(path: str, pythons: list[str]) -> None:
+    assert re.findall(r"Python (3\.\d+) or later", (ROOT / path).read_text("utf-8")) == pythons[:1]
+
+
+def test_the_oldest_dependencies_are_tested(project: dict[str, Any], tox: ConfigParser) -> None:
+    oldest = [each.replace(">=", "==") for each in project["project"]["dependencies"]]
+    assert tox["testenv:lowest"]["deps"].split() == oldest
+
+
+def test_modules_are_always_compiled_with_the_same_tools(project: dict[str, Any]) -> None:
+    tools = " ".join(f"'{each}'" for each in project["build-system"]["requires"])
+    assert f"pip install --quiet --disable-pip-version-check {tools}\n" in (ROOT / "Makefile").read_text()
