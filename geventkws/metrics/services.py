@@ -19,7 +19,6 @@ MAX_SERVICES = 200
 """How many services are told apart: programs that make classes or paths at run time may make any number."""
 
 
-
 class Services:
     """A tally for each service. None is ever forgotten, since a counter must not decrease."""
 
