@@ -62,17 +62,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have what pytest and the imports have made, and keep for ever, never looked at again for garbage."""
+    """Exempt from garbage collection what pytest and the imports have made and will keep."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_is_left_open() -> Iterator[None]:
-    """Find what nobody has closed while it is known whose tests left it.
+    """Find what has not been closed while it is still known which tests left it.
 
-    Sockets, files and, with ``GEVENT_DEBUG``, watchers of gevent on libuv give a warning when they are
-    collected, and warnings are errors: here of the last test of the file.
+    Sockets, files and, with ``GEVENT_DEBUG``, gevent's watchers on libuv give a warning when they are
+    collected, and warnings are errors: here, of the last test of the file.
     """
     yield
     gc.collect()
@@ -100,7 +100,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture(scope="module")
 def measured() -> Iterator[None]:
-    """Let coverage measure the programs of the tests, too, where it measures this process.
+    """Let coverage measure the tests' programs, too, if it measures this process.
 
     For the tests of code that runs nowhere else: it takes half a second for each program.
     """

@@ -102,7 +102,7 @@ class Program:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with suppress(ProcessLookupError):
-            # With all that it has started and that lives on: they have the same output, which must end.
+            # With everything it started that is still alive: they share its output, which must end.
             os.killpg(self.pid, signal.SIGKILL)
         self.wait()
         for pipe in (self._process.stdin, self._process.stdout):

@@ -1,4 +1,4 @@
-"""The pages about metrics name those that there are."""
+"""The pages about metrics name all metrics, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests are told apart by method and class of status, and there is a bound to how many kinds there are."""
+"""Requests are told apart by method and class of status, into a limited number of kinds."""
 
 from __future__ import annotations
 

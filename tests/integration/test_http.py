@@ -464,7 +464,7 @@ class Keeping:
         yield b"second"
 
     def write_late(self) -> None:
-        """Use the first ``write``, as an application might that has left something for later."""
+        """Use the first ``write``, as an application that has left something for later might."""
         for data in (b"late", b""):
             with pytest.raises(
                 RuntimeError, match=r"was called (after its response had ended|a second time)"

@@ -195,7 +195,7 @@ def waiting_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     logger.removeHandler(handler)
     with gevent.Timeout(PATIENCE):
-        handler.acquire()  # behind all who still wait for it
+        handler.acquire()  # after all who still wait for it
         handler.release()
 
 

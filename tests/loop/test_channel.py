@@ -22,7 +22,7 @@ Call = tuple[Any, ...]
 
 
 class Owner(roles.Owner):
-    """Puts what the channel asks into ``calls``, having done what the test gave it to do."""
+    """Does what the test gave it to do, and records in ``calls`` what the channel asks."""
 
     def __init__(self, channel: Channel, **acts: Callable[[], object]) -> None:
         self.calls: Queue[Call] = Queue()

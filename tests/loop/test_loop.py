@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 
 def comes_out(play: Callable[[], Result], result: Result) -> bool:
-    """Return whether one of several plays has this result: during others, the processor may be taken away."""
+    """Return whether one of several plays has this result: during others, the processor may be elsewhere."""
     return any(play() == result for _ in range(20))
 
 

@@ -27,7 +27,7 @@ class Job:
         self.results.append(self._function())
 
     def _blocked(self, worker: greenlet) -> None:
-        """Nobody lends it a worker here, so nobody says this."""
+        """Never called: here, no loop lends it a worker."""
 
 
 @pytest.fixture

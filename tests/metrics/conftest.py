@@ -1,4 +1,4 @@
-"""Servers that count, and what Prometheus reads of them."""
+"""Servers that count, and what Prometheus reads from them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PUNCTUAL = 0.95
 
 
 class Scraped:
-    """The metrics at one time, as they were answered with."""
+    """The metrics at one time, as a server has answered."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -1,4 +1,4 @@
-"""What of a query of Prometheus can be known to be wrong: the metrics and the labels that it names."""
+"""Checks what can be checked of a Prometheus query: the metrics and the labels that it names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GROUPING = re.compile(r"\bby\s*\(([^)]*)\)")
 
 
 def check_query(query: str) -> None:
-    """Fail if ``query`` names no metric, one that there is not, or a label that its metrics do not have."""
+    """Fail if ``query`` names no metric, an unknown metric, or a label that its metrics do not have."""
     named = NAME.findall(query)
     assert named, f"no metric in {query}"
     known: set[str] = set()

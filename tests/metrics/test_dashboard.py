@@ -1,4 +1,4 @@
-"""The dashboard for Grafana asks for metrics that there are, and for all of them."""
+"""The dashboard for Grafana asks for existing metrics, and for all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Prometheus is answered with, and where."""
+"""What Prometheus gets, and where."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics of several processes, by a directory: the multi-process mode of prometheus_client."""
+"""The metrics of several processes, through a directory: the multi-process mode of prometheus_client."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ Start = Callable[..., list[tuple[int, int]]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a program of so many processes, or one by itself; returns the port and the number of each."""
+    """Start a program of this many processes, or a single one; returns the port and the id of each."""
     programs: list[Program] = []
     started: list[int] = []
 
@@ -264,7 +264,7 @@ def test_a_child_begins_at_zero_and_writes_nothing_of_its_parents(tmp_path: Path
 
 
 def _child_of(program: Program, directory: Path) -> int:
-    """Return the number of the child: the other one that has written."""
+    """Return the id of the child: the other process that has written."""
     pids = {int(path.stem.rpartition("_")[2]) for path in directory.glob("*.db")}
     (child,) = pids - {program.pid}
     return child

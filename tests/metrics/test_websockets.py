@@ -114,7 +114,7 @@ class Picky(WebSocketService):
 
 
 def answer_upgrades(environ: dict[str, Any], start_response: Any) -> Any:
-    """Answer as an application does that knows nothing of WebSockets, or lets some in."""
+    """Answer like an application that knows nothing of WebSockets, or one that lets some in."""
     path = environ["PATH_INFO"]
     if path == "/accepts":
         return accept(environ, Echo())
@@ -150,7 +150,7 @@ REFUSALS: dict[str, tuple[bytes, int, Refusal]] = {
 
 
 def refused(scraped: Scraped) -> dict[str, float]:
-    """Return what handshakes were refused for, and how often."""
+    """Return why handshakes were refused, and how often."""
     samples = scraped.families["geventkws_websocket_handshakes_refused"].samples
     return {sample.labels["reason"]: sample.value for sample in samples if sample.value}
 
@@ -255,7 +255,7 @@ def test_the_send_buffer_is_what_the_peer_has_not_taken(count: Count) -> None:
 
 
 def buckets(scraped: Scraped, name: str, **labels: str) -> dict[float, float]:
-    """Return the counts of a histogram by their upper bounds, not those of lesser bounds included."""
+    """Return the counts of a histogram by upper bound, each without those of lower bounds."""
     found: dict[float, float] = {}
     for sample in scraped.families[f"geventkws_{name}"].samples:
         if sample.name.endswith("_bucket") and labels.items() <= sample.labels.items():
@@ -330,7 +330,7 @@ def test_run_is_not_timed_since_it_lasts_as_long_as_the_connection(count: Count)
     assert scraped.value("websocket_messages_received_total", **SERVICE) == 1
 
 
-# What services are called
+# The names of services
 
 
 def opened(scraped: Scraped) -> dict[str, float]:

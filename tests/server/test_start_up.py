@@ -111,7 +111,7 @@ class TestWhatCannotBeListenedOn:
         check_listener(listener)
 
     def test_a_socket_that_blocks_does_not_block_the_hub(self) -> None:
-        """Somebody waits when the hub is told so; another process that listens may be the first to accept."""
+        """The hub is told that somebody waits, but another process that listens may accept first."""
         with native_socket() as listener:
             listener.bind(("127.0.0.1", 0))
             listener.listen()

@@ -53,7 +53,7 @@ def compute(message: object, connection: object) -> None:
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the warnings of watchdogs: of what others warn, depends on what ran before."""
+    """Return the warnings of watchdogs; other warnings depend on what ran before."""
     records = [record for record in caplog.records if record.levelname == "WARNING"]
     return [record.getMessage() for record in records if record.filename == "watchdog.py"]
 

@@ -21,7 +21,7 @@ from tests.waiting import PATIENCE, wait_until
 
 
 class Home:
-    """The host of a connection: remembers which were over, and with which code."""
+    """The host of a connection: remembers which have ended, and with which code."""
 
     def __init__(self, **options: Any) -> None:
         self.options = ServerOptions(**options)
@@ -56,7 +56,7 @@ def connection_on(
 
 
 class Line:
-    """An open connection whose service has been told so, its host, and its peer."""
+    """An open connection after ``connected``, its host, and its peer."""
 
     def __init__(self, service: WebSocketService, **options: Any) -> None:
         ours, theirs = socket.socketpair()

@@ -1,4 +1,4 @@
-"""How whoever receives learns of the end."""
+"""How ``receive`` reports the end of a connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done for every message, between a socket and a service; what is rare is only noted here."""
+"""What is done for every message, between a socket and a service; what is rare is only recorded here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.waiting import PATIENCE, wait_until
 
 
 class Service:
-    """Puts what it is told into ``messages``, having done what the test gave it to do."""
+    """Does what the test gave it to do, and records in ``messages`` what it receives."""
 
     def __init__(self) -> None:
         self.messages: list[str | bytes] = []
@@ -37,7 +37,7 @@ class Service:
 
 
 class Talk(Conversation):
-    """A conversation that notes down what it leaves to others, and is its own delegate."""
+    """A conversation that records what it leaves to others, and is its own delegate."""
 
     def __init__(self, channel: Channel, service: Service, **options: Any) -> None:
         limits = ServerOptions(**options)
@@ -105,12 +105,12 @@ class Line:
         wait_until(is_so)
 
     def expect(self, *messages: str | bytes) -> None:
-        """Wait until the service has been told just these."""
+        """Wait until the service has received exactly these."""
         self.until(lambda: len(self.service.messages) >= len(messages))
         assert self.service.messages == list(messages)
 
     def expect_left(self, *calls: tuple[Any, ...]) -> None:
-        """Wait until just this was left to others."""
+        """Wait until exactly this has been left to others."""
         self.until(lambda: len(self.talk.left) >= len(calls))
         assert self.talk.left == list(calls)
 

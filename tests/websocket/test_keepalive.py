@@ -1,4 +1,4 @@
-"""Who is pinged and who is lost, by a clock of the test's."""
+"""Who is pinged and who is given up, by a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def line() -> Iterator[Line]:
 
 
 def check(line: Line, seconds: float, pings: bool = True) -> None:
-    """Look at a connection so many seconds after it was last heard."""
+    """Check a connection this many seconds after it was last heard from."""
     heard_at = line.connection._heard_at
     in_hub(keepalive.check, line.connection, heard_at + seconds, 60, pings)
 
@@ -121,7 +121,7 @@ class TestCatchingUp:
         assert line.connection.traffic.messages_received == 10
 
     def test_ends_even_if_a_peer_keeps_sending(self, line: Line) -> None:
-        """What it has sent is taken by its turns, and the clock goes on."""
+        """What it has sent is taken in its turns, and the clock goes on."""
         line.peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         line.peer.sock.setblocking(False)
         line.connection.close()  # now what arrives is discarded, and fills no inbox

@@ -1,4 +1,4 @@
-"""What a service is told, in which order, and how its connection ends, by a clock of the test's."""
+"""How a service is called, in which order, and how its connection ends, by a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.websocket.lines import Line
 
 
 class Teller(WebSocketService):
-    """Writes down what it is told, having done what the test gave it to do."""
+    """Does what the test gave it to do, and records how it is called."""
 
     def __init__(self, **acts: Callable[..., object]) -> None:
         self.told: list[tuple[Any, ...]] = []

@@ -1,4 +1,4 @@
-"""Who cannot send at once: how long it waits, and what becomes of who cannot wait."""
+"""Those who cannot send at once: how long they wait, and what happens if they cannot wait."""
 
 from __future__ import annotations
 
