@@ -193,8 +193,8 @@ class ServerOptions:
     )
     drain_window: float | None = _time(
         None,
-        "how long the closing of the WebSockets is spread when the server stops, so that clients do not come"
-        " back all at once; not longer than `stop_timeout`",
+        "over how long the closing of WebSockets is spread when the server stops, so that clients do not all"
+        " come back at once; not longer than `stop_timeout`",
         "nobody is left to close",
         by_clock=False,
     )
@@ -239,8 +239,8 @@ class ServerOptions:
     )
     request_timeout: float | None = _time(
         None,
-        "how long an application may take until the head of its response is sent; while it waits for the"
-        " request's body, its time starts anew",
+        "how long an application may take until the head of its response is sent; the time starts anew"
+        " whenever it waits for the request's body",
         "the log says where the application is, with its stack; 503, closed",
     )
     trusted_proxies: tuple[str, ...] = _choice(
@@ -289,7 +289,7 @@ class ServerOptions:
     )
     upgrade_origins: tuple[str, ...] = _choice(
         (),
-        "origins whose pages may open WebSockets that the application serves by itself, by its own 101 or by"
+        "origins whose pages may open WebSockets that the application itself serves, with its own 101 or"
         ' `environ["geventkws.socket"]`; `"*"` for any. By default, only pages of the same host and port',
         _check_origins,
     )

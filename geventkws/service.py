@@ -43,18 +43,18 @@ class WebSocketService:
     """The largest message received, in bytes; beyond it the connection fails with 1009."""
 
     max_message_rate: float | None = None
-    """The messages that a client may send per second; None is no limit."""
+    """How many messages a client may send per second; None is no limit."""
 
     max_byte_rate: float | None = None
-    """The bytes that a client may send per second, as they are on the wire, with frame heads, pings and the
-    like, and compressed where messages are; None is no limit."""
+    """How many bytes a client may send per second, as they are on the wire, with frame heads and control
+    frames, and compressed if messages are; None is no limit."""
 
     rate_burst: float = 1.0
-    """For how many seconds' worth of these two a client may send at once, after a pause: 0.1 or more."""
+    """How many seconds' worth of these two a client may send at once, after a pause: 0.1 or more."""
 
     rate_policy: RatePolicy = "slow"
-    """What happens to a client that sends more: ``"slow"`` reads no faster, so that it has to wait;
-    ``"close"`` ends the connection with 1008 and discards the messages still waiting."""
+    """What happens to a client that sends more: ``"slow"`` reads no faster, so that it must wait;
+    ``"close"`` ends the connection with 1008, and discards the messages still waiting."""
 
     compression: bool | PerMessageDeflate = False
     """Whether messages are compressed (RFC 7692), and how; ``True`` is ``PerMessageDeflate()``."""

@@ -1,4 +1,4 @@
-"""The application ``"geventkws.django"`` for ``INSTALLED_APPS``: its command, and a calmer log."""
+"""The application ``"geventkws.django"`` for ``INSTALLED_APPS``: its command, and a quieter log."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ class GeventkwsConfig(AppConfig):
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Return whether a record is of anything but a body that did not arrive: the client is told of that."""
+    """Return whether a record is about anything but a body that did not arrive, which the client is told."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(getattr(error, "__cause__", None), RequestBodyError)

@@ -12,8 +12,8 @@ from geventkws.http.errors import RequestBodyError
 class ErrorStream:
     """Passes everything on except the traceback of a read of the body that failed.
 
-    Some frameworks write one, as of any other exception, before they answer. But it was the client that
-    failed, or its network: the server answers with 400, 408 or 413, and there is nothing to be mended.
+    Some frameworks write one, as for any other exception, before they answer. But it was the client that
+    failed, or its network: the server answers with 400, 408 or 413, and there is nothing to fix.
     """
 
     def __init__(self, stream: Any, body: RequestBody) -> None:

@@ -1,4 +1,4 @@
-"""The responses of the server itself: whole, in plain text, and the last on their connection."""
+"""The server's own responses: complete, in plain text, and the last on their connection."""
 
 from __future__ import annotations
 

@@ -12,19 +12,19 @@ from geventkws.net.transport import PlainTransport
 _MADE_AT_FIRST_USE = frozenset(
     {"_closed", "_io_refs", "_read_event", "_sock", "_write_event", "hub", "timeout"}
 )
-"""The attributes that gevent's constructor sets."""
+"""The attributes that the constructor of gevent's socket sets."""
 
 
 class TakenSocket(socket):
-    """A socket of gevent that takes the connection over when it is first used, and is made by that.
+    """A gevent socket that takes the connection over when it is first used; only then is it really made.
 
-    Debuggers and error reports only look at it, by ``repr`` and names that begin with two underscores.
+    Looking at it, as debuggers and error reports do (``repr``, names with two underscores), is not a use.
     """
 
     __slots__ = ("_take",)
 
     def __init__(self, take: Callable[[], int]) -> None:
-        """``take`` returns the descriptor, or raises if it is not to be had."""
+        """``take`` returns the descriptor, or raises if the application must not have it."""
         self._take: Callable[[], int] | None = take
 
     def __getattr__(self, name: str) -> Any:

@@ -1,7 +1,7 @@
-"""How an application takes over a connection, in order to speak WebSocket by itself.
+"""How an application takes over a connection, to speak WebSocket itself.
 
-It may answer 101 by ``start_response``, use ``environ["geventkws.socket"]``, or both, in any order. The
-connection is the application's until its response is closed.
+It may answer 101 through ``start_response``, use ``environ["geventkws.socket"]``, or both, in any order. The
+connection belongs to the application until its response is closed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SOCKET = "geventkws.socket"
 """The key of the socket in the environ of an upgrade request."""
 
 LAST_MOMENT = 1.0
-"""Seconds that the client has to take the rest of what the application has sent, when the server stops."""
+"""Seconds that the client has to read the rest of what the application has sent when the server stops."""
 
 
 class Answer(Protocol):
@@ -33,26 +33,26 @@ class Answer(Protocol):
     peer_gone: bool
 
     def switch(self) -> bytes:
-        """Return the head of a 101 that has not been sent yet; it counts as sent then."""
+        """Return the head of a 101 that has not been sent yet; it counts as sent from then on."""
 
 
 class Takeover:
-    """The takeover of one connection: it may be refused, happen, and be over."""
+    """The takeover of one connection, which may be refused, may happen, and ends with the response."""
 
     def __init__(
         self, stream: Stream, check: Callable[[], None], read_ahead: bytes, timeout: float | None
     ) -> None:
         """Offer the connection of ``stream``.
 
-        ``check`` raises ``HandshakeError`` if the application is not to have it; ``read_ahead`` arrived
-        behind the request; ``timeout`` is how long the client may take for what is sent, in seconds.
+        ``check`` raises ``HandshakeError`` if the application must not have it; ``read_ahead`` arrived
+        after the request; ``timeout`` is how many seconds the client may take to read what is sent.
         """
         self.socket = TakenSocket(self._take)
         """``environ["geventkws.socket"]``."""
         self.answer: Answer | None = None
-        """The response, as far as it has got; ``None`` unless the application is at work."""
+        """The response so far; ``None`` unless the application is working."""
         self.is_taken = False
-        """Whether the application has the connection, or had it."""
+        """Whether the application has, or has had, the connection."""
         self._stream = stream
         self._check = check
         self._read_ahead = read_ahead
@@ -60,7 +60,7 @@ class Takeover:
         self._pump: Pump | None = None
 
     def allow(self) -> None:
-        """Raise ``HandshakeError``, which is the answer then, if the application must not have it."""
+        """Raise ``HandshakeError``, which becomes the answer, if the application must not have it."""
         answer = self.answer
         if answer is None:
             raise RuntimeError("the request of this connection is over")
@@ -99,18 +99,18 @@ class Takeover:
         return descriptor
 
     def _pumped(self) -> int:
-        """Return one end of a socket pair, whose other end is pumped to and from the client."""
+        """Return one end of a socket pair; a pump connects its other end with the client."""
         ours, theirs = socket.socketpair()
         channel = self._stream.channel
         self._pump = Pump(channel, Channel(channel.loop, PlainTransport(ours.detach())), self._read_ahead)
         return theirs.detach()
 
     def sendall(self, data: bytes) -> None:
-        """Send ``data`` by the application's socket, before whatever it sends itself."""
+        """Send ``data`` through the application's socket, before whatever it sends itself."""
         self.socket.sendall(data)
 
     def end(self) -> None:
-        """Take the connection back, if the application has it. If it was closed, it is closed."""
+        """Take the connection back if the application has it; if the application has closed it, close it."""
         self.answer = None
         if not self.is_taken:
             return

@@ -1,8 +1,8 @@
-"""A pump moves bytes between two channels, both ways, for an application that is to have a plain socket.
+"""A pump moves bytes between two channels, both ways, for an application that needs a plain socket.
 
-One channel is the client's, with TLS, for example; the other is one end of a socket pair, whose other end the
-application has. Each end reads only when the other has sent all that it was given, so whoever does not read
-holds up whoever sends.
+One channel is the client's, for example with TLS; the other is one end of a socket pair, whose other end the
+application has. Each end reads only when the other has sent everything that it was given, so whoever does not
+read holds up whoever sends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Pump:
     def __init__(self, client: Channel, inner: Channel, read_ahead: bytes = b"") -> None:
         """Pump between ``client`` and ``inner``, which is new.
 
-        ``read_ahead`` are bytes of the client's that were read before.
+        ``read_ahead`` are bytes from the client that have already been read.
         """
         self._client = _ClientEnd(client)
         self._inner = _End(inner)
@@ -32,9 +32,9 @@ class Pump:
         self._inner.take(read_ahead)
 
     def drain(self, timeout: float | None) -> bool:
-        """Wait until the client has got what the application has sent before it closed its socket.
+        """Wait until the client has what the application sent before it closed its socket.
 
-        ``False`` if it has not after ``timeout`` seconds.
+        Returns ``False`` if it does not have it after ``timeout`` seconds.
         """
         return self._client.is_done.wait(timeout)
 
@@ -45,7 +45,7 @@ class Pump:
 
 
 class _End(Owner):
-    """One end of a pump: what it receives, the other end sends."""
+    """One end of a pump: the other end sends what this one receives."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -57,12 +57,12 @@ class _End(Owner):
         channel.owner = self
 
     def take(self, data: bytes) -> None:
-        """Send ``data``; all that was taken before has left."""
+        """Send ``data``; everything that was taken before has left."""
         self._output = data
         self._flush()
 
     def end(self) -> None:
-        """Tell the peer that nothing more will come, once all has left. Idempotent."""
+        """Tell the peer that nothing more will come, once everything has left. Idempotent."""
         self._is_last = True
         self._flush()
 
@@ -116,7 +116,7 @@ class _End(Owner):
             self.is_done.set()
             channel.transport.shutdown_write()
 
-    # Of the inner end: the application has closed its socket, but what it sent before is still to be read.
+    # On the inner end: the application has closed its socket, but what it sent before must still be read.
 
     def _cannot_receive(self, error: OSError) -> None:
         self.channel.pause()
@@ -131,16 +131,16 @@ class _End(Owner):
 
 
 class _ClientEnd(_End):
-    """The end at the client, which stands for the channel's former owner in everything but the bytes."""
+    """The client's end, which acts for the channel's former owner in everything but the bytes."""
 
     def __init__(self, channel: Channel) -> None:
         self.principal: Owner = channel.owner
-        """Whose application is at work."""
+        """The owner whose application is working."""
         super().__init__(channel)
 
     @property
     def greenlet(self) -> Any:
-        """The greenlet in which it is."""
+        """The greenlet in which it is working."""
         return getattr(self.principal, "greenlet", None)
 
     def _readable(self) -> bool:
@@ -160,7 +160,7 @@ class _ClientEnd(_End):
         self._crashed(error)
 
     def _crashed(self, error: BaseException) -> None:
-        """Close both channels: the client is lost, and the application's socket is to tell it."""
+        """Close both channels: the client is lost, and the application learns of it from its socket."""
         self.channel.loop.explain(error)
         self.is_done.set()
         self.other.is_done.set()

@@ -1,4 +1,4 @@
-"""The WebSockets of a server that stops are asked to leave, all at once or spread over a time."""
+"""When a server stops, its WebSockets are asked to leave, all at once or spread over a period."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.websocket.connection import WebSocketConnection
 
 STEP = 0.05
-"""Seconds between those that are asked together."""
+"""Seconds between two groups that are asked together."""
 
 LAST_TURN = 0.9
-"""The part of the time until the end after which all have been asked, so that the last can still answer."""
+"""The share of the remaining time within which all are asked, so that the last ones can still answer."""
 
 
 class Departure:
-    """Asks each of the WebSockets to leave, with ``reason``."""
+    """Asks WebSockets to leave, with ``reason``."""
 
     def __init__(
         self, websockets: Sequence[WebSocketConnection], reason: WebSocketCloseReasonCode, window: float
@@ -31,7 +31,7 @@ class Departure:
         self._asked = 0
 
     def run(self, end: Callable[[], float]) -> None:
-        """Ask them all, and return when that is done; in any case before ``end()``, which may come nearer."""
+        """Ask all of them, and return when that is done, but before ``end()``, which may become earlier."""
         began = monotonic()
         while True:
             now = monotonic()
@@ -42,7 +42,7 @@ class Departure:
             gevent.sleep(STEP)
 
     def ask(self, share: float) -> None:
-        """Ask so many that a ``share`` of all have been asked."""
+        """Ask as many as it takes until this ``share`` of all has been asked."""
         due = ceil(share * len(self._websockets))
         for connection in self._websockets[self._asked : due]:
             connection._leave(self._reason)

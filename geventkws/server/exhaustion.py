@@ -24,7 +24,7 @@ _limit = LogLimit(60)
 
 
 def is_exhaustion(error: OSError) -> bool:
-    """Return whether an error of ``accept`` goes away by itself."""
+    """Return whether an error of ``accept`` goes away when something has been freed."""
     return error.errno in EXHAUSTED
 
 

@@ -1,4 +1,4 @@
-"""Requests in greenlets of the user's choice: what ``spawn`` of a server makes."""
+"""Requests in greenlets of the user's choice: those that a server's ``spawn`` makes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ class Spawning:
     """Starts requests in order of arrival; while the pool is full, they wait."""
 
     def __init__(self, server: Any) -> None:
-        """``server`` is gevent's, with ``pool`` and ``_spawn``, which it does not declare."""
+        """``server`` is a gevent server, with ``pool`` and ``_spawn``, which it does not declare."""
         self._server = server
         self._waiting: deque[Borrower] = deque()
         self._awaits_room = False
 
     def start(self, borrower: Borrower) -> None:
-        """Let a greenlet be made for a request."""
+        """Have a greenlet made for a request."""
         self._waiting.append(borrower)
         self._start_waiting()
 
     def forsake(self) -> None:
-        """Forget who waits: this is a child process, and the requests are its parent's."""
+        """Forget who waits: this is a child process, and the requests belong to its parent."""
         self._waiting.clear()
 
     def _start_waiting(self) -> None:

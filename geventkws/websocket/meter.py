@@ -2,8 +2,8 @@
 
 A bucket holds what may arrive at once, ``rate_burst`` seconds' worth, and fills at its rate. A message is
 counted when it is complete; bytes are counted as they are on the wire, with frame heads and control frames,
-and compressed where messages are. Only connections of services with such a limit have a meter, and no meter
-has a timer: the server's clock looks whether reading may go on.
+and compressed if messages are. Only connections of services with such a limit have a meter, and no meter
+has a timer: the server's clock checks whether reading may go on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from geventkws.protocol.endpoint import Endpoint
 logger = logging.getLogger("geventkws.server")
 
 RatePolicy = Literal["slow", "close"]
-"""What becomes of a client that sends more than it may."""
+"""What happens to a client that sends more than it may."""
 
 POLICIES: tuple[RatePolicy, ...] = ("slow", "close")
 
@@ -37,7 +37,7 @@ class Limited(Protocol):
 
 
 class Bucket:
-    """Tokens, which accrue at a rate, up to a number, and are taken by what arrives."""
+    """Tokens, which accrue at a rate, up to a limit, and are used up by what arrives."""
 
     __slots__ = ("_capacity", "_filled_at", "_taken", "rate", "tokens", "unit")
 
@@ -50,13 +50,13 @@ class Bucket:
         self._taken = 0
 
     def fill(self, now: float) -> None:
-        """Add what has accrued by ``now``, which is of ``time.monotonic``."""
+        """Add what has accrued by ``now``, a time of ``time.monotonic``."""
         if now > self._filled_at:
             self.tokens = min(self._capacity, self.tokens + (now - self._filled_at) * self.rate)
             self._filled_at = now
 
     def take(self, total: int, now: float) -> None:
-        """Take a token for each of ``total`` that was not counted yet; what is missing is owed."""
+        """Take a token for each of ``total`` that has not been counted yet; missing tokens are owed."""
         self.fill(now)
         self.tokens -= total - self._taken
         self._taken = total
@@ -74,27 +74,27 @@ class Meter:
         self._buckets = [each for each in (self._messages, self._bytes) if each is not None]
         self._service = service
         self.closes = service.rate_policy == "close"
-        """Whether a client that sends too much has to go."""
+        """Whether a client that sends too much must be closed."""
         self.is_empty = False
-        """Whether nothing more is to be read until the clock finds tokens again."""
+        """Whether nothing more may be read until the clock finds tokens again."""
 
     def size_to_read(self, size: int, secure: bool) -> int:
         """Return how many of ``size`` bytes to receive at once: no more than there are tokens for.
 
-        With TLS (``secure``) a record that has begun to arrive must fit as well.
+        With TLS (``secure``), a record that has begun to arrive must fit, too.
         """
         if self._bytes is None or self.closes:
             return size
         return min(size, max(int(self._bytes.tokens), 1) + (MAX_CIPHERTEXT if secure else 0))
 
     def fill(self, now: float) -> None:
-        """Let tokens accrue until ``now``, which is of ``time.monotonic``."""
+        """Let tokens accrue until ``now``, a time of ``time.monotonic``."""
         for bucket in self._buckets:
             bucket.fill(now)
         self._look()
 
     def measure(self, endpoint: Endpoint, now: float) -> str | None:
-        """Count what ``endpoint`` has received; return what to tell a client that has to go. In the hub."""
+        """Count what ``endpoint`` has received; return why the client must be closed, if so. In the hub."""
         if self._messages is not None:
             self._messages.take(endpoint.messages_received, now)
         if self._bytes is not None:
@@ -117,7 +117,7 @@ class Meter:
         self.is_empty = not self.closes and any(bucket.tokens < 1 for bucket in self._buckets)
 
     def _tell(self, text: str, bucket: Bucket) -> None:
-        """Log, once for each service, that a limit is reached. Not in the hub: a handler may wait."""
+        """Log, once for each service, that a limit has been reached. Not in the hub: a handler may wait."""
         if first_time(self._service, text):
             name = type(self._service).__name__
             Loop.current().call_in_worker(logger.warning, text, name, bucket.rate, bucket.unit)
@@ -128,7 +128,7 @@ def _bucket(unit: str, rate: float | None, burst: float, now: float) -> Bucket |
 
 
 def meter_for(service: Limited, now: float) -> Meter | None:
-    """Return a meter for a new connection; ``None`` where its service limits no rate."""
+    """Return a meter for a new connection; ``None`` if its service limits no rate."""
     if service.max_message_rate is None and service.max_byte_rate is None:
         return None
     return Meter(service, now)
