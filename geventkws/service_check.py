@@ -74,14 +74,14 @@ def _check_callback(service: WebSocketService, name: str) -> None:
     if kind is not None:
         raise TypeError(f"{where} is {kind}, whose body would never run: {PLAIN_FUNCTION}")
     arguments = CALLBACKS[name]
-    if not _can_take(callback, len(arguments)):
+    if not can_take(callback, len(arguments)):
         raise TypeError(
             f"{where} cannot take its arguments, ({', '.join(arguments)}):"
             f" write def {name}({', '.join(('self', *arguments))})"
         )
 
 
-def _can_take(callback: Callable[..., object], count: int) -> bool:
+def can_take(callback: Callable[..., object], count: int) -> bool:
     """Return whether ``callback`` takes ``count`` positional arguments, as far as can be known."""
     if hasattr(callback, "__signature__"):
         return True  # somebody has declared it, which need not be the truth
@@ -161,15 +161,21 @@ def _near_miss(name: str, known: Collection[str]) -> str | None:
     """Return which of the ``known`` names ``name`` is a misspelling of; None if it is not one."""
     if name.isupper():
         return None  # a constant
-    close = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
+    plain = {_plain(each): each for each in known}
+    close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=NEAR)
     if close:
-        return close[0]
+        return plain[close[0]]
     return next((each for each in known if _letters(each) == _letters(name)), None)
 
 
+def _plain(name: str) -> str:
+    """Return what ``maxMessageSize`` shares with its Python name."""
+    return name.replace("_", "").lower()
+
+
 def _letters(name: str) -> list[str]:
-    """Return what ``recieved`` shares with ``received``, and ``maxMessageSize`` with its Python name."""
-    return sorted(name.replace("_", "").lower())
+    """Return what ``recieved`` shares with ``received``."""
+    return sorted(_plain(name))
 
 
 # Attributes

@@ -369,6 +369,7 @@ def test_a_near_miss_of_a_callback_is_refused(name, meant):
         ("maxMessageSize", "max_message_size"),
         ("subprotocol", "subprotocols"),
         ("compresion", "compression"),
+        ("sub_protocol", "subprotocols"),
         ("max_messages_rate", "max_message_rate"),
         ("maxByteRate", "max_byte_rate"),
         ("rate_bursts", "rate_burst"),

@@ -7,3 +7,4 @@ cdef class RequestHead:
     cdef readonly bint keep_alive
     cdef readonly bint expects_continue
     cdef readonly bint upgrade
+    cdef readonly bint lost_upgrade

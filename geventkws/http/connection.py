@@ -41,6 +41,11 @@ SPEAKS_TLS = (
     " certfile and keyfile, or ssl_context"
 )
 
+LOST_UPGRADE = (
+    "The handshake of a WebSocket has arrived without 'Upgrade: websocket' and 'Connection: Upgrade', so it"
+    " is answered like any other request: let the proxy in front pass them on, over HTTP/1.1"
+)
+
 
 # What the connection waits for: plain numbers, since every request compares them.
 _HEAD = 0  # for the next request, or the rest of its head
@@ -240,6 +245,8 @@ class HTTPConnection(roles.Owner):
                 if self._trusted:
                     head = self._forwarded(head)
                 check_size(head, self._context.max_body_size)
+                if head.lost_upgrade:
+                    self._context.warn_once(LOST_UPGRADE)
                 return head
         except HTTPError as error:
             if isinstance(error, TLSGreetingError):

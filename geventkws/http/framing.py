@@ -18,7 +18,12 @@ from geventkws.protocol.origin import parse_authority
 # At most 18 digits: less than an exabyte, which fits in 64 bits.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
-_DECISIVE = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"})
+_DECISIVE = frozenset(
+    {
+        *("host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"),
+        "sec-websocket-key",
+    }
+)
 
 
 def frame_request(
@@ -49,7 +54,8 @@ def frame_request(
         if upgrade:
             _check_upgrade(method, length)
     expects_continue = _expects_continue(lines.get("expect", ()), version) and length != 0
-    return RequestHead(method, target, version, headers, length, keep_alive, expects_continue, upgrade)
+    lost = not upgrade and "sec-websocket-key" in lines
+    return RequestHead(method, target, version, headers, length, keep_alive, expects_continue, upgrade, lost)
 
 
 def _check_host(hosts: Iterable[str], version: str) -> None:

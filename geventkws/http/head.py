@@ -19,6 +19,7 @@ class RequestHead:
         "expects_continue",
         "headers",
         "keep_alive",
+        "lost_upgrade",
         "method",
         "target",
         "upgrade",
@@ -35,6 +36,7 @@ class RequestHead:
         keep_alive: bool = True,
         expects_continue: bool = False,
         upgrade: bool = False,
+        lost_upgrade: bool = False,
     ) -> None:
         self.method = method
         self.target = target
@@ -48,6 +50,8 @@ class RequestHead:
         """Whether the client waits for ``100 Continue`` before sending the body (RFC 9110, 10.1.1)."""
         self.upgrade = upgrade
         """Whether the client asks for the WebSocket protocol on this connection."""
+        self.lost_upgrade = lost_upgrade
+        """Whether the client must have asked for it, but the fields that say so have not arrived."""
 
     def with_headers(self, headers: tuple[tuple[str, str], ...]) -> RequestHead:
         """Return the same head with other header fields."""
@@ -60,6 +64,7 @@ class RequestHead:
             self.keep_alive,
             self.expects_continue,
             self.upgrade,
+            self.lost_upgrade,
         )
 
     def field(self, name: str) -> str | None:

@@ -18,6 +18,7 @@ from geventkws.net.listeners import SYSTEMD, UNIX_PREFIX
 from geventkws.protocol.origin import MAX_PORT
 from geventkws.registry import ServiceRegistry, WebSocket
 from geventkws.service import WebSocketService
+from geventkws.service_check import can_take
 
 logger = logging.getLogger("geventkws.server")
 
@@ -58,6 +59,11 @@ def check_application(application: object) -> None:
                 f"application must be a WSGI application, not an ASGI one, {application!r}: it is called as"
                 " application(environ, start_response)"
             )
+    if callable(application) and not can_take(application, 2):
+        raise TypeError(
+            f"application {application!r} cannot take its arguments: a WSGI application is called as"
+            " application(environ, start_response)"
+        )
 
 
 def check_spawn(spawn: object) -> None:

@@ -28,6 +28,26 @@ def test_a_request_without_one_plain_length_is_refused(fields: list[tuple[str, s
     assert str(caught.value).startswith("400: The ")
 
 
+KEY = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+
+
+@pytest.mark.parametrize(
+    ("version", "fields", "lost"),
+    [
+        ("1.0", [KEY, ("Connection", "close")], True),
+        ("1.1", [KEY], True),
+        ("1.1", [KEY, ("Upgrade", "websocket")], True),
+        ("1.1", [KEY, ("Connection", "Upgrade")], True),
+        ("1.1", [KEY, ("Connection", "Upgrade"), ("Upgrade", "websocket")], False),
+        ("1.1", [], False),
+    ],
+)
+def test_a_handshake_without_its_upgrade_is_noticed(version, fields, lost) -> None:
+    head = frame_request("GET", "/", version, (("Host", "h"), *fields))
+    assert head.lost_upgrade is lost
+    assert head.with_headers(()).lost_upgrade is lost
+
+
 @pytest.mark.parametrize(
     ("method", "version", "status", "length", "framing"),
     [

@@ -10,9 +10,11 @@ import pytest
 from gevent.event import Event as Signal
 
 from geventkws.http import connection
+from tests.certificates import Certificates
 from tests.helpers import running
 from tests.integration.conftest import Serve
 from tests.raw import RawClient
+from tests.tls import tls_socket
 from tests.waiting import PATIENCE
 
 LONG = 60.0
@@ -142,3 +144,96 @@ def test_an_application_that_computes_before_its_response_is_not_ended(serve: Se
     gevent.sleep(0.05)
     go_on.set()
     assert done.wait(PATIENCE)
+
+
+def test_a_client_that_leaves_after_a_while_is_told_apart_by_the_real_time(serve: Serve) -> None:
+    events = Events()
+    site = serve(application=events)
+    client = site.connect(None)
+    reads_the_first(client)
+    gevent.sleep(connection.HALF_CLOSE_GRACE + 0.1)
+    client.half_close()
+    events.ended.wait()
+    assert isinstance(events.exit, gevent.GreenletExit)
+    assert client.read_to_end().endswith(b"data: first\n\n\r\n"), "the response is cut off, not completed"
+
+
+@pytest.mark.parametrize("how", ["half_close", "reset"])
+def test_one_in_a_greenlet_of_a_pool_is_ended_too(
+    serve: Serve, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running(connection), "HALF_CLOSE_GRACE", 0.0)
+    events = Events()
+    site = serve(application=events, spawn=1)
+    client = site.connect(None)
+    reads_the_first(client)
+    getattr(client, how)()
+    events.ended.wait()
+    assert isinstance(events.exit, gevent.GreenletExit)
+    other = site.connect(None)
+    reads_the_first(other)  # the pool has room again
+    other.reset()
+
+
+def test_one_over_tls_is_ended_at_the_end_of_the_tls_stream(
+    serve: Serve, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running(connection), "HALF_CLOSE_GRACE", 0.0)
+    events = Events()
+    site = serve(application=events, ssl_context=certificates.server())
+    sock = tls_socket(site.port, certificates.client())
+    client = site.connect(None, sock=sock)
+    reads_the_first(client)
+    sock.unwrap()
+    events.ended.wait()
+    assert isinstance(events.exit, gevent.GreenletExit)
+
+
+def test_what_wraps_the_events_is_closed(serve: Serve) -> None:
+    # Frameworks return iterables whose close() ends the request: sessions, transactions, files.
+    events, closed = Events(), Signal()
+
+    class Wrapper:
+        def __init__(self, inner: Iterator[bytes]) -> None:
+            self.inner = inner
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self.inner
+
+        def close(self) -> None:
+            closed.set()
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Wrapper:
+        start_response("200 OK", [])
+        return Wrapper(events.events())
+
+    client = serve(application=application).connect(None)
+    reads_the_first(client)
+    client.reset()
+    assert closed.wait(PATIENCE)
+    assert isinstance(events.exit, gevent.GreenletExit)
+
+
+def test_an_application_that_goes_on_writes_to_nobody(serve: Serve) -> None:
+    ended = Signal()
+    errors: list[BaseException] = []
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        try:
+            yield b"data: first\n\n"
+            gevent.sleep(LONG)
+        except gevent.GreenletExit as error:
+            errors.append(error)
+        try:
+            yield b"data: more\n\n"
+        finally:
+            ended.set()
+
+    site = serve(application=application)
+    client = site.connect(None)
+    reads_the_first(client)
+    client.reset()
+    assert ended.wait(PATIENCE)
+    assert len(errors) == 1
+    site.wait_until_empty()

@@ -13,12 +13,12 @@ import pytest
 
 from geventkws import WebSocketCloseReasonCode as Code
 from geventkws import WebSocketService
-from geventkws.http.connection import SPEAKS_TLS
+from geventkws.http.connection import LOST_UPGRADE, SPEAKS_TLS
 from geventkws.once import MAX_TOLD
 from geventkws.server.arrival import SPEAKS_PLAIN_HTTP
 from tests.certificates import HOST, Certificates
 from tests.integration.conftest import Recorder, Serve
-from tests.raw import BINARY, TEXT, RawClient, masked
+from tests.raw import BINARY, TEXT, RawClient, masked, upgrade_request
 from tests.tls import connected_socket
 from tests.waiting import PATIENCE
 
@@ -237,6 +237,19 @@ class TestForeignOrigins:
         told = warnings_of(caplog)
         assert len(told) == MAX_TOLD
         assert max(map(len, told)) < 600
+
+
+def test_a_proxy_that_does_not_pass_upgrades_on_is_told_of_once(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = serve(Recorder())
+    for _ in range(2):
+        client = site.connect(None)
+        lines = upgrade_request("/service").replace(b"HTTP/1.1", b"HTTP/1.0").split(b"\r\n")
+        hop_by_hop = (b"Upgrade:", b"Connection:")
+        client.send(b"\r\n".join(line for line in lines if not line.startswith(hop_by_hop)))
+        assert client.read_head().startswith("HTTP/1.1 404 ")
+    assert warnings_of(caplog) == [LOST_UPGRADE]
 
 
 class TestTLS:

@@ -31,6 +31,11 @@ async def asgi(scope, receive, send):
     pass
 
 
+class OldASGI:
+    def __init__(self, scope):
+        pass
+
+
 class ASGI:
     async def __call__(self, scope, receive, send):
         pass
@@ -149,6 +154,8 @@ class TestWhatIsServed:
             ("app", "must be a WSGI application or None, not 'app'"),
             (asgi, "not an ASGI one"),
             (ASGI(), "not an ASGI one"),
+            (lambda environ: [], "cannot take its arguments: a WSGI application is called as"),
+            (OldASGI, "cannot take its arguments"),
         ],
     )
     def test_the_application_must_be_a_wsgi_application(self, application: Any, said: str) -> None:
