@@ -53,6 +53,9 @@ class PortlessServer(WebSocketServer):
     def _announce(self) -> None:
         """Log nothing, because it does not listen."""
 
+    def do_read(self) -> Any:
+        """Accept nobody: it does not listen, so nobody waits to be taken in when it stops."""
+
     def pair(self) -> gevent_socket.socket:
         """Serve one end of a new socket pair; return the other."""
         ours, theirs = gevent_socket.socketpair()
