@@ -42,5 +42,6 @@ cdef class HTTPConnection(roles.Owner):
     cdef _end_overdue_head(self)
     cdef _end(self, int after)
     cdef _close_now(self)
+    cdef bint _closes_at_once(self) except -1
     cpdef _lost(self, error)
     cdef _over(self, bint reset=*)

@@ -28,7 +28,7 @@ cdef class Stream:
     cpdef drain(self)
     cpdef wait_until_writable(self)
     @cython.locals(channel=_Channel, sent=Py_ssize_t)
-    cpdef offer(self)
+    cpdef offer(self, bint last=*)
     cdef _wait(self, bint reads)
     cpdef wake(self)
     cpdef wake_receiver(self)

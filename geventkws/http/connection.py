@@ -137,7 +137,7 @@ class HTTPConnection(roles.Owner):
             self._go_on()
 
     def _flush(self) -> None:
-        self.stream.offer()
+        self.stream.offer(self._phase == _CLOSING and self._closes_at_once())
         if self.channel.awaits_room:
             return
         if self.stream.sender is not None:
@@ -324,11 +324,15 @@ class HTTPConnection(roles.Owner):
 
     def _close_now(self) -> None:
         """Close, now that all output has left; first let the peer finish if it may still be sending."""
-        if not self._lingers or self.stream.ended:
+        if self._closes_at_once():
             self._over()
         else:
             self._phase = _OVER
             Farewell(self.channel, self._context.close_timeout, self._context.on_over)
+
+    def _closes_at_once(self) -> bool:
+        """Return whether nothing is to be expected of the peer any more."""
+        return not self._lingers or self.stream.ended
 
     def _lost(self, error: BaseException) -> None:
         """Give up the connection; an application at work learns of it when it reads or writes."""

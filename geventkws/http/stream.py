@@ -142,11 +142,14 @@ class Stream:
         self.channel.await_room()
         self._wait(reads=False)
 
-    def offer(self) -> None:
-        """Offer the output to the socket; ``channel.awaits_room`` then says whether some of it is left."""
+    def offer(self, last: bool = False) -> None:
+        """Offer the output to the socket; ``channel.awaits_room`` then says whether some of it is left.
+
+        ``last`` says that the connection is closed as soon as all has left.
+        """
         channel = self.channel
         while self.output or channel.is_pending():
-            sent = channel.send(self.output)
+            sent = channel.send_last(self.output) if last else channel.send(self.output)
             self.output_size -= sent
             self.output = unsent(self.output, sent) if self.output_size else []
             if channel.is_pending() or (self.output and not sent):

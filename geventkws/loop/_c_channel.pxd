@@ -41,6 +41,7 @@ cdef class Channel(roles.Corked):
     cpdef proceed(self)
     cpdef cork(self)
     cpdef Py_ssize_t send(self, list chunks) except -1
+    cpdef Py_ssize_t send_last(self, list chunks) except -1
     cpdef bint is_pending(self) except -1
     cpdef await_room(self)
     cpdef has_room(self)

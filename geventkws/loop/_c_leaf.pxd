@@ -7,6 +7,7 @@ cpdef double monotonic() noexcept
 cpdef unsigned long thread_id() noexcept
 cpdef Py_ssize_t references(thing) noexcept
 cpdef Py_ssize_t send(transport, int fd, list chunks) except -1
+cpdef Py_ssize_t send_last(transport, int fd, list chunks) except -1
 cpdef bint is_pending(transport) except -1
 
 

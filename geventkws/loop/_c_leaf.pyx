@@ -26,7 +26,17 @@ cdef extern from "<sys/socket.h>" nogil:
         size_t msg_iovlen
     ssize_t c_send "send"(int fd, const void* buffer, size_t size, int flags)
     ssize_t c_sendmsg "sendmsg"(int fd, const msghdr* message, int flags)
+    int c_shutdown "shutdown"(int fd, int how)
     int MSG_NOSIGNAL
+    int SHUT_WR
+
+cdef extern from *:
+    """
+    #ifndef MSG_MORE  /* where it is unknown, the end follows the last bytes in a packet of its own */
+    #define MSG_MORE 0
+    #endif
+    """
+    int MSG_MORE
 
 cdef extern from "<sys/uio.h>" nogil:
     cdef struct iovec:
@@ -92,23 +102,34 @@ cdef class Buffer:
 
 cpdef Py_ssize_t send(transport, int fd, list chunks) except -1:
     if type(transport) is PlainTransport:
-        return send_plain(fd, chunks) if chunks else 0
+        return send_plain(fd, chunks, 0) if chunks else 0
     if isinstance(transport, TLSRecords):
         return (<TLSRecords>transport).write(chunks)
     return transport.send(chunks)
 
 
-cdef Py_ssize_t send_plain(int fd, list chunks) except -1:
+cpdef Py_ssize_t send_last(transport, int fd, list chunks) except -1:
+    cdef Py_ssize_t sent
+    if type(transport) is not PlainTransport or not chunks:
+        return send(transport, fd, chunks)
+    sent = send_plain(fd, chunks, MSG_MORE)
+    if sent == sum(map(len, chunks)):
+        # Now, and not by closing: with input unread, that would discard what the kernel holds back.
+        c_shutdown(fd, SHUT_WR)
+    return sent
+
+
+cdef Py_ssize_t send_plain(int fd, list chunks, int flags) except -1:
     cdef iovec vectors[MAX_VECTORS]
     cdef msghdr message
     cdef Py_ssize_t count
     cdef int used = gather(chunks, vectors)
     if used == 1:
-        count = c_send(fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL)
+        count = c_send(fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL | flags)
     else:
         memset(&message, 0, sizeof(message))
         message.msg_iov, message.msg_iovlen = vectors, used
-        count = c_sendmsg(fd, &message, MSG_NOSIGNAL)
+        count = c_sendmsg(fd, &message, MSG_NOSIGNAL | flags)
     if count >= 0:
         return count
     if errno != EAGAIN and errno != EINTR:

@@ -220,6 +220,10 @@ class Channel(roles.Corked):
         """
         return leaf.send(self.transport, self._fd, chunks)
 
+    def send_last(self, chunks: list[Chunk]) -> int:
+        """Do what ``send`` does with the last bytes: as soon as they have left, the owner closes."""
+        return leaf.send_last(self.transport, self._fd, chunks)
+
     def is_pending(self) -> bool:
         """Return whether ``send`` must be called again: it has taken bytes that the socket has not."""
         return leaf.is_pending(self.transport)

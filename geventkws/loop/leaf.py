@@ -15,7 +15,7 @@ from geventkws.backend import use_compiled
 from geventkws.net import tls_records  # noqa: F401  whose compiled form that of this module calls
 from geventkws.net.transport import Chunk, Transport
 
-__all__ = ["Buffer", "is_pending", "monotonic", "references", "send", "thread_id"]
+__all__ = ["Buffer", "is_pending", "monotonic", "references", "send", "send_last", "thread_id"]
 
 NOTHING = -1
 """What ``Buffer.receive`` returns if there are no bytes now."""
@@ -61,6 +61,15 @@ def send(transport: Transport, fd: int, chunks: list[Chunk]) -> int:
     """Write as much of ``chunks`` as the socket takes now; return how many bytes that was.
 
     ``fd`` is the descriptor of ``transport``. Raises ``OSError`` when the connection is lost.
+    """
+    return transport.send(chunks)
+
+
+def send_last(transport: Transport, fd: int, chunks: list[Chunk]) -> int:
+    """Do what ``send`` does with the last bytes of a connection, which is closed as soon as they have left.
+
+    So the end may travel with them: the compiled form half-closes a plain socket in the same segment, which
+    spares both sides a packet.
     """
     return transport.send(chunks)
 

@@ -66,5 +66,5 @@ cdef class Conversation(roles.Owner):
     cpdef _work(self)
     @cython.locals(inbox=list, start=Py_ssize_t)
     cdef object _take_first(self)
-    @cython.locals(sent=Py_ssize_t)
+    @cython.locals(sent=Py_ssize_t, last=bint)
     cpdef _flush(self)

@@ -68,6 +68,9 @@ class Delegate(Protocol):
     def lost(self) -> None:
         """Give up the connection, which is lost."""
 
+    def closes_at_once(self) -> bool:
+        """Return whether the connection is closed when the output has left; only called like the next."""
+
     def output_left(self) -> None:
         """Go on after some or all of the output has left; only called if ``_watches_output``."""
 
@@ -407,7 +410,8 @@ class Conversation(roles.Owner):
     def _flush(self) -> None:
         endpoint, channel = self._endpoint, self._channel
         while endpoint.output_size or channel.is_pending():
-            sent = channel.send(endpoint.output)
+            last = self._watches_output and self._lifecycle.closes_at_once()
+            sent = channel.send_last(endpoint.output) if last else channel.send(endpoint.output)
             if sent:
                 endpoint.sent(sent)
                 if channel.awaits_room:

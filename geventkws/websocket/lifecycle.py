@@ -300,6 +300,9 @@ class Lifecycle(Generic[AnyConversation]):
         loop.guard(self._connection._go_to_work)
         loop.flush()
 
+    def closes_at_once(self) -> bool:
+        return self.state == closing.ANSWERING
+
     def output_left(self) -> None:
         connection = self._connection
         size = connection._endpoint.output_size

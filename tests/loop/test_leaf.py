@@ -28,8 +28,8 @@ def leaf(request: pytest.FixtureRequest) -> Any:
 class Pair:
     """A transport and the peer's socket."""
 
-    def __init__(self) -> None:
-        ours, self.peer = socket.socketpair()
+    def __init__(self, sockets: tuple[socket.socket, socket.socket] | None = None) -> None:
+        ours, self.peer = sockets or socket.socketpair()
         self.peer.settimeout(PATIENCE)
         self.transport = PlainTransport(ours.detach())
         self.fd = self.transport.fileno()
@@ -37,6 +37,12 @@ class Pair:
     def close(self) -> None:
         self.transport.close()
         self.peer.close()
+
+
+def connected_by_tcp() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        return listener.accept()[0], peer
 
 
 @pytest.fixture
@@ -144,6 +150,41 @@ class TestSending:
     def test_so_it_is_for_what_it_holds_back(self, leaf: Any, pair: Pair) -> None:
         assert leaf.is_pending(Secure(pair))
         assert not leaf.is_pending(pair.transport)
+
+
+class TestSendingTheLastBytes:
+    def test_all_of_them_arrive_and_then_the_end(self, leaf: Any) -> None:
+        pair = Pair(connected_by_tcp())
+        assert leaf.send_last(pair.transport, pair.fd, [b"good", memoryview(b"bye")]) == 7
+        pair.transport.close()
+        assert list(iter(lambda: pair.peer.recv(10), b"")) == [b"goodbye"]
+        pair.close()
+
+    def test_closing_with_input_unread_loses_none_of_them(self, leaf: Any) -> None:
+        pair = Pair(connected_by_tcp())
+        pair.peer.sendall(b"never read")
+        leaf.send_last(pair.transport, pair.fd, [b"goodbye"])
+        pair.transport.close()
+        assert pair.peer.recv(10) == b"goodbye"
+        pair.close()
+
+    def test_the_end_waits_for_what_the_socket_does_not_take(self, leaf: Any) -> None:
+        pair = Pair(connected_by_tcp())
+        rest = memoryview(bytes(16 << 20))
+        arrived = 0
+        while rest:
+            rest = rest[leaf.send_last(pair.transport, pair.fd, [rest]) :]
+            arrived += len(pair.peer.recv(1 << 20))
+        pair.transport.close()
+        assert arrived + len(b"".join(iter(lambda: pair.peer.recv(1 << 20), b""))) == 16 << 20
+        pair.close()
+
+    def test_without_any_nothing_is_sent(self, leaf: Any, pair: Pair) -> None:
+        assert leaf.send_last(pair.transport, pair.fd, []) == 0
+
+    def test_another_transport_is_asked(self, leaf: Any, pair: Pair) -> None:
+        assert leaf.send_last(Secure(pair), pair.fd, [b"goodbye"]) == 7
+        assert pair.peer.recv(10) == b"GOODBYE"
 
 
 class TestTheSystem:

@@ -43,6 +43,7 @@ class Talk(Conversation):
         limits = ServerOptions(**options)
         super().__init__(channel, Endpoint(1 << 20, limits.max_fragments), service, limits)
         self.left: list[tuple[Any, ...]] = []
+        self.closes = False
         self._lifecycle = self
         channel.owner = self
 
@@ -56,6 +57,9 @@ class Talk(Conversation):
     def lost(self) -> None:
         self.left.append(("lost",))
         self._channel.release()
+
+    def closes_at_once(self) -> bool:
+        return self.closes
 
     def output_left(self) -> None:
         self.left.append(("output left", self._endpoint.output_size))
@@ -322,6 +326,15 @@ class TestSending:
         line.talk._watches_output = True
         line.talk.send("x")
         line.expect_left(("output left", 0))
+
+    def test_the_last_frame_leaves_whole_before_the_end(self, start: Start) -> None:
+        line = start()
+        line.talk._watches_output = line.talk.closes = True
+        line.talk.send("last")
+        line.expect_left(("output left", 0))
+        line.channel.release()
+        assert line.peer.frame().payload == b"last"
+        assert line.peer.read_to_end() == b""
 
     def test_a_peer_that_takes_nothing_is_answered_its_latest_ping_only(self, start: Start) -> None:
         line = start()
