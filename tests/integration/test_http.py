@@ -389,7 +389,7 @@ class TestApplicationsThatFail:
         site = serve(application=answer_with(body, headers=PLAIN + length))
         data = exchange(site, LAST_GET.replace(b"1.1", version))
         assert data.count(b"x" * 64_000) == 100
-        assert "failed behind its answer to GET '/last'" in caplog.text
+        assert "failed after its answer to GET '/last'" in caplog.text
 
     @pytest.mark.logs_errors
     def test_an_error_after_the_last_byte_of_its_length_takes_nothing_from_a_response(
