@@ -18,6 +18,7 @@ from werkzeug.local import LocalProxy
 
 from geventkws.flask.services import View, acceptor_here, log, the_app
 from geventkws.once import remember_together
+from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.protocol.handshake import HandshakeError
 from geventkws.server.acceptance import Acceptor, UpgradeAnswer
 from geventkws.service import WebSocketService
@@ -92,6 +93,8 @@ class FunctionCall(WebSocketService):
             self._answer = self._acceptor.answer(self, self._path_params)
             if self._answer.refusal is not None:
                 self._connection.set_exception(self._answer.refusal)
+            elif self._answer.too_late:
+                self._connection.set_exception(ConnectionClosed(WebSocketCloseReasonCode.CLOSED_ABNORMALLY))
         connection: WebSocketConnection = self._connection.get()
         return connection
 

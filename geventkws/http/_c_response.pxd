@@ -30,6 +30,7 @@ cdef class Response:
     cpdef send(self, body)
     @cython.locals(stream=_Stream)
     cdef _send_each(self, body)
+    cdef _begin(self, body)
     cdef bint _is_decided(self) except -1
     cdef bint _is_taken(self) except -1
     cdef bint _is_late_switch(self, status) except -1

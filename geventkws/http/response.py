@@ -162,7 +162,11 @@ class Response:
     def send(self, body: Iterable[bytes]) -> None:
         """Send what the application returned: in one write if all of it is there, else part by part."""
         if self._is_decided() and not self._is_taken():
+            self._begin(body)
             return
+        if self.peer_gone:
+            self._begin(body)
+            raise PeerGoneError("the client went before it was answered")
         if self.status and not self.head_sent and isinstance(body, (list, tuple)):
             for chunk in body:
                 if not isinstance(chunk, bytes):
@@ -179,6 +183,12 @@ class Response:
             self._stream.awaited = NOTHING
         if not self._is_decided():
             self._finish(b"")
+
+    def _begin(self, body: object) -> None:
+        """Begin with a body that is not sent: only then is what middleware does behind it done."""
+        if isinstance(body, Iterable):
+            for _ in body:
+                break
 
     def _send_each(self, body: Iterable[bytes]) -> None:
         """Send the parts as they come. If the peer leaves, the application may be ended between two."""

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from geventkws.http.context import Upgradable
+from geventkws.http.response import Response
 from geventkws.protocol.handshake import VERSION, HandshakeError
 from geventkws.protocol.headers import tokens
 from geventkws.service import WebSocketService
@@ -53,9 +54,11 @@ class UpgradeAnswer:
     It is both an empty iterable and a WSGI application, so frameworks can return it as either.
     """
 
-    def __init__(self, refusal: HandshakeError | None = None) -> None:
+    def __init__(self, refusal: HandshakeError | None = None, *, too_late: bool = False) -> None:
         self.refusal = refusal
         """Why the request is refused, ``None`` if it is accepted."""
+        self.too_late = too_late
+        """Whether it was accepted when the client had gone, so that there is no connection."""
 
     @property
     def status(self) -> int:
@@ -99,8 +102,7 @@ class Acceptor:
         the answer unless it is caught.
         """
         check_service(service)
-        self._begin()
-        self._accept(service, NO_PARAMETERS)
+        self._complete(self._begin(), service, NO_PARAMETERS)
 
     def check(self, service: WebSocketService) -> None:
         """Raise ``HandshakeError`` if ``service`` cannot take this handshake, or not from its ``Origin``."""
@@ -108,12 +110,12 @@ class Acceptor:
 
     def answer(self, service: WebSocketService, path_params: Mapping[str, Any] | None) -> UpgradeAnswer:
         """Do what ``accept`` does, for a service that has been checked."""
-        self._begin()
+        parameters = MappingProxyType(dict(path_params)) if path_params else NO_PARAMETERS
         try:
-            self._accept(service, MappingProxyType(dict(path_params)) if path_params else NO_PARAMETERS)
+            opened = self._complete(self._begin(), service, parameters)
         except HandshakeError as refusal:
             return self.refuse(refusal)
-        return UpgradeAnswer()
+        return UpgradeAnswer(too_late=not opened)
 
     def refuse(self, refusal: HandshakeError) -> UpgradeAnswer:
         """Let ``refusal`` be the answer, whatever the application returns."""
@@ -122,13 +124,22 @@ class Acceptor:
             self._http.response.refusal = refusal
         return UpgradeAnswer(refusal)
 
-    def _begin(self) -> None:
+    def _complete(self, response: Response, service: WebSocketService, params: Mapping[str, Any]) -> bool:
+        """Return whether there is a connection now. That the client has gone is nobody's mistake."""
+        try:
+            self._accept(service, params)
+        except OSError:
+            response.peer_gone = True
+        return not response.peer_gone
+
+    def _begin(self) -> Response:
         if self._used or self._http.stream.is_given:
             raise RuntimeError("this upgrade request has been accepted or refused already")
         response = self._http.response
         if response is None or response.status or response.is_over:
             raise RuntimeError("an upgrade request must be accepted before start_response is called")
         self._used = True
+        return response
 
 
 def acceptor_of(environ: dict[str, Any]) -> Acceptor:

@@ -109,5 +109,6 @@ def no_tracebacks(caplog: pytest.LogCaptureFixture, request: pytest.FixtureReque
     """Fail if an error is logged: only a service's own mistake is one, whatever a peer does."""
     yield
     if request.node.get_closest_marker("logs_errors") is None:
-        errors = [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]
+        records = [record for phase in ("setup", "call") for record in caplog.get_records(phase)]
+        errors = [record for record in records + caplog.records if record.levelname in ("ERROR", "CRITICAL")]
         assert not errors, [record.getMessage() for record in errors]

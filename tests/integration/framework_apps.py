@@ -157,6 +157,42 @@ def django(path: str, gate: Callable[[], object]) -> Application:
     return application
 
 
+def pyramid(path: str, gate: Callable[[], object]) -> Application:
+    from pyramid.config import Configurator
+    from pyramid.response import FileResponse, Response
+
+    def hello(request):
+        name, greeting = request.matchdict["name"], request.GET["greeting"]
+        return Response(f"Hello {name}, {greeting}, {request.remote_addr}")
+
+    def form(request):
+        request.make_body_seekable()
+        # WebOb leaves these temporary files to the garbage collector.
+        with request.body_file_raw, request.POST["file"].file as file:
+            data = {"name": request.POST["name"], "size": len(file.read())}
+        response = Response(json_body=data)
+        response.set_cookie("seen", "yes")
+        return response
+
+    def file(request):
+        return FileResponse(path, request)
+
+    def events(request):
+        return Response(app_iter=_events(gate), content_type="text/event-stream")
+
+    def fails(request):
+        raise RuntimeError("secret")
+
+    with Configurator() as config:
+        for view, route in (hello, "/hello/{name}"), (form, "/form"), (file, "/file"), (events, "/events"):
+            config.add_route(view.__name__, route)
+            config.add_view(view, route_name=view.__name__)
+        config.add_route("fails", "/fails")
+        config.add_view(fails, route_name="fails")
+        application: Application = config.make_wsgi_app()
+    return application
+
+
 def plain(path: str, gate: Callable[[], object]) -> Application:
     """Only the stream; the application is a generator function."""
 
@@ -178,4 +214,5 @@ FRAMEWORKS: dict[str, Callable[[str, Callable[[], object]], Application]] = {
     "django": django,
     "bottle": bottle,
     "falcon": falcon,
+    "pyramid": pyramid,
 }

@@ -47,6 +47,22 @@ def falcon() -> Any:
     return app
 
 
+def pyramid() -> Any:
+    from pyramid.config import Configurator
+    from pyramid.httpexceptions import HTTPUnauthorized
+
+    def room(request):
+        if request.authorization is None:
+            raise HTTPUnauthorized("Who are you?")
+        answer = accept(request.environ, Echo(), {"room": int(request.matchdict["room"])})
+        return request.get_response(answer)
+
+    with Configurator() as config:
+        config.add_route("room", r"/rooms/{room:\d+}")
+        config.add_view(room, route_name="room")
+        return config.make_wsgi_app()
+
+
 def werkzeug() -> Any:
     from werkzeug import Request
     from werkzeug.exceptions import HTTPException, Unauthorized
@@ -81,7 +97,7 @@ def validated() -> Any:
     return validator(application)
 
 
-@pytest.mark.parametrize("framework", [bottle, falcon, werkzeug, validated])
+@pytest.mark.parametrize("framework", [bottle, falcon, pyramid, werkzeug, validated])
 class TestEachFramework:
     def test_opens_a_connection_with_the_values_of_its_route(self, framework: Callable[[], Any]) -> None:
         with connect(framework(), "/rooms/7", headers=TOKEN) as client:

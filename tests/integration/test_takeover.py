@@ -425,7 +425,7 @@ class TestEndings:
 
         def application(environ, start_response):
             by_itself(environ, lambda status, headers: None)
-            start_response("500 Internal Server Error", [("Content-Type", "text/plain")])("")
+            start_response("500 Internal Server Error", [("Content-Type", "text/plain")])(b"")
             return [b""]
 
         _site, client = connect(application)

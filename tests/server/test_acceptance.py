@@ -7,11 +7,13 @@ from typing import Any
 
 import gevent
 import pytest
+from flask import Flask
 from gevent.event import Event
 
-from geventkws import HandshakeError, accept
+from geventkws import ConnectionClosed, HandshakeError, accept
+from geventkws.flask import Sockets
 from tests.integration.conftest import Echo, Recorder, Serve, Site
-from tests.raw import CLOSE, TEXT, Frame, RawClient, masked
+from tests.raw import CLOSE, TEXT, Frame, RawClient, masked, upgrade_request
 from tests.waiting import PATIENCE
 
 Application = Callable[..., Any]
@@ -229,6 +231,88 @@ class TestMiddleware:
         self, serve: Serve, middleware: Callable[[Application], Application]
     ) -> None:
         assert status(serve(application=middleware(Accepting(Echo()))).connect("/", FOREIGN)) == 403
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1", "http://evil.example"], ids=["accepted", "refused"])
+def test_middleware_does_its_work_behind_the_body(serve: Serve, origin: str) -> None:
+    """Such as that of OpenTelemetry, which ends its span there."""
+    begun, ended = Event(), Event()
+
+    def middleware(environ, start_response):
+        body = Accepting(Echo())(environ, start_response)
+
+        def wrapped():
+            begun.set()
+            try:
+                yield from body
+                yield b"more"
+            finally:
+                ended.set()
+
+        return wrapped()
+
+    serve(application=middleware).connect("/", f"Origin: {origin}")
+    assert begun.wait(PATIENCE)
+    assert ended.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("body", [None, 7], ids=repr)
+def test_what_is_no_body_may_be_returned_as_well(serve: Serve, body: Any) -> None:
+    def application(environ, start_response):
+        accept(environ, Echo())
+        return body
+
+    echoes(serve(application=application).connect("/"))
+
+
+def test_a_client_that_is_gone_before_it_is_accepted_is_no_error(serve: Serve) -> None:
+    began, go_on, ended = Event(), Event(), Event()
+    service = Recorder()
+
+    def application(environ, start_response):
+        began.set()
+        assert go_on.wait(PATIENCE)
+        try:
+            return accept(environ, service)
+        finally:
+            ended.set()
+
+    site = serve(application=application)
+    goes(site.connect(None), began, go_on)
+    assert ended.wait(PATIENCE)
+    site.wait_until_empty()
+    service.expect_nothing_more()
+
+
+def test_nor_is_it_one_of_a_function_of_flasks(serve: Serve) -> None:
+    app, began, go_on = Flask("site"), Event(), Event()
+    raised: list[Exception] = []
+
+    @Sockets(app).route("/")
+    def function(connection):
+        began.set()
+        assert go_on.wait(PATIENCE)
+        try:
+            connection.send("too late")
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    site = serve(application=app)
+    goes(site.connect(None), began, go_on)
+    site.wait_until_empty()
+    assert [type(error) for error in raised] == [ConnectionClosed]
+
+
+def goes(client: RawClient, began: Event, go_on: Event) -> None:
+    """Ask for a WebSocket, and be gone before the application goes on."""
+    client.send(upgrade_request("/"))
+    assert began.wait(PATIENCE)
+    client.reset()
+    while client.sock.fileno() >= 0:
+        gevent.sleep(0)
+    gevent.sleep(0)
+    go_on.set()
 
 
 class Failing:
