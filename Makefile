@@ -73,7 +73,7 @@ sanitize: $(VENV)/dev.installed  ## Run tests on compiled modules with ASan and 
 	$(SANITIZED) tests/protocol -k "compiled or parity or twins"
 	cd build/sanitize && CFLAGS="--param asan-stack=0" BUILD_EXTENSION=yes SANITIZE=address,undefined \
 		$(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace --force
-	$(SANITIZED) tests/net/test_tls.py $(patsubst %,tests/integration/test_%.py,loop backpressure tls endings)
+	$(SANITIZED) tests/net/test_tls_records.py $(patsubst %,tests/integration/test_%.py,loop backpressure tls endings)
 
 fuzz: $(VENV)/dev.installed $(VENV)/fuzz.installed  ## Fuzz the parsers (SECONDS=60 each)
 	mkdir -p build/fuzz/parity build/fuzz/reader

@@ -224,12 +224,6 @@ def test_a_body_is_given_in_pieces_of_at_most_the_limit() -> None:
     assert [reader.body(4), reader.body(4), reader.body(4), reader.body(4)] == [b"0123", b"4567", b"89", b""]
 
 
-def test_a_field_is_looked_up_regardless_of_case_and_its_lines_are_joined() -> None:
-    [(head, _)] = read_all([request(fields=b"Accept: a\r\nACCEPT: b\r\n")])
-    assert head.field("accept") == "a, b"
-    assert head.field("cookie") is None
-
-
 REGISTERED = [
     "ACL",
     "BASELINE-CONTROL",

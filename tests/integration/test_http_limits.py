@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import gevent
 import pytest
-import requests
 
 from geventkws import WebSocketServer
-from geventkws.server.reception import MAX_TURNED_AWAY
-from tests.certificates import Certificates
-from tests.integration.conftest import Recorder, Serve, Site
+from tests.integration.conftest import Serve, Site
 from tests.raw import RawClient
-from tests.waiting import PATIENCE
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 OLD_GET = b"GET / HTTP/1.0\r\n\r\n"
@@ -54,69 +49,6 @@ class TestRequestsOfAConnection:
     def test_a_long_target_is_answered_with_414(self, serve: Serve) -> None:
         site = serve(application=hello, max_target_size=100)
         assert exchange(site, b"GET /%b" % (b"a" * 200)).startswith(b"HTTP/1.1 414 ")
-
-
-class TestConnections:
-    def test_one_too_many_is_told_when_to_come_back(self, serve: Serve) -> None:
-        site = serve(application=hello, max_connections=2)
-        for _ in range(2):
-            answered(site.connect(None))
-        answer = requests.get(f"http://127.0.0.1:{site.port}/", timeout=PATIENCE)
-        assert answer.status_code == 503
-        assert int(answer.headers["Retry-After"]) > 0
-
-    def test_there_is_room_when_one_has_left(self, serve: Serve) -> None:
-        site = serve(application=hello, max_connections=1)
-        first = site.connect(None)
-        answered(first)
-        assert turned_away(site)
-        first.close()
-        site.wait_until_empty()
-        answered(site.connect(None))
-
-    @pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_address"])
-    def test_a_websocket_counts_until_it_is_over(self, serve: Serve, limit: str) -> None:
-        service = Recorder()
-        site = serve(service, application=hello, **{limit: 1})
-        client = site.connect()
-        service.expect("connected")
-        assert turned_away(site)
-        client.reset()
-        site.wait_until_empty()
-        answered(site.connect(None))
-
-    @pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_address"])
-    def test_those_turned_away_are_not_counted(self, serve: Serve, limit: str) -> None:
-        site = serve(application=hello, **{limit: 1})
-        first = site.connect(None)
-        answered(first)
-        assert all(turned_away(site) for _ in range(3))
-        first.close()
-        site.wait_until_empty()
-        answered(site.connect(None))
-
-    @pytest.mark.parametrize(("asked", "status"), [(True, 200), (False, 404)])
-    def test_an_upgrade_that_nobody_accepts_is_no_longer_counted(
-        self, serve: Serve, asked: bool, status: int
-    ) -> None:
-        site = serve(Recorder(), application=hello, max_connections_per_address=1, application_upgrades=asked)
-        for _ in range(3):
-            with RawClient(site.port, "/nowhere") as client:
-                assert client.head.startswith(f"HTTP/1.1 {status} ")
-            site.wait_until_empty()
-
-    def test_many_that_do_not_leave_cost_a_limited_amount(self, serve: Serve) -> None:
-        site = serve(application=hello, max_connections=1)
-        answered(site.connect(None))
-        clients = [site.connect(None) for _ in range(MAX_TURNED_AWAY + 20)]
-        told = [client.read_to_end() for client in clients]
-        assert told.count(b"") >= 1
-        assert all(answer.startswith(b"HTTP/1.1 503") for answer in told if answer)
-
-    def test_the_clients_of_a_trusted_proxy_are_not_counted_by_its_address(self, serve: Serve) -> None:
-        site = serve(application=hello, max_connections_per_address=1, trusted_proxies=["127.0.0.1"])
-        for _ in range(3):
-            answered(site.connect(None))
 
 
 class TestTheServersName:
@@ -187,17 +119,6 @@ class TestOptions:
         options: dict[str, Any] = {name: 1.5}
         with pytest.raises(TypeError, match=name):
             WebSocketServer(("127.0.0.1", 0), **options)
-
-
-def test_only_a_limited_number_of_silent_newcomers_is_kept(serve: Serve, certificates: Certificates) -> None:
-    site = serve(application=hello, max_connections=2, certfile=certificates.bothfile)
-    clients = [site.connect(None) for _ in range(MAX_TURNED_AWAY + 20)]
-    with gevent.Timeout(PATIENCE):
-        while site.server.http_connections < MAX_TURNED_AWAY + 2:
-            gevent.sleep(0.005)
-    for client in clients[MAX_TURNED_AWAY + 2 :]:
-        assert client.read_to_end() == b""
-    assert site.server.http_connections == MAX_TURNED_AWAY + 2
 
 
 def test_a_server_needs_something_that_makes_greenlets() -> None:

@@ -133,19 +133,6 @@ def test_a_path_is_a_path(path: Any, mistake: type[Exception], text: str) -> Non
         Metrics(path, registry=CollectorRegistry())
 
 
-@pytest.mark.parametrize(
-    ("given", "text"),
-    [
-        ("/metrics", r"not '/metrics': write metrics=Metrics\('/metrics'\)"),
-        (Metrics, r"not <class .*Metrics'>: write metrics=Metrics\(\)"),
-        (True, r"not True: write metrics=Metrics\(\)"),
-    ],
-)
-def test_a_server_accepts_nothing_else(given: Any, text: str) -> None:
-    with pytest.raises(TypeError, match=f"metrics must be a geventkws.metrics.Metrics, {text}"):
-        WebSocketServer(("127.0.0.1", 0), metrics=given)
-
-
 def test_without_metrics_prometheus_client_is_not_needed() -> None:
     program = (
         "import sys, geventkws, geventkws.testing, geventkws.server.server\n"

@@ -1,0 +1,92 @@
+"""The table of a server's connections, and the clock that looks at each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+
+from geventkws.loop.loop import Loop
+from geventkws.server.connections import LONGEST_INTERVAL, STEPS_PER_LIMIT, Connections
+from tests.integration.conftest import Recorder, Serve
+from tests.waiting import wait_until
+
+
+class Checked:
+    """Stands for a channel with its owner: remembers when it was looked at."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.owner = SimpleNamespace(_check=self._check)
+        self.times: list[float] = []
+        self._error = error
+
+    def _check(self, now: float) -> None:
+        self.times.append(now)
+        if self._error is not None:
+            raise self._error
+
+
+@pytest.fixture
+def connections() -> Iterator[Any]:
+    connections = Connections(Loop.current())
+    yield connections
+    connections.stop_clock()
+    connections.stop_clock()
+
+
+def test_who_has_come_is_there_until_gone(connections: Any) -> None:
+    channel = Checked()
+    connections.add(channel)
+    assert connections.peers == {channel: None}
+    connections.peers[channel] = ("192.0.2.1", 5000)
+    assert connections.remove(channel) == ("192.0.2.1", 5000)
+    assert connections.remove(channel) is None
+    assert not connections.peers
+
+
+def test_only_websockets_are_told_of_as_such(serve: Serve) -> None:
+    service = Recorder()
+    site = serve(service)
+    site.connect(None)
+    site.connect()
+    service.expect("connected")
+    wait_until(lambda: len(site.server._connections.peers) == 2)
+    assert site.server._connections.websockets == service.connections
+
+
+def test_a_short_limit_makes_it_look_more_often_and_a_long_one_no_less_often(connections: Any) -> None:
+    for limit, interval in ((None, LONGEST_INTERVAL), (60, LONGEST_INTERVAL), (4, 0.5), (2, 0.25), (4, 0.25)):
+        connections.watch(limit)
+        assert connections._interval == interval
+    assert STEPS_PER_LIMIT * 0.25 == 2
+
+
+def test_it_looks_at_all_at_the_same_time_and_one_that_fails_keeps_no_other_from_it(
+    connections: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[object] = []
+    monkeypatch.setattr(gevent.get_hub(), "handle_error", lambda *failure: failures.append(failure[1]))
+    failing, other = Checked(LookupError("a mistake")), Checked()
+    connections.add(failing)
+    connections.add(other)
+    connections.watch(0.08)
+    connections.start_clock()
+    wait_until(lambda: len(other.times) >= 2)
+    assert other.times[:2] == failing.times[:2]
+    assert set(failures) == {LookupError}
+
+
+def test_a_clock_that_runs_is_made_to_run_faster(connections: Any) -> None:
+    channel = Checked()
+    connections.add(channel)
+    connections.watch(8 * 3600)
+    connections.start_clock()
+    connections.watch(0.08)
+    wait_until(lambda: channel.times)
+    connections.stop_clock()
+    count = len(channel.times)
+    gevent.sleep(0.05)
+    assert len(channel.times) == count
