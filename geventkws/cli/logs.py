@@ -16,6 +16,7 @@ from geventkws.cli import colours
 from geventkws.cli.config import read_toml
 from geventkws.cli.errors import USAGE, Failure
 from geventkws.server.access_log import FIELDS
+from geventkws.server.start_up import LOG_FORMAT
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -24,7 +25,6 @@ ACCESS_LOGS = ("off", "combined", "json")
 _MISTAKES = (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, ConfigParserError)
 """The exceptions of ``logging.config`` for a configuration that it cannot use."""
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 _STYLES: dict[int, dict[str, Any]] = {
     logging.DEBUG: {"dim": True},
@@ -45,7 +45,7 @@ def configure(level: str | None, config: Path | None, access_log: str | None) ->
         _use_config(config)
     else:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(ColouredFormatter(_FORMAT))
+        handler.setFormatter(ColouredFormatter(LOG_FORMAT))
         logging.getLogger().addHandler(handler)
         level, access_log = level or "info", access_log or "combined"
     if level is not None:

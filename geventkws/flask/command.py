@@ -9,6 +9,7 @@ from flask.cli import ScriptInfo, pass_script_info
 
 from geventkws.patched import run_patched
 from geventkws.server.server import WebSocketServer
+from geventkws.server.start_up import LOG_FORMAT
 
 
 @click.command("serve", short_help="Serve the application and its WebSockets with geventkws.")
@@ -25,5 +26,5 @@ def serve(info: ScriptInfo, host: str, port: int, certfile: str | None, keyfile:
     The standard library is patched for gevent before the application is imported.
     """
     run_patched("--module", "flask")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     WebSocketServer((host, port), info.load_app(), certfile=certfile, keyfile=keyfile).serve_forever()

@@ -107,7 +107,8 @@ class RequestBody(io.RawIOBase):
             raise self._failed(400, "The connection was lost within the request body") from None
         self._size += len(piece)
         if self._max_size is not None and self._size > self._max_size:
-            raise self._failed(413, f"The request body is larger than {self._max_size} bytes")
+            error = _too_large(self._max_size)
+            raise self._failed(error.status, error.message)
         return piece
 
     def _receive(self) -> None:
@@ -129,7 +130,11 @@ class RequestBody(io.RawIOBase):
 def check_size(head: RequestHead, max_size: int | None) -> None:
     """Refuse a body whose ``Content-Length`` is over the limit (413), before any of it is read."""
     if max_size is not None and head.body_length != CHUNKED and head.body_length > max_size:
-        raise HTTPError(413, f"The request body is larger than {max_size} bytes")
+        raise _too_large(max_size)
+
+
+def _too_large(limit: int) -> HTTPError:
+    return HTTPError(413, f"The request body is larger than {limit} bytes")
 
 
 use_compiled(__name__, globals())

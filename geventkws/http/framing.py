@@ -15,6 +15,8 @@ from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.protocol.headers import tokens
 from geventkws.protocol.origin import parse_authority
 
+SEVERAL_HOSTS = "The request has more than one Host header"
+
 # At most 18 digits: less than an exabyte, which fits in 64 bits.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
@@ -61,7 +63,7 @@ def frame_request(
 def _check_host(hosts: Iterable[str], version: str) -> None:
     hosts = tuple(hosts)
     if len(hosts) > 1:
-        raise HTTPError(400, "The request has more than one Host header")
+        raise HTTPError(400, SEVERAL_HOSTS)
     if not hosts:
         if version == "1.1":
             raise HTTPError(400, "Host header missing in the request")

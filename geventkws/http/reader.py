@@ -33,6 +33,8 @@ _CLIENT_HELLO = b"\x16\x03"
 _BESIDE_TARGET = 64
 """The most bytes that a request line has besides its target: no known method is that long."""
 
+_NO_CRLF = "A line of the request head does not end in CRLF"
+
 # Registered with IANA, but not known to every llhttp. (PRI is registered, too, but no request may use it.)
 _FURTHER_METHODS = frozenset(
     [
@@ -151,15 +153,15 @@ class RequestReader:
                 raise TLSGreetingError
             raise HTTPError(400, "The bytes received are not an HTTP request")
         if len(data) > start + 1 and data.startswith(b"\r", start):
-            raise HTTPError(400, "A line of the request head does not end in CRLF")
+            raise HTTPError(400, _NO_CRLF)
         longest = self._max_target + _BESIDE_TARGET
         if len(data) - start > longest and data.find(b"\n", start, start + longest) < 0:
-            raise HTTPError(414, f"The request target is longer than {self._max_target} bytes")
+            raise _target_too_long(self._max_target)
         # A line that ends in a bare LF must not wait for a CRLF that never comes.
         newline = data.find(b"\n", max(start, self._searched))
         while newline >= 0:
             if newline == start or data[newline - 1] != 0x0D:
-                raise HTTPError(400, "A line of the request head does not end in CRLF")
+                raise HTTPError(400, _NO_CRLF)
             newline = data.find(b"\n", newline + 1)
         self._searched = max(start, len(data) - 3)
 
@@ -191,6 +193,10 @@ class RequestReader:
         return piece or None
 
 
+def _target_too_long(limit: int) -> HTTPError:
+    return HTTPError(414, f"The request target is longer than {limit} bytes")
+
+
 def _parse(data: bytes, max_fields: int, max_target: int) -> RequestHead:
     end = data.find(b"\r\n")
     request_line = data[:end].decode("latin-1").split(" ")
@@ -199,7 +205,7 @@ def _parse(data: bytes, max_fields: int, max_target: int) -> RequestHead:
         raise HTTPError(400, "The request line is not 'method target version'")
     method, target, protocol = request_line
     if len(target) > max_target:
-        raise HTTPError(414, f"The request target is longer than {max_target} bytes")
+        raise _target_too_long(max_target)
     version = _VERSIONS.get(protocol) or _refuse_protocol(protocol)
     _check(data, method)
     if method in ("CONNECT", "TRACE"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from geventkws.http.errors import HTTPError
-from geventkws.http.framing import valid_host
+from geventkws.http.framing import SEVERAL_HOSTS, valid_host
 
 ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 """The ``Allow`` field of the server's own answers."""
@@ -28,6 +28,6 @@ def normalise(method: str, target: str, headers: Fields) -> tuple[str, Fields]:
     if not authority or not valid_host(authority):
         raise HTTPError(400, "The request target's authority is malformed")
     if sum(name.lower() == "host" for name, _ in headers) > 1:
-        raise HTTPError(400, "The request has more than one Host header")
+        raise HTTPError(400, SEVERAL_HOSTS)
     others = [(name, value) for name, value in headers if name.lower() != "host"]
     return path if path.startswith("/") else "/" + path, (("Host", authority), *others)

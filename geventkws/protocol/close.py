@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode, is_sendable
 from geventkws.protocol.errors import invalid_text, violation
+from geventkws.protocol.opcodes import MAX_CONTROL_PAYLOAD
 
-MAX_REASON_SIZE = 123
-"""The most bytes in a close reason: the 125 of a control frame, less two for the code."""
+MAX_REASON_SIZE = MAX_CONTROL_PAYLOAD - 2
+"""The most bytes in a close reason: the payload of a control frame, less two bytes for the code."""
+
+WRONG_SIZE = "Close frames, which contain a payload, must be between 2 and 125 octets inclusive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ def parse_close(payload: bytes) -> Close:
     if not payload:
         return Close()
     if len(payload) == 1:
-        raise violation("Close frames, which contain a payload, must be between 2 and 125 octets inclusive")
+        raise violation(WRONG_SIZE)
     number = int.from_bytes(payload[:2], "big")
     if not is_sendable(number):
         raise violation(f"Close frames must not carry the code {number}")

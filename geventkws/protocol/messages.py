@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from geventkws.protocol import opcodes
-from geventkws.protocol.close import Close, parse_close
+from geventkws.protocol.close import WRONG_SIZE, Close, parse_close
 from geventkws.protocol.deflate import Deflate, Inflation
 from geventkws.protocol.errors import ProtocolError, too_large, violation
 from geventkws.protocol.utf8 import Utf8Validator, decode_text
@@ -87,9 +87,7 @@ class MessageAssembler:
             raise violation("Control frames must not be fragmented")
         if length > opcodes.MAX_CONTROL_PAYLOAD:
             if opcode == opcodes.CLOSE:
-                raise violation(
-                    "Close frames, which contain a payload, must be between 2 and 125 octets inclusive"
-                )
+                raise violation(WRONG_SIZE)
             raise violation("Control frames are only allowed to have payload up to and including 125 octets")
         self._control_opcode = opcode
 

@@ -22,6 +22,9 @@ from geventkws.service_check import can_take
 
 logger = logging.getLogger("geventkws.server")
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+"""How the commands that serve write the lines of the log."""
+
 _TLS = "TLS needs certfile or ssl_context"
 
 # What is given

@@ -14,6 +14,7 @@ from django.core.servers.basehttp import get_internal_wsgi_application
 
 from geventkws.patched import run_patched
 from geventkws.server.server import WebSocketServer
+from geventkws.server.start_up import LOG_FORMAT
 
 
 class Command(BaseCommand):
@@ -32,7 +33,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Restart with the standard library patched for gevent, then serve."""
         run_patched(sys.argv[0])
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
         server = WebSocketServer(
             (options["host"], options["port"]),
             _application(),
