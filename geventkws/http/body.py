@@ -107,8 +107,8 @@ class RequestBody(io.RawIOBase):
             raise self._failed(400, "The connection was lost within the request body") from None
         self._size += len(piece)
         if self._max_size is not None and self._size > self._max_size:
-            error = _too_large(self._max_size)
-            raise self._failed(error.status, error.message)
+            excess = _too_large(self._max_size)
+            raise self._failed(excess.status, excess.message)
         return piece
 
     def _receive(self) -> None:
