@@ -120,7 +120,7 @@ def _read_length(value: str) -> int:
 
 def _meaning(name: str) -> int:
     if not is_token(name):
-        raise ValueError(f"{name!r} is no name of a header field")
+        raise ValueError(f"{name!r} is not a valid name for a header field")
     meaning = _MEANINGS.get(name.lower(), _PLAIN)
     if len(name) <= MAX_KNOWN_LENGTH and len(_known_names) < MAX_KNOWN:
         _known_names[name] = meaning

@@ -185,7 +185,7 @@ class Response:
             self._finish(b"")
 
     def _begin(self, body: object) -> None:
-        """Begin with a body that is not sent: only then is what middleware does behind it done."""
+        """Begin to iterate over a body that is not sent, so that middleware around it does its work."""
         if isinstance(body, Iterable):
             for _ in body:
                 break

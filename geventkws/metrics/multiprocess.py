@@ -34,7 +34,7 @@ def is_chosen() -> bool:
     if not getattr(values.ValueClass, "_multiprocess", False):
         raise RuntimeError(f"{VARIABLE} must be set before prometheus_client is imported: set it outside")
     if not os.path.isdir(directory):
-        raise ValueError(f"{VARIABLE} is {directory!r}, where there is no directory: make an empty one")
+        raise ValueError(f"{VARIABLE} is {directory!r}, which is not a directory: make an empty one")
     return True
 
 

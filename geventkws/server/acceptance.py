@@ -58,7 +58,7 @@ class UpgradeAnswer:
         self.refusal = refusal
         """Why the request is refused, ``None`` if it is accepted."""
         self.too_late = too_late
-        """Whether it was accepted when the client had gone, so that there is no connection."""
+        """Whether the client had already gone, so that there is no connection."""
 
     @property
     def status(self) -> int:

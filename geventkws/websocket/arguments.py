@@ -37,7 +37,7 @@ def close_code(reason: object, description: object) -> WebSocketCloseReasonCode:
         code = WebSocketCloseReasonCode.NORMAL if reason is None else WebSocketCloseReasonCode(reason)
     except ValueError:
         raise ValueError(
-            f"{reason} is no close code: take one of WebSocketCloseReasonCode, or one of your own,"
+            f"{reason} is not a close code: use one of WebSocketCloseReasonCode, or one of your own,"
             " from 4000 to 4999"
         ) from None
     close_payload(code, description or "")

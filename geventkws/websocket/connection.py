@@ -227,7 +227,7 @@ class WebSocketConnection(Conversation):
         self._leave(Code.GOING_AWAY)
 
     def _leave(self, reason: Code, description: str = "") -> None:
-        """Close for the server, behind the answers to what has arrived. In any greenlet of its thread."""
+        """Close for the server, after the answers to what has arrived. In any greenlet of its thread."""
         self._lifecycle.leave(reason, description)
 
     def _abandon(self) -> None:

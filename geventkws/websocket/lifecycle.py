@@ -130,7 +130,7 @@ class Lifecycle(Generic[AnyConversation]):
         self.advance(closing.LOST)
 
     def abandon(self) -> None:
-        """Give the connection up; a peer that would have been told why as soon as possible is told so now."""
+        """Give up the connection; in ``LEAVING``, the peer still gets the close frame that was held back."""
         self.advance(closing.DROP if self.state == closing.LEAVING else closing.LOST)
 
     def crashed(self, error: BaseException) -> None:
@@ -203,14 +203,14 @@ class Lifecycle(Generic[AnyConversation]):
     # How it ends (in any greenlet of the hub's thread)
 
     def leave(self, code: Code, description: str = "") -> None:
-        """Close for the server: at once if the service has handled all that has arrived, otherwise then."""
+        """Close for the server, as soon as the service has handled everything that has arrived."""
         self.advance(closing.LEAVE if self._is_handling() else closing.CLOSE, code, description)
 
     def _is_handling(self) -> bool:
         connection = self._connection
         if connection._has_messages() or connection._rest is not None:
             return True
-        # Who has never received anything answers nothing, and may only look at ``active`` now and then.
+        # A service that has received nothing answers nothing, and may only check ``active`` now and then.
         is_at_work = connection._working and connection._receiver is None
         return is_at_work and connection._endpoint.messages_received > 0
 

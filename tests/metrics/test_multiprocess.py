@@ -285,7 +285,7 @@ def test_a_missing_directory_is_reported(tmp_path: Path) -> None:
     missing = str(tmp_path / "metrics")
     done = run("from geventkws.metrics import Metrics; Metrics()", PROMETHEUS_MULTIPROC_DIR=missing)
     assert done.stderr.splitlines()[-1] == (
-        f"ValueError: PROMETHEUS_MULTIPROC_DIR is {missing!r}, where there is no directory: make an empty one"
+        f"ValueError: PROMETHEUS_MULTIPROC_DIR is {missing!r}, which is not a directory: make an empty one"
     )
 
 

@@ -29,7 +29,7 @@ to_many: Any = broadcast
         (lambda c: c.close(b"bye"), TypeError, "must be a WebSocketCloseReasonCode, not b'bye'"),
         (lambda c: c.close(1000, b"bye"), TypeError, "the description of a close must be a str, not b'bye'"),
         (lambda c: c.close(1000, 0), TypeError, "the description of a close must be a str, not 0"),
-        (lambda c: c.close(42), ValueError, "42 is no close code: take one of WebSocketCloseReasonCode"),
+        (lambda c: c.close(42), ValueError, "42 is not a close code: use one of WebSocketCloseReasonCode"),
         (lambda c: c.close(1006), ValueError, "1006 must not be sent"),
         (lambda c: c.ping(5), TypeError, "a ping's message must be str or bytes, not 5"),
         (lambda c: c.ping([1, 2]), TypeError, "a ping's message must be str or bytes, not [1, 2]"),
