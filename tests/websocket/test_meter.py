@@ -285,6 +285,17 @@ class TestWithThePolicyClose:
         assert line.peer.close_code() == (1008, "At most 0.001 messages per second are accepted here")
         line.until(lambda: service.told == ["0", "1", "2", 1008])
 
+    def test_nobody_is_slowed(self, start: Start) -> None:
+        service = messages(2, rate_policy="close")
+        line = start(service)
+        line.peer.send(masked(TEXT, "1") * 2)
+        wait_until_told(line, service, 2)
+        Clock(line).accrue(0.5)
+        assert line.connection._meter is not None
+        assert not line.connection._meter.is_empty
+        line.peer.send(masked(TEXT, "2"))
+        assert line.peer.close_code()[0] == 1008
+
     def test_too_many_bytes_end_it_before_the_message_is_complete(self, start: Start) -> None:
         service = some_bytes(1000, rate_policy="close")
         line = start(service)
@@ -336,6 +347,7 @@ class TestAServer:
         began = monotonic()
         client = site.connect(sock=tls_socket(site.port, certificates.client()) if secure else None)
         service.expect("connected")
+        assert site.server._connections._interval <= service.rate_burst / 8
         client.send(masked(BINARY, bytes(60_000)))
         service.expect("received", bytes(60_000))
         # 10,000 may come at once; and over TLS a whole record early.
