@@ -1,0 +1,212 @@
+"""The worker: servers on gunicorn's sockets, from its first signal to its last."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import FrameType
+from typing import Any, ClassVar
+
+import gevent
+from gevent import monkey
+from gevent.event import Event
+from gunicorn.workers.base import Worker as BaseWorker
+
+from geventkws.gunicorn import settings
+from geventkws.gunicorn.logs import use_log
+from geventkws.http.context import Application
+from geventkws.net.listeners import native_socket
+from geventkws.protocol.close_codes import WebSocketCloseReasonCode
+from geventkws.server.hooks import Hooks
+from geventkws.server.server import WebSocketServer
+from geventkws.websocket.connection import WebSocketConnection
+
+LONGEST_BEAT = 1.0
+"""Seconds between two heartbeats, at most."""
+
+LAST_MOMENT = 2
+"""Seconds after which a worker that should end at once is ended by the system."""
+
+BEFORE_THE_FORK = {
+    "time": monkey.patch_time,
+    "threading": monkey.patch_thread,
+    "queue": monkey.patch_queue,
+    "select": monkey.patch_select,
+    "socket": monkey.patch_socket,
+    "ssl": monkey.patch_ssl,
+}
+"""What is patched in gunicorn's own process, which may load the application."""
+
+AFTER_THE_FORK = {"os": monkey.patch_os, "signal": monkey.patch_signal, "subprocess": monkey.patch_subprocess}
+"""What is patched in the workers only: gunicorn's own process forks and waits by it."""
+
+
+def _patch(modules: Mapping[str, Callable[[], object]]) -> None:
+    """Patch modules of the standard library, each once: a second time, gevent would stumble at each fork."""
+    for name, patch in modules.items():
+        if not monkey.is_module_patched(name):
+            patch()
+
+
+class Worker(BaseWorker):
+    """A process of gunicorn that serves its application, and the services of ``WebSocket.register``.
+
+    ``options`` are keywords of ``WebSocketServer``, for a subclass of your own. They override what follows
+    from gunicorn's configuration: ``worker_connections`` is ``max_connections``, for example.
+    """
+
+    options: ClassVar[Mapping[str, Any]] = {}
+    """Keywords of ``WebSocketServer``."""
+
+    alive: bool
+
+    _reason: WebSocketCloseReasonCode | None = None
+    """What WebSockets are closed with, if that is known."""
+
+    _ends_at_once = False
+
+    @classmethod
+    def setup(cls) -> None:
+        """Patch the standard library before an application is loaded (called by gunicorn)."""
+        _patch(BEFORE_THE_FORK)
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse options that make no sense before anything is forked (called by gunicorn)."""
+        settings.check(settings.server_keywords(cfg, cls.options), cfg.graceful_timeout)
+        settings.do_without_control_socket(cfg)
+
+    def init_process(self) -> None:
+        self._awaited, self._stopped = Event(), Event()
+        # gunicorn's own handlers are still there, and a signal that comes now would be lost.
+        signal.signal(signal.SIGTERM, self.handle_exit)
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, self.handle_quit)
+        gevent.reinit()
+        _patch(BEFORE_THE_FORK | AFTER_THE_FORK)
+        self.set_up_logs()
+        super().init_process()
+
+    def set_up_logs(self) -> None:
+        """Let geventkws log as gunicorn does."""
+        use_log(self.log)
+
+    # Signals
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop gracefully: SIGTERM, which gunicorn may repeat."""
+        self._leave(None)
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """End at once: SIGINT and SIGQUIT."""
+        self._ends_at_once = True
+        # A callback that blocks the hub is not waited for.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(LAST_MOMENT)
+        self._leave(None)
+        self._stopped.set()
+
+    def _leave(self, reason: WebSocketCloseReasonCode | None) -> None:
+        if self.alive:
+            self.alive = False
+            self._reason = reason
+        self._awaited.set()
+
+    # Life
+
+    def run(self) -> None:
+        """Serve until a signal, or until there were ``max_requests``."""
+        self.begin()
+        beating = gevent.spawn(self._beat)
+        try:
+            self._wait()
+            if not self._ends_at_once:
+                finishing = gevent.spawn(self.finish, self._reason)
+                finishing.rawlink(lambda _: self._stopped.set())
+                self._stopped.wait()
+        finally:
+            beating.kill()
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it may come again at any time
+        if self._ends_at_once:
+            self.cfg.worker_int(self)
+            sys.exit(0)
+
+    def begin(self) -> None:
+        """Start a server on each of gunicorn's sockets."""
+        keywords = settings.server_keywords(self.cfg, self.options)
+        self._timeout = keywords["stop_timeout"]
+        self._hooks = Hooks(keywords.pop("on_start", None), keywords.pop("on_stop", None))
+        self._servers = [
+            self.make_server(listener, self.wsgi, **keywords) for listener in self.take_listeners()
+        ]
+        for server in self._servers:
+            server.start()
+        self._hooks.start()
+
+    def finish(self, reason: WebSocketCloseReasonCode | None) -> None:
+        """Stop all servers; WebSockets are closed with ``reason``, by default with their ``drain_code``."""
+        self._hooks.stop(self._timeout)
+        gevent.joinall([gevent.spawn(each.stop, self._timeout, reason) for each in self._servers])
+
+    def take_listeners(self) -> list[Any]:
+        """Return gunicorn's sockets, as the server wants them."""
+        return [native_socket(fileno=each.sock.detach()) for each in self.sockets]
+
+    def make_server(self, *args: Any, **keywords: Any) -> WebSocketServer:
+        """Return a server that counts its requests and handshakes."""
+        return Server(self._count, *args, **keywords)
+
+    def _wait(self) -> None:
+        try:
+            self._awaited.wait()
+        except SystemExit:
+            if not self.cfg.reload:
+                raise
+            self._reason = WebSocketCloseReasonCode.SERVICE_RESTART  # a file has changed
+
+    def _beat(self) -> None:
+        """Let gunicorn know that the hub is not blocked; stop if gunicorn is gone."""
+        while True:
+            self.notify()
+            if self.ppid != os.getppid():
+                self.log.info("Parent changed, shutting down: %s", self)
+                self._leave(None)
+            gevent.sleep(min(LONGEST_BEAT, self.timeout / 2 or LONGEST_BEAT))
+
+    def _count(self) -> None:
+        self.nr += 1
+        if self.nr >= self.max_requests and self.alive:
+            self.log.info("Autorestarting worker after current request.")
+            self._leave(WebSocketCloseReasonCode.SERVICE_RESTART)
+
+
+class Server(WebSocketServer):
+    """A server that tells how many requests and handshakes there are."""
+
+    def __init__(
+        self, count: Callable[[], None], listener: Any, application: Application | None, **keywords: Any
+    ) -> None:
+        """``count`` is called for each."""
+        super().__init__(listener, application and partial(_counted, count, application), **keywords)
+        self._count = count
+
+    def websocket_opened(self, connection: WebSocketConnection) -> None:
+        super().websocket_opened(connection)
+        self._count()
+
+    def _announce(self) -> None:
+        """Say nothing: gunicorn does."""
+
+
+def _counted(
+    count: Callable[[], None],
+    application: Application,
+    environ: dict[str, Any],
+    start_response: Callable[..., Any],
+) -> Iterable[bytes]:
+    if "geventkws.upgrade" not in environ:  # a handshake is counted when it has succeeded
+        count()
+    return application(environ, start_response)
