@@ -7,7 +7,9 @@ from typing import Any
 
 from geventkws.once import remember_together
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
+from geventkws.protocol.handshake import HandshakeError
 from geventkws.request import Request
+from geventkws.server.acceptance import ApplicationError
 from geventkws.service import WebSocketService, pull_style_run
 from geventkws.service_check import ATTRIBUTES
 from geventkws.websocket.connection import WebSocketConnection
@@ -35,7 +37,13 @@ class ServiceWrapper(WebSocketService):
     # Results of callbacks are passed on: a coroutine, for example, is a mistake that must be reported.
 
     def connecting(self, request: Request) -> Any:
-        return self._service.connecting(request)
+        """Ask the service. What it raises except ``HandshakeError`` is for the framework's error handlers."""
+        try:
+            return self._service.connecting(request)
+        except HandshakeError:
+            raise
+        except Exception as error:
+            raise ApplicationError(error) from error
 
     def connected(self, connection: WebSocketConnection) -> Any:
         return self._call(self._service.connected, connection)

@@ -23,6 +23,7 @@ ELSEWHERE = {
     "cli/serving.py": "cli/test_serve.py",
     "cli/types.py": "cli/test_config.py",
     "patched.py": "flask/test_command.py",
+    "reloading.py": "cli/test_reload.py",
     # One face of several modules.
     "django/apps.py": "django/test_project.py",
     "django/management/commands/serve.py": "django/test_project.py",

@@ -15,6 +15,7 @@ from geventkws.cli.help import PREFIX, WIDTH, GroupedCommand
 from geventkws.cli.serve_settings import FILE_NAME, serve_settings
 from geventkws.cli.types import reference
 from geventkws.options import ABOUT
+from geventkws.reloading import is_child
 from geventkws.version import __version__
 
 INTERRUPTED = 130
@@ -66,7 +67,7 @@ def commands(ctx: click.Context) -> None:
 @click.pass_context
 def _serve(ctx: click.Context, /, **values: Any) -> int:
     plan = _plan(ctx, values)
-    if values["reload"] and not reload.is_child():
+    if values["reload"] and not is_child():
         return reload.serve_and_watch(plan, values["reload_dirs"] or (values["app_dir"],), ctx.obj)
     if values["reload"]:
         reload.serve_as_child(plan)

@@ -80,6 +80,14 @@ class UpgradeAnswer:
         return f"<UpgradeAnswer {self.status}>"
 
 
+class ApplicationError(HandshakeError):
+    """What ``connecting`` raises is the application's own: it passes through ``accept``, unchanged."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(500)
+        self.error = error
+
+
 class Acceptor:
     """``environ["geventkws.upgrade"]``: accepts the upgrade when it is called with a service."""
 
@@ -113,6 +121,8 @@ class Acceptor:
         parameters = MappingProxyType(dict(path_params)) if path_params else NO_PARAMETERS
         try:
             opened = self._complete(self._begin(), service, parameters)
+        except ApplicationError as passed:
+            raise passed.error from None
         except HandshakeError as refusal:
             return self.refuse(refusal)
         return UpgradeAnswer(too_late=not opened)

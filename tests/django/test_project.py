@@ -135,6 +135,11 @@ def test_connecting_refuses(project: Project) -> None:
     assert project.refusal("/pull") == 402
 
 
+@pytest.mark.parametrize(("query", "status"), [("missing", 404), ("forbidden", 403), ("broken", 500)])
+def test_what_connecting_raises_is_answered_by_django(project: Project, query: str, status: int) -> None:
+    assert project.refusal(f"/pull?{query}=") == status
+
+
 def test_a_foreign_origin_is_refused(ann: Project) -> None:
     assert ann.refusal("/rooms/7", origin="http://evil.example") == 403
 

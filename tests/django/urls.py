@@ -8,7 +8,8 @@ from typing import Any
 from django.contrib.auth import authenticate, login
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.http import HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse
 from django.urls import path
 from gevent import monkey
 
@@ -41,6 +42,12 @@ class Asking(WebSocketService):
     """In the pull style, finds the session's user itself."""
 
     def connecting(self, request):
+        if "missing" in request.query:
+            raise Http404("no such room")
+        if "forbidden" in request.query:
+            raise PermissionDenied
+        if "broken" in request.query:
+            raise ValueError("for the test")
         if "session" not in request.environ.get("HTTP_COOKIE", ""):
             raise HandshakeError(402, "Pay first")
 

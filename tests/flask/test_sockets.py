@@ -474,6 +474,42 @@ class TestServices:
         assert refused(app, "/private").status == 401
         echoes(app, "/private?as=Ann")
 
+    def test_what_connecting_raises_is_answered_by_the_apps_handlers(
+        self, app: Flask, sockets: Sockets
+    ) -> None:
+        @app.errorhandler(403)
+        def forbidden(error):
+            return f"Not you: {error.description}", 403
+
+        @app.errorhandler(LookupError)
+        def missing(error):
+            return f"There is no {error}", 404
+
+        @sockets.service("/rooms/<name>")
+        class Rooms(Echo):
+            def connecting(self, request):
+                if request.path == "/rooms/private":
+                    abort(403, "members only")
+                if request.path != "/rooms/tea":
+                    raise LookupError(request.path)
+
+        forbidden_one, missing_one = refused(app, "/rooms/private"), refused(app, "/rooms/coffee")
+        assert (forbidden_one.status, forbidden_one.body) == (403, b"Not you: members only")
+        assert (missing_one.status, missing_one.body) == (404, b"There is no /rooms/coffee")
+        echoes(app, "/rooms/tea")
+
+    def test_what_no_handler_is_for_is_a_500_and_logged_by_the_app_alone(
+        self, app: Flask, sockets: Sockets, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        @sockets.service("/broken")
+        class Broken(Echo):
+            def connecting(self, request):
+                raise ValueError("on purpose")
+
+        assert refused(app, "/broken").status == 500
+        errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+        assert [record.name for record in errors] == ["site"]
+
     def test_the_connections_service_passes_for_the_registered_one(
         self, app: Flask, sockets: Sockets
     ) -> None:
