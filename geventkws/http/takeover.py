@@ -88,7 +88,7 @@ class Takeover:
         except OSError:
             answer.peer_gone = True
             raise
-        stream.deadline = NEVER
+        stream.deadline = stream.answer_by = NEVER
         stream.is_given = self.is_taken = True
         transport = stream.channel.transport
         if self._read_ahead or not isinstance(transport, PlainTransport):

@@ -284,6 +284,27 @@ def test_a_websocket_lasts_longer(serve_limited: Serve) -> None:
     assert service.connections[0].active
 
 
+def test_a_connection_that_the_application_has_taken_lasts_longer(serve_limited: Serve) -> None:
+    taken, go_on = Signal(), Signal()
+
+    def application(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        environ["geventkws.socket"].sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        taken.set()
+        go_on.wait(LONG)
+        environ["geventkws.socket"].sendall(b"still here")
+        return []
+
+    site = serve_limited(application=application)
+    client = site.connect(None)
+    client.send(upgrade_request("/"))
+    taken.wait()
+    after(site, 10 * LIMIT)
+    gevent.sleep(0.01)
+    go_on.set()
+    assert "101" in client.read_head()
+    assert client.read_body(10) == b"still here"
+
+
 def test_without_a_limit_there_is_none(serve: Serve) -> None:
     slow = Slow()
     site = serve(application=slow)
