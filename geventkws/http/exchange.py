@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Any
 
 import gevent
-from gevent import Timeout
 
 from geventkws.backend import use_compiled
 from geventkws.escape import escape
@@ -40,6 +39,9 @@ CLOSE = 1  # it closes at once; where a response is not complete, the client see
 ABORT = 2  # it is reset: where a response ends with the connection, only that shows that it was cut off
 LINGER = 3  # it closes, but what the peer still sends is read away first: a reset could destroy the answer
 GIVEN = 4  # it has another owner
+
+EXITS = (gevent.GreenletExit, SystemExit, KeyboardInterrupt)
+"""What ends an application without being a failure that has to be answered."""
 
 SWITCHING_PROTOCOLS = 101
 
@@ -148,17 +150,17 @@ class Exchange:
             response.keep_alive = False
         try:
             self._call(head, body, response)
-        except (Exception, Timeout, ApplicationTimeoutError) as error:
+        except EXITS as error:
+            response.is_over = True
+            self._report(error)
+            return GIVEN if self.stream.is_given else self._cut_off(response)
+        except BaseException as error:
             response.is_over = True
             if not response.complete:
                 return self._fail(head, response, error)
             # In ``close()``, most likely. The client has the whole answer.
             text = "The application failed after its answer to %s %r"
             logger.error(text, head.method, head.target, exc_info=error)
-        except BaseException as error:
-            response.is_over = True
-            self._report(error)
-            return GIVEN if self.stream.is_given else self._cut_off(response)
         if self.stream.is_given:
             return GIVEN
         if head.upgrade and response.status != SWITCHING_PROTOCOLS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import wsgiref.validate
+from asyncio import CancelledError
 from collections.abc import Iterator
 from typing import Any
 
@@ -346,6 +347,14 @@ class TestApplicationsThatFail:
         def application(environ, start_response):
             with gevent.Timeout(0.01):
                 gevent.sleep(PATIENCE)
+
+        assert exchange(serve(application=application), GET).startswith(b"HTTP/1.1 500")
+
+    @pytest.mark.logs_errors
+    @pytest.mark.parametrize("error", [CancelledError, GeneratorExit, BaseException])
+    def test_so_is_whatever_else_is_raised(self, serve: Serve, error: type[BaseException]) -> None:
+        def application(environ, start_response):
+            raise error
 
         assert exchange(serve(application=application), GET).startswith(b"HTTP/1.1 500")
 
