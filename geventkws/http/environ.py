@@ -9,12 +9,9 @@ from urllib.parse import unquote_to_bytes
 
 from geventkws.backend import use_compiled
 from geventkws.http.files import FileWrapper
+from geventkws.http.head import MAX_KNOWN_NAME, MAX_KNOWN_NAMES
 from geventkws.net.address import Address
 from geventkws.version import __version__
-
-MAX_KNOWN_NAMES = 1024
-MAX_KNOWN_NAME = 64
-"""Characters of the longest name that is remembered: clients choose the names, and could fill the memory."""
 
 
 class Head(Protocol):

@@ -7,11 +7,11 @@ beyond doubt is refused (RFC 9112, 6 and 9).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from geventkws.backend import use_compiled
 from geventkws.http.errors import HTTPError
-from geventkws.http.head import CHUNKED, RequestHead
+from geventkws.http.head import CHUNKED, MAX_KNOWN_NAME, MAX_KNOWN_NAMES, RequestHead
 from geventkws.protocol.headers import tokens
 from geventkws.protocol.origin import parse_authority
 
@@ -26,6 +26,8 @@ _DECISIVE = frozenset(
         "sec-websocket-key",
     }
 )
+_known_names: dict[str, str] = {}
+"""The name of a field, as sent -> the same in lower case if it is decisive, else ``""``."""
 
 
 def frame_request(
@@ -36,15 +38,18 @@ def frame_request(
     Raises ``HTTPError`` (400, 417, 501) if the head leaves that open, or open to interpretation.
     """
     lines: dict[str, list[str]] = {}
+    known = _known_names
     for name, value in headers:
-        # No other name is as long as one of those that matter: most fields need not be looked at.
-        if len(name) in (4, 6, 7, 10, 14, 17) and (lower := name.lower()) in _DECISIVE:
-            lines.setdefault(lower, []).append(value)
+        decisive = known.get(name)
+        if decisive is None:
+            decisive = _decisive(name)
+        if decisive:
+            lines.setdefault(decisive, []).append(value)
     _check_host(lines.get("host", ()), version)
     if len(lines) == 1 and "host" in lines and version == "1.1":
         return RequestHead(method, target, version, headers)
     length = _body_length(lines, version)
-    options = tokens(lines.get("connection", ()))
+    options = tokens(lines["connection"]) if "connection" in lines else []
     if version == "1.1":
         keep_alive = "close" not in options
     else:
@@ -55,13 +60,20 @@ def frame_request(
         keep_alive = False
         if upgrade:
             _check_upgrade(method, length)
-    expects_continue = _expects_continue(lines.get("expect", ()), version) and length != 0
+    expects_continue = "expect" in lines and _expects_continue(lines["expect"], version) and length != 0
     lost = not upgrade and "sec-websocket-key" in lines
     return RequestHead(method, target, version, headers, length, keep_alive, expects_continue, upgrade, lost)
 
 
-def _check_host(hosts: Iterable[str], version: str) -> None:
-    hosts = tuple(hosts)
+def _decisive(name: str) -> str:
+    lower = name.lower()
+    decisive = lower if lower in _DECISIVE else ""
+    if len(name) <= MAX_KNOWN_NAME and len(_known_names) < MAX_KNOWN_NAMES:
+        _known_names[name] = decisive
+    return decisive
+
+
+def _check_host(hosts: Sequence[str], version: str) -> None:
     if len(hosts) > 1:
         raise HTTPError(400, SEVERAL_HOSTS)
     if not hosts:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from geventkws import PerMessageDeflate, WebSocketService
-from geventkws.http import connection, environ, fields, spool, stream
+from geventkws.http import connection, fields, head, spool, stream
 from geventkws.loop import channel, loop
 from geventkws.net.tls_records import MAX_PLAINTEXT
 from geventkws.net.transport import JOIN_MAX
@@ -50,7 +50,8 @@ LINES = {
         f"| `protocol/origin.py` | {origin._known_authority.cache_info().maxsize} | {origin.MAX_CACHED} |",
         f"| `protocol/origin.py` | {origin._known_origin.cache_info().maxsize} | {origin.MAX_CACHED} |",
         f"| `protocol/headers.py` | {headers._known_tokens.cache_info().maxsize} | {headers.MAX_CACHED} |",
-        f"| `http/environ.py` | {environ.MAX_KNOWN_NAMES:,} | {environ.MAX_KNOWN_NAME} |",
+        f"| `http/environ.py` | {head.MAX_KNOWN_NAMES:,} | {head.MAX_KNOWN_NAME} |",
+        f"| `http/framing.py` | {head.MAX_KNOWN_NAMES:,} | {head.MAX_KNOWN_NAME} |",
         f"| `http/fields.py` | {fields.MAX_KNOWN:,} | {fields.MAX_KNOWN_LENGTH} |",
         f"| `http/fields.py` | {fields.MAX_KNOWN:,} | {fields.MAX_WARNING} |",
         f"| `once.py` | {MAX_TOLD} | {origin.MAX_CACHED} |",

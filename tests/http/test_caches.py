@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
-from geventkws.http import environ
 from geventkws.http import fields as readable_fields
+from geventkws.http import framing as readable_framing
 from geventkws.http.environ import EnvironBuilder
+from geventkws.http.head import MAX_KNOWN_NAME, MAX_KNOWN_NAMES
 from geventkws.http.reader import RequestReader
 from geventkws.protocol import headers, origin
-from tests.helpers import running
+from tests.helpers import forms, running
+
+FIELD_LINES = forms("geventkws.http.field_lines")
 
 LONG = 60_000
 MANY = 3_000
@@ -24,6 +28,31 @@ def size_of(texts: Iterable[str]) -> int:
 def read(reader: RequestReader, lines: str):
     reader.feed(f"GET / HTTP/1.1\r\n{lines}\r\n\r\n".encode())
     return reader.head()
+
+
+def test_names_that_say_how_a_request_is_framed_are_remembered_within_limits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    framing = running(readable_framing)
+    monkeypatch.setattr(framing, "_known_names", {})
+    reader = RequestReader()
+    for number in range(MANY):
+        assert read(reader, f"hOST: h\r\nX-{number}: x\r\n{number}{'n' * MAX_KNOWN_NAME}: x") is not None
+    assert framing._known_names["hOST"] == "host"
+    assert len(framing._known_names) == MAX_KNOWN_NAMES
+    assert max(map(len, framing._known_names)) <= MAX_KNOWN_NAME
+
+
+@pytest.mark.skipif("compiled" not in FIELD_LINES, reason="the readable form remembers no names")
+def test_decoded_names_are_shared_and_make_room_for_others() -> None:
+    compiled: Any = FIELD_LINES["compiled"]
+    names = [f"X-{number}" for number in range(MANY)]
+    for name in (*names, "n" * LONG):
+        (one,), (other,) = (compiled.cut_fields(f"{name}: x\r\n\r\n".encode(), 0, 1) for _ in range(2))
+        assert one[0] == name
+        assert (one[0] is other[0]) == (len(name) < LONG)
+    assert len(compiled.shared_names) == 512
+    assert max(map(len, compiled.shared_names)) <= 64
 
 
 def test_long_names_of_fields_are_not_remembered() -> None:
@@ -39,8 +68,8 @@ def test_only_a_limited_number_of_short_names_is_remembered() -> None:
     for number in range(MANY):
         head = read(reader, f"Host: h\r\nX-{number}: x")
         assert builder.build(head, "")[f"HTTP_X_{number}"] == "x"
-    assert len(builder._keys) <= environ.MAX_KNOWN_NAMES
-    assert size_of(builder._keys) <= environ.MAX_KNOWN_NAMES * environ.MAX_KNOWN_NAME
+    assert len(builder._keys) <= MAX_KNOWN_NAMES
+    assert size_of(builder._keys) <= MAX_KNOWN_NAMES * MAX_KNOWN_NAME
 
 
 @pytest.mark.parametrize(
