@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import TypedDict
 
 from geventkws.once import first_time
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
@@ -16,6 +17,20 @@ logger = logging.getLogger("geventkws.server")
 
 PUSH_STYLE = ("received", "received_text", "received_binary")
 """The callbacks that handle messages if there is no ``run``."""
+
+
+class ServiceAttributes(TypedDict, total=False):
+    """The attributes of a ``WebSocketService`` as keywords, for those who make one of a function."""
+
+    connection_timeout: float | None
+    subprotocols: Sequence[str]
+    allowed_origins: Sequence[str] | str | None
+    max_message_size: int
+    max_message_rate: float | None
+    max_byte_rate: float | None
+    rate_burst: float
+    rate_policy: RatePolicy
+    compression: bool | PerMessageDeflate
 
 
 class WebSocketService:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 import pytest
 
 from geventkws.once import MAX_TOLD, first_time
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
-from geventkws.service import WebSocketService, pull_style_run
+from geventkws.service import ServiceAttributes, WebSocketService, pull_style_run
+
+
+def test_the_keywords_of_type_checkers_are_the_attributes() -> None:
+    assert get_type_hints(ServiceAttributes) == get_type_hints(WebSocketService)
 
 
 class Recorder:

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack
 from weakref import WeakSet
 
 from flask.sansio.scaffold import Scaffold
 
 from geventkws.flask.functions import function_view
 from geventkws.flask.services import View, service_view
-from geventkws.service import WebSocketService
+from geventkws.service import ServiceAttributes, WebSocketService
 from geventkws.service_check import ATTRIBUTES, check_service
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Service = TypeVar("Service", bound="WebSocketService | type[WebSocketService]")
+
+
+class RuleOptions(TypedDict, total=False):
+    """The options of a rule (``werkzeug.routing.Rule``) that a WebSocket may have."""
+
+    defaults: Mapping[str, Any] | None
+    subdomain: str | None
+    host: str | None
+    strict_slashes: bool | None
+    merge_slashes: bool | None
+    redirect_to: str | Callable[..., str] | None
+    alias: bool
+    build_only: bool
+
+
+class RouteOptions(RuleOptions, ServiceAttributes, total=False):
+    """The options of ``Sockets.route``."""
 
 
 class _Route(NamedTuple):
@@ -47,7 +64,7 @@ class Sockets:
             _add(app, route)
 
     def route(
-        self, rule: str, *, endpoint: str | None = None, **options: Any
+        self, rule: str, *, endpoint: str | None = None, **options: Unpack[RouteOptions]
     ) -> Callable[[Function], Function]:
         """Decorate a function that is called for each connection, with the connection and the rule's values.
 
@@ -67,8 +84,9 @@ class Sockets:
 
         def decorate(function: Function) -> Function:
             _check_function(function)
-            attributes = {name: options.pop(name) for name in ATTRIBUTES if name in options}
-            self._add(rule, endpoint or function.__name__, function_view(function, attributes), options)
+            attributes = {name: value for name, value in options.items() if name in ATTRIBUTES}
+            others = {name: value for name, value in options.items() if name not in ATTRIBUTES}
+            self._add(rule, endpoint or function.__name__, function_view(function, attributes), others)
             return function
 
         return decorate
@@ -80,7 +98,7 @@ class Sockets:
         endpoint: str | None = None,
         decorators: Iterable[Callable[[View], View]] = (),
         request_context: bool = False,
-        **options: Any,
+        **options: Unpack[RuleOptions],
     ) -> Callable[[Service], Service]:
         """Decorate a service class, of which one instance is made; or call the result with an instance.
 
@@ -101,7 +119,7 @@ class Sockets:
             view = service_view(name, instance, request_context)
             for decorator in decorators:
                 view = decorator(view)
-            self._add(rule, name, view, options)
+            self._add(rule, name, view, dict(options))
             return service
 
         return decorate

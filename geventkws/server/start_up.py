@@ -6,17 +6,21 @@ import inspect
 import logging
 import os
 import socket
+import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import NoneType
 from typing import Any
 
 from gevent import monkey
 
 from geventkws.backend import BACKEND
+from geventkws.net.certificates import Path
 from geventkws.net.listeners import SYSTEMD, UNIX_PREFIX
+from geventkws.options import Options
 from geventkws.protocol.origin import MAX_PORT
 from geventkws.registry import ServiceRegistry, WebSocket
+from geventkws.server.observer import Observer
 from geventkws.service import WebSocketService
 from geventkws.service_check import can_take
 
@@ -26,6 +30,19 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 """How the commands that serve write the lines of the log."""
 
 _TLS = "TLS needs certfile or ssl_context"
+
+
+class ServerKeywords(Options, total=False):
+    """The keywords of ``WebSocketServer`` apart from what it serves, for those who pass them on."""
+
+    backlog: int | None
+    spawn: Any
+    keyfile: Path | None
+    certfile: Path | None
+    certificates: Mapping[str, tuple[Path, Path | None]] | None
+    ssl_context: ssl.SSLContext | None
+    metrics: Observer | None
+
 
 # What is given
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 import gevent
 from gevent import get_hub
@@ -19,6 +19,7 @@ from geventkws.net.transport import PlainTransport
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.registry import ServiceRegistry
 from geventkws.server.server import WebSocketServer
+from geventkws.server.start_up import ServerKeywords
 from geventkws.service import WebSocketService
 from geventkws.testing.client import PATIENCE, Client
 from geventkws.websocket.connection import WebSocketConnection
@@ -33,7 +34,9 @@ STOP_TIMEOUT = 1.0
 class PortlessServer(WebSocketServer):
     """A server that nobody can connect to, and that serves one end of a socket pair."""
 
-    def __init__(self, application: Application | None, services: ServiceRegistry, **options: Any) -> None:
+    def __init__(
+        self, application: Application | None, services: ServiceRegistry, **options: Unpack[ServerKeywords]
+    ) -> None:
         # Instead of a listener, a socket on which nothing ever happens.
         listener, self._silence = (native_socket(fileno=end.detach()) for end in gevent_socket.socketpair())
         try:
@@ -136,7 +139,7 @@ def connect(
     origin: str | None = None,
     subprotocols: Iterable[str] = (),
     timeout: float = PATIENCE,
-    **options: Any,
+    **options: Unpack[ServerKeywords],
 ) -> ServiceClient:
     """Connect to a service over a socket pair: the whole server runs, but without a port.
 

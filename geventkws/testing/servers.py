@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from time import monotonic
-from typing import Any
+from typing import Unpack
 
 import gevent
 from gevent import socket as gevent_socket
@@ -12,6 +12,7 @@ from gevent import socket as gevent_socket
 from geventkws.http.context import Application
 from geventkws.registry import ServiceRegistry
 from geventkws.server.server import WebSocketServer
+from geventkws.server.start_up import ServerKeywords
 from geventkws.service import WebSocketService
 from geventkws.testing.client import PATIENCE, Client
 from geventkws.testing.leaks import GreenletWatch
@@ -89,7 +90,7 @@ class ServerFactory:
         *,
         application: Application | None = None,
         services: ServiceRegistry | None = None,
-        **options: Any,
+        **options: Unpack[ServerKeywords],
     ) -> RunningServer:
         """Start a server on a free port, with a registry of its own unless ``services`` is given.
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import gevent
 import pytest
 from flask import Blueprint, Flask, abort, current_app, g, got_request_exception, request, session, url_for
 from gevent.event import Event
+from werkzeug.routing import Rule
 
 from geventkws import ConnectionClosed, HandshakeError, WebSocketConnection, WebSocketService, broadcast
 from geventkws.flask import Sockets
+from geventkws.flask.sockets import RouteOptions, RuleOptions
+from geventkws.service_check import ATTRIBUTES
 from geventkws.testing import ConnectionRefused, ServerFactory, connect
 from tests.waiting import PATIENCE
 
@@ -595,7 +599,11 @@ class TestMistakes:
         with pytest.raises(TypeError, match="subprotocols must be a list"):
             sockets.route("/x", subprotocols="chat")(echo)
         with pytest.raises(TypeError, match="unexpected keyword argument 'subprotocol'"):
-            sockets.route("/x", subprotocol=["chat"])(echo)
+            sockets.route("/x", subprotocol=["chat"])(echo)  # type: ignore[call-arg]
+
+    def test_the_options_for_type_checkers_are_those_of_a_rule(self) -> None:
+        assert set(get_type_hints(RuleOptions)) < set(inspect.signature(Rule).parameters)
+        assert set(get_type_hints(RouteOptions)) == {*get_type_hints(RuleOptions), *ATTRIBUTES}
 
     def test_another_server_says_how_to_serve(self, app: Flask, sockets: Sockets) -> None:
         sockets.route("/echo")(echo)

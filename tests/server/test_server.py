@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import get_type_hints
 
 import gevent
 import pytest
 
+from geventkws.options import Options
 from geventkws.server import exhaustion, server
 from geventkws.server.log_limit import LogLimit
+from geventkws.server.start_up import ServerKeywords
 from tests.integration.conftest import Serve
 from tests.waiting import PATIENCE
 
@@ -21,6 +25,12 @@ GET = b"GET / HTTP/1.1\r\nHost: own\r\nConnection: close\r\n\r\n"
 def tell(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"hello"]
+
+
+def test_the_keywords_for_type_checkers_are_those_of_a_server() -> None:
+    parameters = inspect.signature(server.WebSocketServer).parameters.values()
+    keywords = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+    assert set(get_type_hints(ServerKeywords)) == {*keywords, *get_type_hints(Options)}
 
 
 @contextmanager

@@ -196,7 +196,8 @@ class TestSettle:
 
 def test_a_wrong_option_leaves_no_socket_open() -> None:
     with pytest.raises(TypeError, match="no_such_option"):
-        connect(Echo(), no_such_option=1)  # a socket that nobody closes gives a warning, which is an error
+        connect(Echo(), no_such_option=1)  # type: ignore[call-arg]
+    # A socket that nobody closes gives a warning, which is an error.
 
 
 def test_nothing_is_left_behind() -> None:

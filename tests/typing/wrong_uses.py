@@ -8,9 +8,12 @@ from geventkws import (
     WebSocketConnection,
     WebSocketServer,
     WebSocketService,
+    accept,
     broadcast,
 )
+from geventkws.flask import Sockets
 from geventkws.request import Request
+from geventkws.testing import ServerFactory, connect
 
 
 class Chat(WebSocketService):
@@ -48,6 +51,38 @@ class Echo(WebSocketService):
         raise HandshakeError("Members only", 403)  # error: arg-type
 
 
+sockets = Sockets(5)  # error: arg-type
+sockets.route("/room", alowed_origins="*")  # error: call-arg
+sockets.route("/room", allowed_origins=5)  # error: arg-type
+sockets.route("/room", connection_timeout="5")  # error: arg-type
+sockets.route("/room", strict_slashes="no")  # error: arg-type
+sockets.route(room="/room")  # error: call-arg
+sockets.service("/chat", allowed_origins="*")  # error: call-arg
+sockets.service("/chat", request_context="yes")  # error: arg-type
+sockets.service("/chat")(5)  # error: type-var
+sockets.service("/chat")("Chat")  # error: type-var
+
+accept({}, Echo)  # error: arg-type
+accept({}, Echo(), ["room"])  # error: arg-type
+accept(Echo(), {})  # error: arg-type
+
+connect(Echo(), "/", max_conections=5)  # error: call-arg
+connect(Echo(), "/", max_connections="5")  # error: arg-type
+connect(Echo(), 5)  # error: arg-type
+connect(Echo(), headers=["Cookie"])  # error: arg-type
+connect(Echo(), timeout=None)  # error: arg-type
+connect("echo")  # error: arg-type
+connect(Echo()).send(5)  # error: arg-type
+connect(Echo()).recieve()  # error: attr-defined
+
+
+def test(websocket_server: ServerFactory) -> None:
+    websocket_server(Echo(), max_conections=5)  # error: call-arg
+    websocket_server(Echo(), certfile=5)  # error: arg-type
+    websocket_server("echo")  # error: arg-type
+    websocket_server(Echo()).port = "5"  # error: assignment
+
+
 WebSocket.register(Echo, "chat")  # error: arg-type
 WebSocket.register("chat", Echo())  # error: arg-type
 WebSocket.register(Echo(), path="chat")  # error: call-arg
@@ -63,4 +98,5 @@ WebSocketServer(("", 8080), services=[Echo()])  # error: arg-type
 WebSocketServer(("", 8080), 5)  # error: arg-type
 WebSocketServer(("", 8080), certfile=5)  # error: arg-type
 WebSocketServer(("", "8080"))  # error: arg-type
+WebSocketServer(("", 8080), upgrade_origins=5)  # error: arg-type
 WebSocketServer(None)  # error: arg-type
