@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from tempfile import TemporaryFile
 from typing import IO, Any
 
 from geventkws.http.body import RequestBody
+from geventkws.http.errors import RequestBodyError
 from geventkws.http.head import CHUNKED, RequestHead
+from geventkws.http.log import logger
 from geventkws.options import ServerOptions
 
 SPOOL_MEMORY = 256 * 1024
@@ -50,13 +52,33 @@ def decoded(environ: dict[str, Any], body: RequestBody, options: ServerOptions) 
 
 @contextmanager
 def spool(body: RequestBody) -> Iterator[IO[bytes]]:
-    """Read all of ``body`` into a file, which is positioned at its end, and closed with the context."""
+    """Read all of ``body`` into a file, which is positioned at its end, and closed with the context.
+
+    Raises ``RequestBodyError`` with 503 if it cannot be stored: the disk is full, or there is no descriptor.
+    """
     with ExitStack() as files:
         file: IO[bytes] = files.enter_context(io.BytesIO())
         while piece := body.read(_PIECE):
-            if isinstance(file, io.BytesIO) and file.tell() + len(piece) > SPOOL_MEMORY:
-                with file as start:
-                    file = files.enter_context(TemporaryFile())
-                    file.write(start.getvalue())
-            file.write(piece)
+            try:
+                if isinstance(file, io.BytesIO) and file.tell() + len(piece) > SPOOL_MEMORY:
+                    file = _moved(file, files)
+                file.write(piece)
+                file.flush()
+            except OSError as error:
+                logger.error("A chunked request body cannot be stored: %s", error)
+                raise RequestBodyError(503, "The server cannot store the request body now") from error
         yield file
+
+
+def _moved(start: io.BytesIO, files: ExitStack) -> IO[bytes]:
+    """Return a temporary file that begins with what is in memory so far."""
+    file: IO[bytes] = TemporaryFile()  # noqa: SIM115 (``files`` closes it)
+    files.callback(_close, file)
+    with start:
+        file.write(start.getvalue())
+    return file
+
+
+def _close(file: IO[bytes]) -> None:
+    with suppress(OSError):  # what could not be written is tried once more, and nobody wants it
+        file.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -195,3 +196,27 @@ def test_the_protection_of_django_against_forgery_does_not_hide_a_broken_body(se
                 client.send(head(*lines, path="/form") + FORM_START)
                 client.half_close()
                 assert client.read_head().startswith(f"HTTP/1.1 {status} ")
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(
+    ("limit", "least"),
+    [(resource.RLIMIT_NOFILE, 3), (resource.RLIMIT_FSIZE, SPOOL_MEMORY)],
+    ids=["no descriptor left", "no room in the file"],
+)
+def test_one_that_cannot_be_stored_is_a_503_and_a_line_in_the_log(
+    client: RawClient, telling: Telling, limit: int, least: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    told(client, head())  # accepted
+    telling.inputs.clear()
+    soft, hard = resource.getrlimit(limit)
+    resource.setrlimit(limit, (least, hard))
+    try:
+        answer = told(client, CHUNKED + chunked(b"x" * 500_000))
+    finally:
+        resource.setrlimit(limit, (soft, hard))
+    assert answer == 503
+    assert not telling.inputs
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.getMessage().startswith("A chunked request body cannot be stored: [Errno ")
+    assert record.exc_info is None
