@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from geventkws.backend import use_compiled
 from geventkws.http.errors import HTTPError, RequestBodyError
 from geventkws.http.head import CHUNKED, RequestHead
-from geventkws.http.reader import RequestReader
+from geventkws.http.reader import PIECE, RequestReader
 from geventkws.http.stream import Stream
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class RequestBody(io.RawIOBase):
 
     def buffered(self) -> io.BufferedReader:
         """Return the body as a buffered file, with ``read``, ``readline``, ``readlines`` and iteration."""
-        return io.BufferedReader(self, 64 * 1024)
+        return io.BufferedReader(self, PIECE)
 
     def readable(self) -> bool:
         return True
@@ -72,7 +72,7 @@ class RequestBody(io.RawIOBase):
         discarded = 0
         try:
             while discarded <= MAX_DISCARDED:
-                piece = self._piece(64 * 1024)
+                piece = self._piece(PIECE)
                 if not piece:
                     return True
                 discarded += len(piece)

@@ -33,6 +33,9 @@ _CLIENT_HELLO = b"\x16\x03"
 _BESIDE_TARGET = 64
 """The most bytes that a request line has besides its target: no known method is that long."""
 
+PIECE = 64 * 1024
+"""The most bytes of a body that are handled at once."""
+
 _NO_CRLF = "A line of the request head does not end in CRLF"
 
 # Registered with IANA, but not known to every llhttp. (PRI is registered, too, but no request may use it.)
@@ -177,7 +180,7 @@ class RequestReader:
             return 0 if self._chunks.done else CHUNKED
         return self._left
 
-    def body(self, limit: int = 64 * 1024) -> bytes | None:
+    def body(self, limit: int = PIECE) -> bytes | None:
         """Return up to ``limit`` bytes of the current body: ``b""`` at its end, ``None`` until more is fed.
 
         Raises ``HTTPError`` (400) for a malformed chunked body.

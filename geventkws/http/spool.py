@@ -16,12 +16,11 @@ from geventkws.http.body import RequestBody
 from geventkws.http.errors import RequestBodyError
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.http.log import logger
+from geventkws.http.reader import PIECE
 from geventkws.options import ServerOptions
 
 SPOOL_MEMORY = 256 * 1024
 """The most bytes of a body that are kept in memory; a longer one goes to a temporary file."""
-
-_PIECE = 64 * 1024
 
 
 def body_limit(head: RequestHead, options: ServerOptions) -> int | None:
@@ -58,7 +57,7 @@ def spool(body: RequestBody) -> Iterator[IO[bytes]]:
     """
     with ExitStack() as files:
         file: IO[bytes] = files.enter_context(io.BytesIO())
-        while piece := body.read(_PIECE):
+        while piece := body.read(PIECE):
             try:
                 if isinstance(file, io.BytesIO) and file.tell() + len(piece) > SPOOL_MEMORY:
                     file = _moved(file, files)

@@ -14,15 +14,13 @@ from typing import Protocol
 from geventkws.http.stream import NEVER, Stream
 from geventkws.http.taken import LentTransport, TakenSocket
 from geventkws.loop.channel import Channel
+from geventkws.loop.farewell import LAST_MOMENT
 from geventkws.loop.pump import Pump
 from geventkws.net.transport import PlainTransport
 from geventkws.protocol.handshake import HandshakeError
 
 SOCKET = "geventkws.socket"
 """The key of the socket in the environ of an upgrade request."""
-
-LAST_MOMENT = 1.0
-"""Seconds that the client has to read the rest of what the application has sent when the server stops."""
 
 
 class Answer(Protocol):

@@ -15,7 +15,7 @@ from geventkws.loop.transient import TransientOwner
 from geventkws.net.transport import Chunk
 
 LAST_MOMENT = 1.0
-"""Seconds that a farewell may still take when the server stops."""
+"""Seconds that a peer still has to read its last bytes and to close when the server stops."""
 
 
 class Farewell(TransientOwner):

@@ -20,7 +20,7 @@ _TEXT = """\
 No connection can be accepted for now: %s. Those that come wait until another has ended. Raise the limit of \
 open files (ulimit -n), or keep below it with max_connections"""
 
-_limit = LogLimit(60)
+_limit = LogLimit()
 
 
 def is_exhaustion(error: OSError) -> bool:

@@ -12,7 +12,7 @@ MOST_KEYS = 16
 class LogLimit:
     """Allows each thing to be said once per period."""
 
-    def __init__(self, period: float) -> None:
+    def __init__(self, period: float = 60.0) -> None:
         """``period`` is in seconds."""
         self._period = period
         self._said_at: dict[Hashable, float] = {}

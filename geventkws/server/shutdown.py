@@ -12,6 +12,7 @@ from gevent.event import Event as Signal
 
 from geventkws.http.connection import FIRST_REQUEST
 from geventkws.loop.channel import Channel
+from geventkws.loop.farewell import LAST_MOMENT
 from geventkws.loop.loop import Loop
 from geventkws.loop.workers import borrower_at_work
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
@@ -21,11 +22,8 @@ from geventkws.websocket.connection import WebSocketConnection
 
 logger = logging.getLogger("geventkws.server")
 
-LAST_MOMENT = 1.0
+LAST_CALLS = 1.0
 """Seconds that the callbacks of dropped connections have to return."""
-
-FAREWELL_LIMIT = 1.0
-"""Seconds that the peers then have to read the last bytes and to close."""
 
 LONGEST_LOOK = 0.05
 """Seconds between two checks whether all services have been called."""
@@ -72,7 +70,7 @@ class Shutdown:
         others = partial(self._others, own)
         if not self._wait_until(lambda: not self._busy(others), lambda: self._end or 0.0, others):
             self._drop(others)
-        deadline = monotonic() + FAREWELL_LIMIT
+        deadline = monotonic() + LAST_MOMENT
         # A callback that blocks keeps its connection in the table, but the peer need not be waited for.
         self._wait_until(lambda: not any(channel.is_open for channel in others()), lambda: deadline)
         for channel in list(others()):
@@ -107,7 +105,7 @@ class Shutdown:
             said = Signal()
             # After the calls of other threads: what their ``send`` has taken goes out first.
             self._loop.call_from_thread(self._say_goodbye, said, window)
-            said.wait(LAST_MOMENT)
+            said.wait(LAST_CALLS)
         elif timeout is not None:
             self._end = min(self._end, monotonic() + timeout)
             self._changed.set()
@@ -172,7 +170,7 @@ class Shutdown:
         self._warn("Stopping: the time is up, dropped: %s", others, self._dropped)
         for channel in list(others()):
             channel.owner._abandon()
-        deadline = monotonic() + LAST_MOMENT
+        deadline = monotonic() + LAST_CALLS
         if not self._wait_until(lambda: not self._busy(others), lambda: deadline):
             self._warn("Some callbacks did not end in time: %s", others, self._given_up)
             for channel in [each for each in others() if each.owner._is_busy()]:

@@ -31,7 +31,7 @@ LOOKS_PER_LIMIT = 4
 LEAST_USE = 0.03
 """If not even the thread has run, the program is blamed only if it computed for this share of the time."""
 
-_culprits = LogLimit(60)
+_culprits = LogLimit()
 """What has been named within the last minute, by all servers, since several may share a hub."""
 
 

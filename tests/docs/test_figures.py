@@ -17,7 +17,7 @@ from geventkws.protocol import deflate, headers, origin
 from geventkws.protocol.close import MAX_REASON_SIZE
 from geventkws.server import reception, shutdown
 from geventkws.testing import client
-from geventkws.websocket import conversation
+from geventkws.websocket import conversation, meter
 from tests.programs import ROOT
 
 OPTIONS = ServerOptions()
@@ -35,6 +35,7 @@ LINES = {
     ],
     "docs/topics/limits.md": [
         f"`max_message_size`, {shown(WebSocketService.max_message_size, BYTES)}",
+        f"seconds' worth at once ({WebSocketService.rate_burst:g} s; at least {meter.LEAST_BURST:g} s)",
         f"into memory up to {shown(spool.SPOOL_MEMORY, BYTES)} and",
         f"At most {reception.MAX_TURNED_AWAY} clients at a time",
         f"checked after every {conversation.MAX_FRAMES} frames",

@@ -138,7 +138,7 @@ class TestTimeLimits:
     def test_stop_waits_a_second_for_them(
         self, serve: Serve, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(shutdown, "FAREWELL_LIMIT", 60.0)
+        monkeypatch.setattr(shutdown, "LAST_MOMENT", 60.0)
         site = secure(serve, certificates, handshake_timeout=60, head_timeout=60)
         halfway, silent = site.connect(None), site.connect(None)
         halfway.send(PROXY_1 + b"\x16\x03\x01")

@@ -195,7 +195,7 @@ class TestWebSockets:
     def test_a_callback_that_blocks_does_not_hold_stop_up(
         self, serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(shutdown, "FAREWELL_LIMIT", LONG)
+        monkeypatch.setattr(shutdown, "LAST_MOMENT", LONG)
         go_on = Signal()
         service = Recorder(received=lambda message, connection: go_on.wait())
         site = serve(service)

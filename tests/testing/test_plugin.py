@@ -143,7 +143,7 @@ def test_it(monkeypatch):
     monkeypatch.setattr(servers, "GRACE", 60.0)
     for module in (farewell, shutdown):
         monkeypatch.setattr(module, "LAST_MOMENT", 60.0)
-    monkeypatch.setattr(shutdown, "FAREWELL_LIMIT", 60.0)
+    monkeypatch.setattr(shutdown, "LAST_CALLS", 60.0)
     factory = ServerFactory()
     server = factory(Echo())
     for _ in range(10):
