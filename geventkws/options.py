@@ -353,7 +353,7 @@ def shown(default: Any, unit: str | None, none: str = "none") -> str:
         return f"{default // MIB:g} MiB" if default >= MIB else f"{default // KIB:g} KiB"
     if isinstance(default, bool):
         return "on" if default else "off"
-    return f"{default:,}" if isinstance(default, int) else str(default)
+    return f"{default:,}" if unit == COUNT else str(default)
 
 
 class Options(TypedDict, total=False):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from geventkws.cli import colours, connect, reload, serving
-from geventkws.cli.errors import USAGE, Failure
+from geventkws.cli import connect, reload, serving
+from geventkws.cli.errors import USAGE, Failure, import_extra, tell
 from geventkws.cli.help import PREFIX, WIDTH, GroupedCommand
 from geventkws.cli.serve_settings import FILE_NAME, serve_settings
 from geventkws.cli.types import reference
@@ -32,7 +31,7 @@ over the file. A value of "none" means no limit, or nothing.
 """
 
 SERVE_EPILOG = """SIGTERM and Ctrl-C stop the server gracefully; a second signal stops it at once. On SIGHUP,
-the server reads its certificates again and reopens its log files.
+the server reads its certificates again and reopens its log files; with --workers, new processes take over.
 
 Exit status: 0 stopped; 1 the application or a service failed; 2 an option or the name of an object is
 wrong; 3 cannot listen on an address; 4 a certificate or key cannot be used; 128 or more, ended by a second
@@ -50,8 +49,7 @@ def run() -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except click.ClickException as error:
-        message = " ".join(error.format_message().split())
-        click.echo(f"{colours.styled('Error:', sys.stderr, fg='red', bold=True)} {message}", err=True)
+        tell(error)
         return error.status if isinstance(error, Failure) else error.exit_code
 
 
@@ -67,6 +65,10 @@ def commands(ctx: click.Context) -> None:
 @click.pass_context
 def _serve(ctx: click.Context, /, **values: Any) -> int:
     plan = _plan(ctx, values)
+    if values["workers"] is not None:
+        return _serve_with_workers(plan, values)
+    if values["pidfile"] is not None:
+        raise Failure(USAGE, "--pidfile needs --workers: a single process need not be looked for")
     if values["reload"] and not is_child():
         return reload.serve_and_watch(plan, values["reload_dirs"] or (values["app_dir"],), ctx.obj)
     if values["reload"]:
@@ -74,6 +76,15 @@ def _serve(ctx: click.Context, /, **values: Any) -> int:
     else:
         serving.serve(plan)
     return 0
+
+
+def _serve_with_workers(plan: serving.Plan, values: dict[str, Any]) -> int:
+    if values["reload"]:
+        raise Failure(USAGE, "--reload is for one process: leave --workers out")
+    import_extra("gunicorn", "gunicorn", "--workers", extra="gunicorn")
+    from geventkws.cli.workers import serve_with_workers
+
+    return serve_with_workers(plan, values["workers"], values["pidfile"])
 
 
 def _plan(ctx: click.Context, values: dict[str, Any]) -> serving.Plan:

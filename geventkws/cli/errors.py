@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from importlib import import_module
 from types import ModuleType, TracebackType
 from typing import Any
 
 import click
+
+from geventkws.cli import colours
 
 BROKEN = 1
 """The application, a service or ``--on-start`` failed."""
@@ -28,6 +31,12 @@ class Failure(click.ClickException):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+def tell(error: click.ClickException) -> None:
+    """Write one line on stderr."""
+    message = " ".join(error.format_message().split())
+    click.echo(f"{colours.styled('Error:', sys.stderr, fg='red', bold=True)} {message}", err=True)
 
 
 def broken(what: str, error: BaseException) -> Failure:

@@ -21,12 +21,32 @@ DIRECTORY = click.Path(exists=True, file_okay=False)
 
 DEFAULT_BIND = "127.0.0.1:8000"
 
-GROUPS = ("Application", "Addresses", "TLS", "Logs", "Metrics", "Stopping", "Development", "Server", "Limits")
+GROUPS = (
+    "Application",
+    "Addresses",
+    "TLS",
+    "Processes",
+    "Logs",
+    "Metrics",
+    "Stopping",
+    "Development",
+    "Server",
+    "Limits",
+)
 
 
 def serve_settings() -> list[Setting]:
     """Return the options in the order of their groups."""
-    settings = [*_application(), *_addresses(), *_tls(), *_logs(), *_metrics(), *_life(), *server_settings()]
+    settings = [
+        *_application(),
+        *_addresses(),
+        *_tls(),
+        *_processes(),
+        *_logs(),
+        *_metrics(),
+        *_life(),
+        *server_settings(),
+    ]
     return sorted(settings, key=lambda setting: GROUPS.index(setting.group))
 
 
@@ -109,6 +129,23 @@ def _tls() -> Iterable[Setting]:
         metavar="NAME=CERT,KEY",
         help="the certificate for a further name, such as www.example.org or *.example.org; may be given"
         " several times",
+    )
+
+
+def _processes() -> Iterable[Setting]:
+    setting = partial(Setting, group="Processes")
+    yield setting(
+        ["--workers"],
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="serve in so many processes, which gunicorn starts; services keep their state in each of them",
+        shown="one process, without gunicorn",
+    )
+    yield setting(
+        ["--pidfile"],
+        type=FILE_NAME,
+        metavar="FILE",
+        help="a file for the number of gunicorn's process, to which signals are sent",
     )
 
 

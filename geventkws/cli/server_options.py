@@ -62,7 +62,10 @@ def _setting(field: Field[Any]) -> Setting:
     }
     if kind == "bool":
         return Setting([f"{flag}/--no-{flag[2:]}"], is_flag=True, default=field.default, **common)
-    metavar, parse = _PARSERS[kind] if about.unit is None else (_METAVARS[about.unit], _NUMBERS[kind])
+    if about.unit is None:
+        metavar, parse = _PARSERS.get(field.name) or _PARSERS[kind]
+    else:
+        metavar, parse = _METAVARS[about.unit], _NUMBERS[kind]
     metavar = _NAMED_METAVARS.get(field.name, metavar)
     convert = _converter(field.name, annotation, parse)
     return Setting([flag], type=convert, metavar=metavar, multiple=kind.startswith("tuple"), **common)
@@ -100,8 +103,8 @@ def _mode(text: str) -> int:
 _NUMBERS: dict[str, Callable[[str], object]] = {"int": _whole, "float": _seconds}
 
 _PARSERS: dict[str, tuple[str, Callable[[str], object]]] = {
-    # Among the whole numbers, only the mode of a file has no unit.
-    "int": ("MODE", _mode),
+    "unix_socket_mode": ("MODE", _mode),
+    "drain_code": ("CODE", _whole),
     "str": ("TEXT", str),
     "tuple[str, ...]": ("NETWORK", str),
     "Callable[[], object]": ("MODULE:FUNCTION", Reference.parse),

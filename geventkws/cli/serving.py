@@ -60,9 +60,11 @@ def serve(
     called with the site before it starts.
     """
     monkey.patch_all()
-    sys.path.insert(0, os.path.abspath(plan.app_dir))
     logs.configure(plan.log_level, plan.log_config, plan.access_log)
-    site = _site(plan, [native_socket(fileno=descriptor) for descriptor in descriptors] or plan.binds)
+    import_for_metrics(plan)
+    application = load(plan)
+    listeners = [native_socket(fileno=descriptor) for descriptor in descriptors] or plan.binds
+    site = make_site(plan, application, listeners, [] if plan.metrics_bind is None else [plan.metrics_bind])
     if on_ready is not None:
         on_ready(site)
     site.run()
@@ -71,61 +73,110 @@ def serve(
 @contextmanager
 def open_listeners(plan: Plan) -> Iterator[list[int]]:
     """Listen on ``plan.binds`` without accepting connections; yields the descriptors of the sockets."""
-    options = {name: value for name, value in plan.options.items() if not name.startswith("on_")}
-    servers = _servers(plan, plan.binds, None, options)
+    servers = _listening(plan)
     try:
-        for address, server in zip(plan.binds, servers, strict=True):
-            with listening(address):
-                server.init_socket()
         yield [server.socket.fileno() for server in servers]
     finally:
         for server in servers:
             server.close()
 
 
-def _site(plan: Plan, listeners: Sequence[Any]) -> Site:
-    metrics = _metrics(plan)
+def listen(plan: Plan) -> list[int]:
+    """Listen on ``plan.binds`` for other processes; return the descriptors, which nobody here will close."""
+    return [server.socket.detach() for server in _listening(plan)]
+
+
+def _listening(plan: Plan) -> list[WebSocketServer]:
+    servers = _servers(plan, plan.binds, None, _without_hooks(plan))
+    try:
+        for address, server in zip(plan.binds, servers, strict=True):
+            with listening(address):
+                server.init_socket()
+    except BaseException:
+        for server in servers:
+            server.close()
+        raise
+    return servers
+
+
+def check(plan: Plan) -> None:
+    """Raise ``Failure`` for options and certificates that no server would take."""
+    _servers(plan, ["127.0.0.1:0"], None, _without_hooks(plan))
+
+
+def _without_hooks(plan: Plan) -> dict[str, Any]:
+    return {name: value for name, value in plan.options.items() if not name.startswith("on_")}
+
+
+def load(plan: Plan) -> Application | None:
+    """Import the application and the services; register the services, and return the application."""
+    sys.path.insert(0, os.path.abspath(plan.app_dir))
     application = _load_application(plan.application)
     _register(plan.services, application is not None)
+    return application
+
+
+def make_site(
+    plan: Plan,
+    application: Application | None,
+    listeners: Sequence[Any],
+    metrics_listeners: Sequence[Any],
+    make_server: Callable[..., WebSocketServer] = WebSocketServer,
+) -> Site:
+    """Return the servers for the listeners, which serve the application and the registered services."""
+    metrics = _metrics(plan)
     options = dict(plan.options)
     on_start, on_stop = _hook(options.pop("on_start", None)), _hook(options.pop("on_stop", None))
     health = Health(application or no_application, plan.health) if plan.health else None
-    servers = _servers(plan, listeners, health or application, {**options, "metrics": metrics})
+    options["metrics"] = metrics
+    servers = _servers(plan, listeners, health or application, options, make_server)
     return Site(
-        list(zip(plan.binds, servers, strict=True)),
+        list(zip(plan.binds, servers, strict=False)),
         on_start=on_start,
         on_stop=on_stop,
         health=health,
         drain_delay=plan.drain_delay,
-        beside=_metrics_servers(plan, metrics),
+        beside=[_metrics_server(listener, metrics) for listener in metrics_listeners],
     )
 
 
+def import_for_metrics(plan: Plan) -> bool:
+    """Import what the metrics need, if there are to be metrics; return whether there are."""
+    if plan.metrics is not None or plan.metrics_bind is not None:
+        import_extra("prometheus_client", "prometheus_client", _option_of_metrics(plan), extra="metrics")
+        return True
+    return False
+
+
+def _option_of_metrics(plan: Plan) -> str:
+    return "--metrics" if plan.metrics_bind is None else "--metrics-bind"
+
+
 def _metrics(plan: Plan) -> Metrics | None:
-    if plan.metrics is None and plan.metrics_bind is None:
+    if not import_for_metrics(plan):
         return None
-    what = "--metrics" if plan.metrics_bind is None else "--metrics-bind"
-    import_extra("prometheus_client", "prometheus_client", what, extra="metrics")
     from geventkws.metrics import Metrics
 
     try:
         return Metrics(plan.metrics)
     except (ValueError, RuntimeError) as error:
-        raise Failure(USAGE, f"{what}: {error}") from None
+        raise Failure(USAGE, f"{_option_of_metrics(plan)}: {error}") from None
 
 
-def _metrics_servers(plan: Plan, metrics: Metrics | None) -> list[tuple[str, WebSocketServer]]:
-    if plan.metrics_bind is None or metrics is None:
-        return []
+def _metrics_server(listener: Any, metrics: Metrics | None) -> tuple[str, WebSocketServer]:
+    application = None if metrics is None else metrics.application
     try:
-        server = WebSocketServer(plan.metrics_bind, metrics.application, ServiceRegistry())
+        return str(listener), WebSocketServer(listener, application, ServiceRegistry())
     except (TypeError, ValueError) as error:
         raise Failure(USAGE, f"--metrics-bind: {error}") from None
-    return [(plan.metrics_bind, server)]
 
 
 def _servers(
-    plan: Plan, listeners: Sequence[Any], application: Application | None, options: dict[str, Any]
+    plan: Plan,
+    listeners: Sequence[Any],
+    application: Application | None,
+    options: dict[str, Any],
+    make_server: Callable[..., WebSocketServer] = WebSocketServer,
 ) -> list[WebSocketServer]:
     """Return a server for each listener, all with the same application and the process-wide services."""
     tls: dict[str, Any] = {}
@@ -135,7 +186,7 @@ def _servers(
     for listener in listeners:
         try:
             servers.append(
-                WebSocketServer(listener, application, **tls, **_fitting(options, listener, listeners))
+                make_server(listener, application, **tls, **_fitting(options, listener, listeners))
             )
         except OSError as error:
             raise Failure(CERTIFICATE, f"TLS: {error}") from None

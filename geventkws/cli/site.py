@@ -58,7 +58,7 @@ class Site:
         with stopping_on_signals(self.stop):
             reread = gevent.signal_handler(signal.SIGHUP, self.reread)
             try:
-                self._start()
+                self.start()
                 self._over.wait()
             finally:
                 reread.cancel()
@@ -93,7 +93,8 @@ class Site:
                 else:
                     logger.info("%s: the certificates were read again", address)
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start all servers, and call ``on_start``; on failure, stop those that have started."""
         try:
             for address, server in (*self._addresses, *self._beside):
                 with listening(address):

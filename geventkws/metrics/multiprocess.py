@@ -12,7 +12,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, values
 from prometheus_client import Histogram as HistogramInstrument
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from geventkws.loop.durations import BOUNDS
 from geventkws.metrics.catalogue import FAMILIES, Family, Kind
@@ -44,6 +44,12 @@ def all_processes() -> CollectorRegistry:
     make_collector: Any = MultiProcessCollector  # it has no types
     make_collector(registry)
     return registry
+
+
+def forget_process(pid: int) -> None:
+    """Forget what a process had, which has ended: its open connections. What it has counted is kept."""
+    mark: Any = mark_process_dead  # which has no types
+    mark(pid)
 
 
 _NONE = Histogram([0] * (len(BOUNDS) + 1), 0.0)

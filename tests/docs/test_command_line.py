@@ -57,13 +57,15 @@ def program(command: str, directory: Path, **environ: str) -> Program:
 def test_the_guide_contains_what_is_tested_here() -> None:
     assert set(FILES) == {"hello.py", "ticker.py"}
     assert TOML
-    assert len(SERVE) == 8
+    assert len(SERVE) == 9
 
 
 @pytest.mark.parametrize("command", [command for command in SERVE if not command.endswith("hello:ap")])
 def test_every_server_in_the_guide_serves_and_stops(directory: Path, command: str) -> None:
     with program(command.replace("--drain-delay 5", "--drain-delay 0"), directory) as server:
-        server.expect(r"Listening on port \d+")
+        server.expect(r"Listening (on port |at: .*:)\d+")
+        if "--workers" in command:
+            server.expect(r"Booting worker")
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
         assert "Traceback" not in server.output
