@@ -6,7 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-import websocket
+try:
+    import websocket
+except ModuleNotFoundError as error:
+    text = "geventkws.testing needs websocket-client: pip install 'geventkws[testing]'"
+    raise ModuleNotFoundError(text, name=error.name) from None
 from websocket import ABNF
 
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode

@@ -62,6 +62,7 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for arguments in (
         ["migrate", "--verbosity", "0"],
         ["createsuperuser", "--noinput", "--username", "ann", "--email", "ann@example.org"],
+        ["createsuperuser", "--noinput", "--username", "ben", "--email", "ben@example.org"],
     ):
         with Program(sys.executable, MANAGE, *arguments, env=environ) as program:
             assert program.wait() == 0, program.output
@@ -99,11 +100,27 @@ def test_a_stranger_is_sent_to_the_login(project: Project) -> None:
 
 def test_a_user_who_has_logged_in_is_let_in_and_the_orm_works_in_every_callback(ann: Project) -> None:
     client = ann.connect("/rooms/7")
-    assert client.recv() == "1 users, open before: 0"
-    for name, count in (("ann", 1), ("ben", 0)):
+    assert client.recv() == "2 users, open before: 0"
+    for name, count in (("ann", 1), ("zoe", 0)):
         client.send(name)
         assert client.recv() == f"{count} of {name}, open before: 0, room {{'room': 7}}"
     client.close()
+
+
+def test_a_chat_of_two_users(project: Project) -> None:
+    clients = []
+    for name in "ann", "ben":
+        with requests.Session() as project.session:
+            assert project.get(f"/login?name={name}&password=s3cr3t").text == "Welcome"
+            clients.append(project.connect("/chat"))
+    ann, ben = clients
+    assert [ann.recv(), ann.recv(), ben.recv()] == ["1 here", "2 here", "2 here"]
+    ann.send("hello")
+    assert ben.recv() == ann.recv() == "ann: hello"
+    ben.send("hi")
+    assert ben.recv() == ann.recv() == "ben: hi"
+    ann.close()
+    ben.close()
 
 
 def test_changes_of_the_session_in_the_view_are_saved(ann: Project) -> None:

@@ -13,7 +13,7 @@ from django.http import Http404, HttpResponse
 from django.urls import path
 from gevent import monkey
 
-from geventkws import HandshakeError, WebSocketService
+from geventkws import HandshakeError, WebSocketService, broadcast
 from geventkws.django import accept
 from tests.django.manage import DATABASE
 
@@ -56,7 +56,25 @@ class Asking(WebSocketService):
             connection.send(f"{User.objects.filter(username=message).count()} of {message}")
 
 
-users, asking = Users(), Asking()
+class Chat(WebSocketService):
+    """Passes on what a user says, by the name that the database has."""
+
+    def __init__(self):
+        self.connections = {}
+
+    def connected(self, connection):
+        self.connections[connection.id] = connection
+        broadcast(self.connections.values(), f"{len(self.connections)} here")
+
+    def received(self, message, connection):
+        user = User.objects.get(pk=connection.path_params["user"])
+        broadcast(self.connections.values(), f"{user.username}: {message}")
+
+    def disconnected(self, connection, reason):
+        del self.connections[connection.id]
+
+
+users, asking, chatting = Users(), Asking(), Chat()
 
 
 def sign_in(request):
@@ -78,6 +96,11 @@ def last_room(request):
     return HttpResponse(f"{request.session.get('room')}, open: {open_files()}, patched: {patched}")
 
 
+@login_required
+def chat(request):
+    return accept(request, chatting, {"user": request.user.pk})
+
+
 def pull(request):
     return accept(request, asking, {"given": True})
 
@@ -87,4 +110,5 @@ urlpatterns = [
     path("rooms/<int:room>", room),
     path("last-room", last_room),
     path("pull", pull),
+    path("chat", chat),
 ]

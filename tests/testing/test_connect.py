@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import gevent
@@ -10,6 +12,7 @@ from gevent.event import Event
 
 from geventkws import ConnectionClosed, HandshakeError, ServiceRegistry, WebSocketService, accept, broadcast
 from geventkws.testing import ConnectionRefused, ServiceClient, connect
+from tests.programs import ROOT
 
 
 class Echo(WebSocketService):
@@ -198,6 +201,14 @@ def test_a_wrong_option_leaves_no_socket_open() -> None:
     with pytest.raises(TypeError, match="no_such_option"):
         connect(Echo(), no_such_option=1)  # type: ignore[call-arg]
     # A socket that nobody closes gives a warning, which is an error.
+
+
+def test_without_its_client_the_package_says_what_to_install() -> None:
+    program = "import sys; sys.modules['websocket'] = None; import geventkws.testing"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "geventkws.testing needs websocket-client: pip install 'geventkws[testing]'" in done.stderr
 
 
 def test_nothing_is_left_behind() -> None:

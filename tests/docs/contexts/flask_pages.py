@@ -15,6 +15,8 @@ from geventkws import testing
 from geventkws.flask import Sockets
 from tests.docs.contexts.context import PUBLIC, Context, connect, echoes, get, refusal
 from tests.docs.contexts.services import Echo
+from tests.docs.contexts.testing import run_tests
+from tests.docs.examples import ROOT, examples_of
 from tests.waiting import PATIENCE
 
 
@@ -78,16 +80,53 @@ class FlasksFactory(Context):
             assert greeting(app, "/chat/rooms/tea") == "This is tea"
 
 
-class SocketsOfFlask(Context):
-    """A function on a route."""
+def site_with_sessions() -> flask.Flask:
+    app = flask.Flask("members")
+    app.secret_key = "secret"
+    return app
+
+
+class ChatOfMembers(Context):
+    """A chat behind a login."""
 
     def names(self) -> dict[str, Any]:
-        return {"app": flask.Flask("rooms")}
+        app = site_with_sessions()
+
+        @app.post("/login")
+        def login():
+            flask.session["user"] = flask.request.form["user"]
+            return "Welcome"
+
+        return {"app": app}
 
     def check(self, block: SimpleNamespace) -> None:
-        with testing.connect(block.app, "/rooms/tea") as client:
-            client.send("hello")
-            assert client.receive() == "tea: hello"
+        ann, ben = (self.cookie(block.app, name) for name in ("Ann", "Ben"))
+        with (
+            testing.connect(block.app, "/members", headers=ann) as first,
+            testing.connect(block.app, "/members", headers=ben) as second,
+        ):
+            first.send("hello")
+            assert first.receive() == second.receive() == "Ann: hello"
+        assert not block.members
+        with pytest.raises(testing.ConnectionRefused, match="status 401"):
+            testing.connect(block.app, "/members")
+
+    def cookie(self, app: flask.Flask, name: str) -> dict[str, str]:
+        answer = app.test_client().post("/login", data={"user": name})
+        return {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+
+
+class TestOfMembers(Context):
+    """A test of this chat."""
+
+    def names(self) -> dict[str, Any]:
+        names: dict[str, Any] = {"app": site_with_sessions()}
+        chat = next(each for each in examples_of(ROOT / "README.md") if each.context == "ChatOfMembers")
+        chat.run(names)
+        return names
+
+    def check(self, block: SimpleNamespace) -> None:
+        run_tests(block)
 
 
 class ServiceBesideFlask(Context):
