@@ -74,7 +74,7 @@ def test_a_change_is_served_on_the_same_port_and_clients_are_asked_to_come_back(
         assert program.wait() == 0
 
 
-def test_a_mistake_is_shown_and_clients_wait_until_it_is_mended(pages: Path) -> None:
+def test_a_mistake_is_shown_and_clients_wait_until_it_is_fixed(pages: Path) -> None:
     with serving(pages) as program:
         port = program.expect(r"Listening on port (\d+)")[1]
         change(pages, "urlpatterns = [")

@@ -36,7 +36,7 @@ def test_a_server_stops_before_gunicorn_loses_patience(graceful: int, seconds: f
     assert keywords(graceful_timeout=graceful)["stop_timeout"] == seconds
 
 
-def test_keepalive_counts_where_it_was_set() -> None:
+def test_keepalive_counts_if_it_was_set() -> None:
     assert keywords(keepalive=5)["keepalive_timeout"] == 5
     assert "keepalive_timeout" not in keywords(keepalive=2)
     assert keywords(keepalive=0)["max_requests"] == 1
@@ -46,7 +46,7 @@ def test_everybody_may_be_trusted() -> None:
     assert keywords(forwarded_allow_ips="*")["trusted_proxies"] == ("unix", "0.0.0.0/0", "::/0")
 
 
-def test_senders_of_the_proxy_header_are_trusted() -> None:
+def test_those_who_may_send_the_proxy_header_are_trusted() -> None:
     found = keywords(proxy_protocol=True, proxy_allow_ips="192.0.2.1", forwarded_allow_ips="127.0.0.1")
     assert found["proxy_protocol"] is True
     assert found["trusted_proxies"] == ("unix", "127.0.0.1", "192.0.2.1")
@@ -75,5 +75,5 @@ def test_a_mistake_is_an_error_that_gunicorn_shows_in_a_line(given: dict[str, An
     assert text in str(caught.value)
 
 
-def test_what_is_no_option_but_an_argument_is_left_to_the_server() -> None:
+def test_an_argument_that_is_not_an_option_is_left_to_the_server() -> None:
     check({"services": object(), "metrics": object(), "certfile": "x"}, 30)

@@ -116,7 +116,7 @@ class TestTheEndAtOnce:
         assert server.wait() == 0
         assert monotonic() - began < PATIENCE  # gunicorn would wait for 30 s
 
-    def test_nor_a_graceful_end_under_way(self, start: Start) -> None:
+    def test_nor_is_a_graceful_end_under_way(self, start: Start) -> None:
         server = start()
         [pid] = server.booted()
         server.connect().send(GET)

@@ -67,7 +67,7 @@ class TestWhatIsServed:
         assert server.wait() == 0
         assert "Warning" not in server.output
 
-    def test_options_of_the_server_by_a_worker_of_your_own(self, start: Start) -> None:
+    def test_server_options_in_a_worker_of_your_own(self, start: Start) -> None:
         conf = """
 from geventkws.gunicorn import Worker
 
@@ -153,7 +153,7 @@ class worker_class(Worker):
         )
         assert server.wait() == 1
 
-    def test_so_is_what_no_server_would_take(self, start: Start) -> None:
+    def test_so_are_options_that_no_server_would_accept(self, start: Start) -> None:
         conf = """
 from geventkws.gunicorn import Worker
 
@@ -193,7 +193,7 @@ class TestLogs:
         assert server.wait() == 0
         assert "/silent" not in server.output
 
-    def test_what_geventkws_has_to_say_is_in_gunicorns_error_log(self, start: Start, tmp_path: Path) -> None:
+    def test_what_geventkws_logs_is_in_gunicorns_error_log(self, start: Start, tmp_path: Path) -> None:
         log = tmp_path / "error.log"
         server = start("--error-logfile", str(log), bind=f"unix:{tmp_path}/app.sock")
         wait_until(lambda: log.exists() and "Booting worker" in log.read_text())

@@ -29,7 +29,7 @@ def decode(decoder: Any, data: bytes, position: int = 0, limit: int = 65536) -> 
             return body, position
 
 
-def test_extensions_and_trailers_are_dropped_and_what_is_behind_is_left(decoder: Any) -> None:
+def test_extensions_and_trailers_are_dropped_and_what_follows_is_left(decoder: Any) -> None:
     assert decode(decoder, BODY + b"GET") == (b"Wikipedia", len(BODY))
     assert decoder.done
     assert decode(decoder, b"GET") == (b"", 0)
@@ -77,7 +77,7 @@ def test_what_is_malformed_is_refused_with_400(decoder: Any, data: bytes) -> Non
     assert caught.value.status == 400
 
 
-def test_a_body_may_have_as_much_beside_it_as_the_limit(decoder: Any) -> None:
+def test_a_body_may_have_overhead_up_to_the_limit(decoder: Any) -> None:
     extension = b";" + b"a" * (MAX_OVERHEAD // 8 - 1)
     data = (b"1" + extension + b"\r\nx\r\n") * 8 + b"0\r\n\r\n"
     assert decode(decoder, data) == (b"x" * 8, len(data))

@@ -87,7 +87,7 @@ class TestRequests:
         line.ask(*paths)
         assert all(line.answered(path) for path in paths)
 
-    def test_while_one_is_answered_only_so_much_is_read_ahead(self, start) -> None:
+    def test_while_one_is_answered_a_limited_amount_is_read_ahead(self, start) -> None:
         line = start(max_head_size=8 * 1024)
         line.ask(b"wait")
         assert line.waits.wait(PATIENCE)
@@ -111,7 +111,7 @@ class TestRequests:
 
 
 class TestTimeLimits:
-    def test_a_head_that_does_not_come_to_its_end_is_told_so(self, start) -> None:
+    def test_a_head_that_never_ends_is_answered_with_408(self, start) -> None:
         line = start(head_timeout=5)
         line.peer.send(b"GET / HT")
         wait_until(line.connection._is_busy)
@@ -149,7 +149,7 @@ class TestTimeLimits:
 
 
 class TestTheEnd:
-    def test_a_peer_that_ends_gets_the_answers_to_all_that_it_has_sent(self, start) -> None:
+    def test_a_peer_that_ends_gets_the_answers_to_everything_it_has_sent(self, start) -> None:
         line = start()
         line.ask(b"a", b"b")
         line.peer.half_close()
@@ -158,7 +158,7 @@ class TestTheEnd:
         assert line.peer.read_to_end() == b""
         line.expect_the_end()
 
-    def test_one_that_hurries_answers_what_is_there_and_closes(self, start) -> None:
+    def test_one_that_must_hurry_answers_what_is_there_and_closes(self, start) -> None:
         line = start()
         line.ask(b"wait")
         assert line.waits.wait(PATIENCE)
@@ -170,7 +170,7 @@ class TestTheEnd:
         assert line.peer.read_to_end() == b""
         line.expect_the_end()
 
-    def test_an_idle_one_that_hurries_closes_at_once(self, start) -> None:
+    def test_an_idle_one_that_must_hurry_closes_at_once(self, start) -> None:
         line = start()
         line.ask(b"a")
         assert line.answered(b"a")

@@ -68,7 +68,7 @@ def access_log_is_on(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
-def test_a_connection_goes_on_behind_an_answer() -> None:
+def test_a_connection_goes_on_after_an_answer() -> None:
     scene = Scene()
     assert scene.serve(GET) == NEXT
     assert scene.transport.written.endswith(b"\r\n\r\nhello")
@@ -77,13 +77,13 @@ def test_a_connection_goes_on_behind_an_answer() -> None:
     ]
 
 
-def test_it_closes_where_the_client_wants_that_or_has_had_enough_requests() -> None:
+def test_it_closes_if_the_client_wants_that_or_has_had_enough_requests() -> None:
     assert Scene().serve(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n") == CLOSE
     scene = Scene(max_requests=2)
     assert [scene.serve(GET), scene.serve(GET)] == [NEXT, CLOSE]
 
 
-def test_what_the_client_has_sent_besides_is_read_away_before_it_closes() -> None:
+def test_what_else_the_client_has_sent_is_discarded_before_it_closes() -> None:
     assert Scene(max_requests=1).serve(GET * 2) == LINGER
 
 
@@ -92,7 +92,7 @@ def test_a_body_that_was_not_read_is_discarded_or_the_connection_closes() -> Non
     assert Scene().serve(POST % 10_000_000) == LINGER
 
 
-def test_a_body_that_fails_is_told_with_the_status_that_says_why() -> None:
+def test_a_body_that_fails_is_answered_with_the_status_that_says_why() -> None:
     def reads(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         environ["wsgi.input"].read()
         return hello(environ, start_response)
@@ -119,7 +119,7 @@ def test_an_application_that_fails_is_answered_with_500(application, caplog) -> 
     assert "The application failed at GET '/'" in caplog.text
 
 
-def test_one_that_is_killed_is_not_told_of(caplog) -> None:
+def test_one_that_is_killed_is_not_logged(caplog) -> None:
     def dies(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         raise gevent.GreenletExit
 
@@ -168,7 +168,7 @@ def test_close_is_called_whatever_happens_and_its_failure_is_only_logged(caplog)
     assert "The application failed after its answer" in caplog.text
 
 
-def test_options_of_the_whole_server_are_no_business_of_the_application() -> None:
+def test_options_for_the_whole_server_do_not_reach_the_application() -> None:
     scene = Scene(fails)
     assert scene.serve(b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n") == NEXT
     assert b"\r\nAllow: GET, HEAD, POST" in scene.transport.written
@@ -188,7 +188,7 @@ class TestAnUpgrade:
         assert scene.transport.written == b""
 
     @pytest.mark.parametrize("kind", [HTTPError, HandshakeError])
-    def test_one_that_is_refused_gets_the_answer_of_who_refuses(self, kind: Any) -> None:
+    def test_one_that_is_refused_gets_the_answer_of_whoever_refuses(self, kind: Any) -> None:
         refusals: list[object] = []
         error = kind(403, "Not you", [("X", "y")])
 
@@ -202,7 +202,7 @@ class TestAnUpgrade:
         assert b"\r\nX: y\r\n" in scene.transport.written
         assert refusals == ([error] if kind is HandshakeError else [])
 
-    def test_one_that_nobody_claims_is_the_applications(self) -> None:
+    def test_one_that_nobody_claims_goes_to_the_application(self) -> None:
         scene = Scene()
         refusals: list[object] = []
         scene.context.on_refusal = refusals.append
@@ -211,7 +211,7 @@ class TestAnUpgrade:
         assert refusals == [None]
 
 
-def test_what_was_not_understood_is_answered_in_the_applications_place() -> None:
+def test_what_was_not_understood_is_answered_in_place_of_the_application() -> None:
     scene = Scene(fails)
     assert scene.exchange.refuse(None, 400, "What?") == LINGER
     assert scene.transport.written.startswith(b"HTTP/1.1 400 ")

@@ -15,12 +15,12 @@ def test_fields_are_lines_in_their_order() -> None:
     assert Fields([]).encoded == b""
 
 
-def test_what_the_server_sends_itself_is_read_and_left_out() -> None:
+def test_what_the_server_itself_sends_is_read_and_left_out() -> None:
     fields = Fields([("Content-Length", "5"), ("Connection", " Close "), ("X", "y")])
     assert (fields.content_length, fields.closes, fields.encoded) == (5, True, b"X: y\r\n")
 
 
-def test_common_lines_are_added_where_the_application_has_none() -> None:
+def test_common_lines_are_added_unless_the_application_has_them() -> None:
     server = server_line("me")
     assert Fields([]).common(server) == date_line() + b"Server: me\r\n"
     assert Fields([("date", "now")]).common(server) == server

@@ -61,7 +61,7 @@ def test_one_that_is_streamed_says_that_it_ends() -> None:
         assert body.buffered().read() == b"hello"
 
 
-def test_one_that_is_malformed_is_told_before_the_application_is_called() -> None:
+def test_one_that_is_malformed_is_refused_before_the_application_is_called() -> None:
     body, _ = body_of(CHUNKED, [b"5\r\nhello\r\nzz\r\n"])
     with pytest.raises(RequestBodyError), decoded({}, body, ServerOptions()):
         pytest.fail("it was called")

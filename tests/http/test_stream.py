@@ -78,7 +78,7 @@ class TestReading:
         line.peer.sendall(b"abc")
         assert line.recv() == b"abc"
 
-    def test_what_is_not_there_is_waited_for(self, line: Line) -> None:
+    def test_what_is_not_there_is_awaited(self, line: Line) -> None:
         reader = line.begin(line.stream.recv)
         wait_until(lambda: line.stream.receiver is not None)
         line.peer.sendall(b"abc")
@@ -90,9 +90,7 @@ class TestReading:
         assert [line.recv(), line.recv()] == [b"", b""]
         assert line.stream.ended
 
-    def test_a_deadline_that_has_passed_is_an_error_where_it_would_wait_and_only_there(
-        self, line: Line
-    ) -> None:
+    def test_a_deadline_that_has_passed_is_an_error_only_if_it_would_wait(self, line: Line) -> None:
         line.stream.set_deadline(0)
         line.peer.sendall(b"abc")
         assert line.recv() == b"abc"
@@ -127,7 +125,7 @@ class TestWriting:
         assert line.peer.recv(10) == b"abc"
         assert line.stream.output_size == 0
 
-    def test_room_is_waited_for(self, line: Line) -> None:
+    def test_room_is_awaited(self, line: Line) -> None:
         writer = line.begin(line.stream.sendall, [LARGE])
         wait_until(lambda: line.stream.sender is not None)
         assert 0 < line.stream.output_size < len(LARGE)
@@ -138,7 +136,7 @@ class TestWriting:
         assert line.stream.output_size == 0
         assert not line.channel.awaits_room
 
-    def test_a_peer_that_takes_nothing_is_a_timeout(self, line: Line) -> None:
+    def test_a_peer_that_reads_nothing_is_a_timeout(self, line: Line) -> None:
         line.stream.set_deadline(0)
         with pytest.raises(TimeoutError):
             line.sendall(LARGE)
@@ -164,7 +162,7 @@ class TestWriting:
         line.sendall(b"d")
         assert line.peer.recv(10) == b"d"
 
-    def test_room_can_be_waited_for_by_itself(self, line: Line) -> None:
+    def test_room_can_be_awaited_on_its_own(self, line: Line) -> None:
         line.begin(line.stream.wait_until_writable).get(timeout=PATIENCE)
 
 

@@ -20,7 +20,7 @@ HOST = (("Host", "h"), ("Accept", "x"))
         ("http://[::1]:80/a://b", "/a://b", "[::1]:80"),
     ],
 )
-def test_the_authority_of_an_absolute_target_takes_the_place_of_host(target, path, authority) -> None:
+def test_the_authority_of_an_absolute_target_replaces_host(target, path, authority) -> None:
     assert normalise("GET", target, HOST) == (path, (("Host", authority), ("Accept", "x")))
 
 
@@ -38,7 +38,7 @@ def test_only_options_may_ask_about_the_server_as_a_whole() -> None:
     "target",
     ["a", "example.com:443", "ftp://a/", "http:/a", "http://", "http:///a", "http://a b/", "http://a/#b"],
 )
-def test_what_is_none_of_the_forms_is_refused(target: str) -> None:
+def test_what_has_none_of_the_forms_is_refused(target: str) -> None:
     with pytest.raises(HTTPError) as caught:
         normalise("GET", target, HOST)
     assert caught.value.status == 400

@@ -220,7 +220,7 @@ class TestServed:
         sender.get(timeout=PATIENCE)
         assert client.frame() == Frame(TEXT, b"all of it")
 
-    def test_a_close_behind_unread_input_delivers_what_was_sent(self, connect: Any) -> None:
+    def test_a_close_after_unread_input_delivers_what_was_sent(self, connect: Any) -> None:
         def application(environ, start_response):
             start_response("101 Switching Protocols", handshake(environ))
             frames = Frames(environ[SOCKET])
@@ -282,7 +282,7 @@ class TestTheSocket:
         with pytest.raises(RuntimeError, match="is over"):
             environs[0][SOCKET].fileno()
 
-    def test_cannot_be_taken_behind_another_answer(self, serve: Serve) -> None:
+    def test_cannot_be_taken_after_another_answer(self, serve: Serve) -> None:
         def application(environ, start_response):
             start_response("200 OK", [("Content-Length", "8")])
             with pytest.raises(RuntimeError, match="has been answered already"):
@@ -433,7 +433,7 @@ class TestEndings:
         assert client.close_code() == (None, "")
         assert client.read_to_end() == b""
 
-    def test_a_101_without_a_takeover_closes_behind_it(self, serve: Serve) -> None:
+    def test_a_101_without_a_takeover_closes_after_it(self, serve: Serve) -> None:
         def application(environ, start_response):
             start_response("101 Switching Protocols", handshake(environ))
             return []

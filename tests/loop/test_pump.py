@@ -138,7 +138,7 @@ def test_the_end_of_one_stream_leaves_the_other_open(pumped: Pumped, first: str,
 
 
 class TestTheApplicationCloses:
-    def test_the_client_gets_all_that_was_sent(self, pumped: Pumped) -> None:
+    def test_the_client_gets_everything_that_was_sent(self, pumped: Pumped) -> None:
         reading = gevent.spawn(to_the_end, pumped.client)
         pumped.application.sendall(bytes(MUCH))
         pumped.application.close()

@@ -234,7 +234,7 @@ class TestMiddleware:
 
 
 @pytest.mark.parametrize("origin", ["http://127.0.0.1", "http://evil.example"], ids=["accepted", "refused"])
-def test_middleware_does_its_work_behind_the_body(serve: Serve, origin: str) -> None:
+def test_middleware_does_its_work_after_the_body(serve: Serve, origin: str) -> None:
     """Such as that of OpenTelemetry, which ends its span there."""
     begun, ended = Event(), Event()
 
@@ -257,7 +257,7 @@ def test_middleware_does_its_work_behind_the_body(serve: Serve, origin: str) -> 
 
 
 @pytest.mark.parametrize("body", [None, 7], ids=repr)
-def test_what_is_no_body_may_be_returned_as_well(serve: Serve, body: Any) -> None:
+def test_what_is_not_a_body_may_be_returned_as_well(serve: Serve, body: Any) -> None:
     def application(environ, start_response):
         accept(environ, Echo())
         return body
@@ -265,7 +265,7 @@ def test_what_is_no_body_may_be_returned_as_well(serve: Serve, body: Any) -> Non
     echoes(serve(application=application).connect("/"))
 
 
-def test_a_client_that_is_gone_before_it_is_accepted_is_no_error(serve: Serve) -> None:
+def test_a_client_that_is_gone_before_it_is_accepted_is_not_an_error(serve: Serve) -> None:
     began, go_on, ended = Event(), Event(), Event()
     service = Recorder()
 

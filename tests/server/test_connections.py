@@ -37,7 +37,7 @@ def connections() -> Iterator[Any]:
     connections.stop_clock()
 
 
-def test_who_has_come_is_there_until_gone(connections: Any) -> None:
+def test_a_connection_is_there_until_it_is_removed(connections: Any) -> None:
     channel = Checked()
     connections.add(channel)
     assert connections.peers == {channel: None}
@@ -47,7 +47,7 @@ def test_who_has_come_is_there_until_gone(connections: Any) -> None:
     assert not connections.peers
 
 
-def test_only_websockets_are_told_of_as_such(serve: Serve) -> None:
+def test_only_websockets_are_listed_as_such(serve: Serve) -> None:
     service = Recorder()
     site = serve(service)
     site.connect(None)
@@ -57,14 +57,14 @@ def test_only_websockets_are_told_of_as_such(serve: Serve) -> None:
     assert site.server._connections.websockets == service.connections
 
 
-def test_a_short_limit_makes_it_look_more_often_and_a_long_one_no_less_often(connections: Any) -> None:
+def test_a_short_limit_makes_it_check_more_often_and_a_long_one_not_less_often(connections: Any) -> None:
     for limit, interval in ((None, LONGEST_INTERVAL), (60, LONGEST_INTERVAL), (4, 0.5), (2, 0.25), (4, 0.25)):
         connections.watch(limit)
         assert connections._interval == interval
     assert STEPS_PER_LIMIT * 0.25 == 2
 
 
-def test_it_looks_at_all_at_the_same_time_and_one_that_fails_keeps_no_other_from_it(
+def test_it_checks_all_with_the_same_time_even_if_one_fails(
     connections: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures: list[object] = []
@@ -79,7 +79,7 @@ def test_it_looks_at_all_at_the_same_time_and_one_that_fails_keeps_no_other_from
     assert set(failures) == {LookupError}
 
 
-def test_a_clock_that_runs_is_made_to_run_faster(connections: Any) -> None:
+def test_a_running_clock_can_be_made_faster(connections: Any) -> None:
     channel = Checked()
     connections.add(channel)
     connections.watch(8 * 3600)

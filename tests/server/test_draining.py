@@ -177,7 +177,7 @@ class TestMessagesThatHaveArrived:
         answer_close(client)
         stopped.get()
 
-    def test_an_old_connection_is_closed_behind_its_answers(self, serve: Serve) -> None:
+    def test_an_old_connection_is_closed_after_its_answers(self, serve: Serve) -> None:
         service = Slow()
         site = serve(service, max_connection_age=0.2, close_timeout=LONG)
         client = site.connect()

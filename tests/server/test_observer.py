@@ -37,7 +37,7 @@ class Listener:
         self.told.append(("closed", connection, reason))
 
 
-def test_it_is_told_of_the_start_of_each_connection_and_of_the_end(serve: Serve) -> None:
+def test_it_learns_of_the_start_of_each_connection_and_of_the_end(serve: Serve) -> None:
     listener, service = Listener(), Echo()
     site = serve(service, metrics=listener)
     client = site.connect()
@@ -56,7 +56,7 @@ def test_it_is_told_of_the_start_of_each_connection_and_of_the_end(serve: Serve)
     ]
 
 
-def test_an_observer_is_taken_as_it_is_and_so_is_none() -> None:
+def test_an_observer_is_accepted_and_so_is_none() -> None:
     listener = Listener()
     assert check_observer(listener) is listener
     assert check_observer(None) is None

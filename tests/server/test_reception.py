@@ -58,7 +58,7 @@ class TestAdmission:
         admission.leave(("192.0.2.1", 1))
         assert admission.admit(("192.0.2.2", 2))
 
-    def test_each_address_has_a_number_of_its_own(self) -> None:
+    def test_each_address_is_counted_separately(self) -> None:
         admission = self.counting(each=1)
         assert admission.admit(("192.0.2.1", 1))
         assert not admission.admit(("192.0.2.1", 2))
@@ -73,7 +73,7 @@ class TestAdmission:
         assert admission.admit(("2001:db8:0:1::1", 1))
 
     @pytest.mark.parametrize("peer", ["", ("192.0.2.9", 1)], ids=["a Unix socket", "a trusted proxy"])
-    def test_who_is_many_is_counted_only_among_all(self, peer: Any) -> None:
+    def test_a_peer_that_stands_for_many_counts_only_towards_the_total(self, peer: Any) -> None:
         admission = self.counting(3, 1, "192.0.2.9")
         assert [admission.admit(peer) for _ in range(4)] == [True, True, True, False]
         admission.leave(peer)
