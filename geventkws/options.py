@@ -173,7 +173,7 @@ class ServerOptions:
         "`send` waits; `broadcast` ends the connection with 1013",
     )
     send_timeout: float | None = _time(
-        60.0, "how long a peer may take none of the bytes waiting for it", "dropped, 1006"
+        60.0, "how long a peer may read nothing while bytes wait for it", "dropped, 1006"
     )
     close_timeout: float = _time(
         10.0,

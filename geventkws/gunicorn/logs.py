@@ -1,4 +1,4 @@
-"""geventkws logs by the standard library: with gunicorn, into gunicorn's log, in gunicorn's format."""
+"""What geventkws logs with the standard library goes into gunicorn's logs, in gunicorn's format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from geventkws.server.access_log import Answered
 
 
 def use_log(log: Any) -> None:
-    """Let the loggers of geventkws write to gunicorn's ``log``, unless they are configured already."""
+    """Let the loggers of geventkws write to gunicorn's ``log``, unless they are already configured."""
     logger = logging.getLogger("geventkws")
     if not logger.hasHandlers():
         for handler in log.error_log.handlers:

@@ -1,4 +1,4 @@
-"""What gunicorn's settings are for a server."""
+"""What gunicorn's settings mean to a server."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ EVERYBODY = ("0.0.0.0/0", "::/0")
 """What gunicorn writes as ``*``."""
 
 DEFAULT_KEEPALIVE = 2
-"""gunicorn's default, in seconds. It suits workers that an idle connection keeps busy, which ours are not."""
+"""gunicorn's default, in seconds. It suits workers that an idle connection keeps busy, unlike ours."""
 
 LAST_SECONDS = 2.0
-"""What a server takes at most beyond its time to stop: gunicorn kills at ``graceful_timeout``."""
+"""The most seconds that a server takes beyond its time to stop: gunicorn kills at ``graceful_timeout``."""
 
 
 NAMED = frozenset(
@@ -24,7 +24,7 @@ NAMED = frozenset(
     for name, parameter in signature(WebSocketServer).parameters.items()
     if parameter.kind is Parameter.KEYWORD_ONLY
 ) | {"services"}
-"""The keywords of a server that are no ``ServerOptions``."""
+"""The keywords of a server that are not ``ServerOptions``."""
 
 
 def server_keywords(cfg: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def server_keywords(cfg: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stop_timeout(cfg: Any) -> float:
-    """Return how long a server may take to stop, to be done within gunicorn's ``graceful_timeout``."""
+    """Return how long a server may take to stop, so that it ends within gunicorn's ``graceful_timeout``."""
     return max(cfg.graceful_timeout - LAST_SECONDS, cfg.graceful_timeout / 2) or 0.1
 
 
@@ -68,13 +68,13 @@ def check(keywords: Mapping[str, Any], graceful_timeout: float) -> None:
 
 
 def do_without_control_socket(cfg: Any) -> None:
-    """Turn off what gunicorn, since version 25, would serve in a thread of its own: threads are patched."""
+    """Turn off what gunicorn 25 and later would serve in a separate thread: threads are patched."""
     if "control_socket_disable" in cfg.settings:
         cfg.set("control_socket_disable", True)
 
 
 def _trusted_proxies(cfg: Any) -> Iterator[str]:
-    yield "unix"  # whoever may connect to a Unix-domain socket is trusted by gunicorn
+    yield "unix"  # gunicorn trusts whoever may connect to a Unix-domain socket
     allowed = set(cfg.forwarded_allow_ips)
     if cfg.proxy_protocol not in (False, "off"):
         allowed |= set(cfg.proxy_allow_ips)

@@ -28,7 +28,7 @@ LONGEST_BEAT = 1.0
 """Seconds between two heartbeats, at most."""
 
 LAST_MOMENT = 2
-"""Seconds after which a worker that should end at once is ended by the system."""
+"""Seconds after which the system ends a worker that should end at once."""
 
 BEFORE_THE_FORK = {
     "time": monkey.patch_time,
@@ -38,24 +38,24 @@ BEFORE_THE_FORK = {
     "socket": monkey.patch_socket,
     "ssl": monkey.patch_ssl,
 }
-"""What is patched in gunicorn's own process, which may load the application."""
+"""What is patched in gunicorn's main process, which may load the application."""
 
 AFTER_THE_FORK = {"os": monkey.patch_os, "signal": monkey.patch_signal, "subprocess": monkey.patch_subprocess}
-"""What is patched in the workers only: gunicorn's own process forks and waits by it."""
+"""What is patched only in the workers: gunicorn's main process needs it to fork and to wait."""
 
 
 def _patch(modules: Mapping[str, Callable[[], object]]) -> None:
-    """Patch modules of the standard library, each once: a second time, gevent would stumble at each fork."""
+    """Patch modules of the standard library, each only once: patched twice, they would fail at every fork."""
     for name, patch in modules.items():
         if not monkey.is_module_patched(name):
             patch()
 
 
 class Worker(BaseWorker):
-    """A process of gunicorn that serves its application, and the services of ``WebSocket.register``.
+    """A gunicorn process that serves its application, and the services of ``WebSocket.register``.
 
     ``options`` are keywords of ``WebSocketServer``, for a subclass of your own. They override what follows
-    from gunicorn's configuration: ``worker_connections`` is ``max_connections``, for example.
+    from gunicorn's configuration; for example, ``worker_connections`` sets ``max_connections``.
     """
 
     options: ClassVar[Mapping[str, Any]] = {}
@@ -75,13 +75,13 @@ class Worker(BaseWorker):
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Refuse options that make no sense before anything is forked (called by gunicorn)."""
+        """Refuse options that make no sense, before anything is forked (called by gunicorn)."""
         settings.check(settings.server_keywords(cfg, cls.options), cfg.graceful_timeout)
         settings.do_without_control_socket(cfg)
 
     def init_process(self) -> None:
         self._awaited, self._stopped = Event(), Event()
-        # gunicorn's own handlers are still there, and a signal that comes now would be lost.
+        # gunicorn's own handlers are still set, and a signal that comes now would be lost.
         signal.signal(signal.SIGTERM, self.handle_exit)
         for number in (signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, self.handle_quit)
@@ -118,7 +118,7 @@ class Worker(BaseWorker):
     # Life
 
     def run(self) -> None:
-        """Serve until a signal, or until there were ``max_requests``."""
+        """Serve until a signal arrives, or until there have been ``max_requests``."""
         self.begin()
         beating = gevent.spawn(self._beat)
         try:
@@ -152,7 +152,7 @@ class Worker(BaseWorker):
         gevent.joinall([gevent.spawn(each.stop, self._timeout, reason) for each in self._servers])
 
     def take_listeners(self) -> list[Any]:
-        """Return gunicorn's sockets, as the server wants them."""
+        """Return gunicorn's sockets in a form that the server accepts."""
         return [native_socket(fileno=each.sock.detach()) for each in self.sockets]
 
     def make_server(self, *args: Any, **keywords: Any) -> WebSocketServer:
@@ -184,7 +184,7 @@ class Worker(BaseWorker):
 
 
 class Server(WebSocketServer):
-    """A server that tells how many requests and handshakes there are."""
+    """A server that reports each request and each handshake."""
 
     def __init__(
         self, count: Callable[[], None], listener: Any, application: Application | None, **keywords: Any

@@ -37,7 +37,7 @@ def decoded(environ: dict[str, Any], body: RequestBody, options: ServerOptions) 
 
     Raises ``RequestBodyError``, before the application runs, for a body that does not arrive as it should.
     """
-    environ.pop("HTTP_TRANSFER_ENCODING", None)  # of which nothing is left
+    environ.pop("HTTP_TRANSFER_ENCODING", None)  # nothing of it is left
     if not options.spool_chunked:
         environ["wsgi.input_terminated"] = True
         yield
@@ -79,5 +79,5 @@ def _moved(start: io.BytesIO, files: ExitStack) -> IO[bytes]:
 
 
 def _close(file: IO[bytes]) -> None:
-    with suppress(OSError):  # what could not be written is tried once more, and nobody wants it
+    with suppress(OSError):  # closing writes what could not be written before, which nobody wants any more
         file.close()
