@@ -25,6 +25,7 @@ cdef class HTTPConnection(roles.Owner):
     cdef bint _idle
     cdef bint _lingers
     cdef bint _dismissed
+    cdef bint _probed
     cdef int _phase
 
     cpdef bint _readable(self) except -1
@@ -37,6 +38,7 @@ cdef class HTTPConnection(roles.Owner):
     cdef _RequestHead _forwarded(self, _RequestHead head)
     cdef _overdue(self)
     cdef _dismiss(self, double now)
+    cdef _look_for_client(self)
     cdef bint _has_had_time(self) except -1
     cdef _end_application(self)
     cdef _end_overdue_head(self)

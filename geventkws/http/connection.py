@@ -66,6 +66,7 @@ class HTTPConnection(roles.Owner):
         "_lingers",
         "_peer",
         "_phase",
+        "_probed",
         "_reader",
         "_trusted",
         "channel",
@@ -88,6 +89,7 @@ class HTTPConnection(roles.Owner):
         self._idle = False
         self._lingers = False
         self._dismissed = False
+        self._probed = False
         self.stream.set_deadline(options.head_timeout)
         channel.owner = self
 
@@ -162,6 +164,8 @@ class HTTPConnection(roles.Owner):
             self._overdue()
         if now >= self.stream.answer_by:
             self._dismiss(now)
+        if self.stream.ended and self._phase == _WORK and self.channel.is_open and not self.stream.is_given:
+            self._look_for_client()
 
     def _hurry(self) -> None:
         self.stream.hurried = True
@@ -353,6 +357,15 @@ class HTTPConnection(roles.Owner):
         """Return whether the client's half-close came too late to be the end of its request."""
         since: float = self.stream.streams_since
         return monotonic() - since >= HALF_CLOSE_GRACE
+
+    def _look_for_client(self) -> None:
+        """Give up a client that has not only ended its stream, but is not there any more."""
+        transport = self.channel.transport
+        if not self._probed:
+            self._probed = True
+            transport.probe()
+        elif transport.is_gone():
+            self._lost(ConnectionResetError("the client has gone"))
 
     def _end_application(self) -> None:
         """End an application that is busy with the next part of a response that nobody waits for any more."""

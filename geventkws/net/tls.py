@@ -121,6 +121,12 @@ class TLSTransport(TLSRecords):
         count = self.recv_into(memoryview(buffer))
         return None if count is None else bytes(buffer[:count])
 
+    def probe(self) -> None:
+        self._plain.probe()
+
+    def is_gone(self) -> bool:
+        return self._plain.is_gone()
+
     def shutdown_write(self) -> None:
         self._say_close_notify()
         self._flush()

@@ -20,6 +20,20 @@ JOIN_MAX = 64 * 1024
 
 Chunk = bytes | memoryview
 
+PROBES: Sequence[tuple[int, int, int]] = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
+        if hasattr(socket, name)
+    ),
+]
+"""Options of a socket whose peer is asked after 10 s, and then every 5 s; four questions without an answer
+mean that it has gone.
+
+The system of a peer that has closed its socket answers for up to a minute, and then with a reset.
+"""
+
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 # gevent's own os.close waits until the loop wakes up for another reason, so the peer might learn of the end
@@ -28,6 +42,7 @@ _close = monkey.get_original("os", "close")
 
 # A socket object is used only for single calls, which do not wait; gevent's would have watchers.
 _socket: Any = monkey.get_original("socket", "SocketType")
+_poll: Any = monkey.get_original("select", "poll")
 
 
 class Transport(Protocol):
@@ -53,6 +68,12 @@ class Transport(Protocol):
 
     def environ(self) -> dict[str, Any]:
         """Return what the transport adds to the WSGI environ of the requests on it."""
+
+    def probe(self) -> None:
+        """Let the system ask the peer every few seconds whether it still has the connection."""
+
+    def is_gone(self) -> bool:
+        """Return whether the connection is lost, without reading what may have arrived before."""
 
     def shutdown_write(self) -> None:
         """Tell the peer that nothing more will come (a TCP FIN, with TLS after a ``close_notify``)."""
@@ -108,6 +129,19 @@ class PlainTransport:
 
     def environ(self) -> dict[str, Any]:
         return {}
+
+    def probe(self) -> None:
+        def probe(sock: socket.socket) -> None:
+            for level, option, value in PROBES:
+                sock.setsockopt(level, option, value)
+
+        with suppress(OSError):  # a Unix-domain socket, which has no need of it
+            self._borrow(probe)
+
+    def is_gone(self) -> bool:
+        poll = _poll()
+        poll.register(self._fd, 0)  # errors and hang-ups are reported in any case
+        return bool(poll.poll(0))
 
     def shutdown_write(self) -> None:
         self._shutdown(socket.SHUT_WR)

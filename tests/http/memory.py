@@ -50,6 +50,12 @@ class MemoryTransport:
     def environ(self) -> dict[str, object]:
         return {}
 
+    def probe(self) -> None:
+        pass
+
+    def is_gone(self) -> bool:
+        return False
+
     def shutdown_write(self) -> None:
         pass
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from gevent.event import Event as Signal
 
 from geventkws.http import connection
+from geventkws.net import transport
 from tests.certificates import Certificates
 from tests.helpers import running
 from tests.integration.conftest import Serve
@@ -237,3 +239,41 @@ def test_an_application_that_goes_on_writes_to_nobody(serve: Serve) -> None:
     assert ended.wait(PATIENCE)
     assert len(errors) == 1
     site.wait_until_empty()
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask clients that have ended their streams every second, and give up after one question."""
+    values = {socket.TCP_KEEPIDLE: 1, socket.TCP_KEEPINTVL: 1, socket.TCP_KEEPCNT: 1}
+    probes = [(level, option, values.get(option, value)) for level, option, value in transport.PROBES]
+    monkeypatch.setattr(transport, "PROBES", probes)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("request_", [GET, OLD_GET], ids=["chunked", "to the end of the connection"])
+def test_a_client_that_leaves_at_once_is_found_to_have_gone(
+    serve: Serve, certificates: Certificates, request_: bytes, secure: bool
+) -> None:
+    events = Events()
+    site = serve(application=events, **({"ssl_context": certificates.server()} if secure else {}))
+    client = site.connect(None, sock=tls_socket(site.port, certificates.client()) if secure else None)
+    # For how long its system knows of a socket that it has closed (tcp(7)); a minute by default.
+    client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 1)
+    reads_the_first(client, request_)
+    client.close()
+    events.ended.wait()
+    assert isinstance(events.exit, gevent.GreenletExit)
+    site.wait_until_empty()
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_client_that_has_only_ended_its_stream_is_found_to_be_there(serve: Serve) -> None:
+    events = Events()
+    client = serve(application=events).connect(None)
+    reads_the_first(client)
+    client.half_close()
+    gevent.sleep(4)
+    events.go_on.set()
+    assert b"data: last" in client.read_to_end()
+    assert events.exit is None

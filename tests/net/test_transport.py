@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geventkws.net.transport import IOV_MAX, JOIN_MAX, PlainTransport
+from geventkws.net.transport import IOV_MAX, JOIN_MAX, PROBES, PlainTransport
 from tests.waiting import PATIENCE
 
 
@@ -37,6 +38,39 @@ def line() -> Iterator[Line]:
     line = Line()
     yield line
     line.close()
+
+
+class TestThePeer:
+    def test_is_there_while_it_may_still_read(self, line: Line) -> None:
+        assert not line.transport.is_gone()
+        line.peer.sendall(b"not read yet")
+        line.peer.shutdown(socket.SHUT_WR)
+        line.wait_until_readable()
+        assert not line.transport.is_gone()
+
+    def test_is_gone_after_a_reset(self, line: Line) -> None:
+        line.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        line.peer.close()
+        line.wait_until_readable()
+        assert line.transport.is_gone()
+
+    def test_is_gone_when_it_has_closed_a_unix_domain_socket(self) -> None:
+        ours, theirs = socket.socketpair()
+        transport = PlainTransport(ours.detach())
+        transport.probe()
+        assert not transport.is_gone()
+        theirs.close()
+        assert transport.is_gone()
+        transport.close()
+
+    @pytest.mark.skipif(
+        not hasattr(socket, "TCP_KEEPIDLE"), reason="the time of TCP's keepalive cannot be set"
+    )
+    def test_is_asked_whether_it_is_there(self, line: Line) -> None:
+        line.transport.probe()
+        with socket.socket(fileno=os.dup(line.transport.fileno())) as ours:
+            for level, option, value in PROBES:
+                assert ours.getsockopt(level, option) == value
 
 
 class TestReceiving:
