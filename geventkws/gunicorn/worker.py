@@ -61,6 +61,9 @@ class Worker(BaseWorker):
     options: ClassVar[Mapping[str, Any]] = {}
     """Keywords of ``WebSocketServer``."""
 
+    metrics: ClassVar[str | None] = None
+    """A path, such as ``"/metrics"``, that is answered with metrics for Prometheus."""
+
     alive: bool
 
     _reason: WebSocketCloseReasonCode | None = None
@@ -122,7 +125,7 @@ class Worker(BaseWorker):
         self.begin()
         beating = gevent.spawn(self._beat)
         try:
-            self._wait()
+            self._awaited.wait()
             if not self._ends_at_once:
                 finishing = gevent.spawn(self.finish, self._reason)
                 finishing.rawlink(lambda _: self._stopped.set())
@@ -137,6 +140,11 @@ class Worker(BaseWorker):
     def begin(self) -> None:
         """Start a server on each of gunicorn's sockets."""
         keywords = settings.server_keywords(self.cfg, self.options)
+        if self.metrics is not None:
+            # Made here, since gunicorn reads its configuration again on SIGHUP, and one is enough.
+            from geventkws.metrics import Metrics
+
+            keywords["metrics"] = Metrics(self.metrics)
         self._timeout = keywords["stop_timeout"]
         self._hooks = Hooks(keywords.pop("on_start", None), keywords.pop("on_stop", None))
         self._servers = [
@@ -159,14 +167,6 @@ class Worker(BaseWorker):
         """Return a server that counts its requests and handshakes."""
         return Server(self._count, *args, **keywords)
 
-    def _wait(self) -> None:
-        try:
-            self._awaited.wait()
-        except SystemExit:
-            if not self.cfg.reload:
-                raise
-            self._reason = WebSocketCloseReasonCode.SERVICE_RESTART  # a file has changed
-
     def _beat(self) -> None:
         """Let gunicorn know that the hub is not blocked; stop if gunicorn is gone."""
         while True:
@@ -174,6 +174,9 @@ class Worker(BaseWorker):
             if self.ppid != os.getppid():
                 self.log.info("Parent changed, shutting down: %s", self)
                 self._leave(None)
+            if not self.alive and not self._awaited.is_set():  # a file has changed, and gunicorn reloads
+                self._reason = WebSocketCloseReasonCode.SERVICE_RESTART
+                self._awaited.set()
             gevent.sleep(min(LONGEST_BEAT, self.timeout / 2 or LONGEST_BEAT))
 
     def _count(self) -> None:

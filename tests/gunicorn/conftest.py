@@ -16,7 +16,7 @@ import pytest
 
 from tests.programs import Program
 from tests.raw import RawClient
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 APP = """
 import os
@@ -95,7 +95,7 @@ class Gunicorn(Program):
         self, path: str | None = None, *headers: str, context: ssl.SSLContext | None = None
     ) -> RawClient:
         """Return a client, which is closed after the test; ``path=None`` sends nothing yet."""
-        plain: socket.socket = socket.create_connection(("127.0.0.1", self.port))
+        plain: socket.socket = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
         if context is not None:
             plain = context.wrap_socket(plain, server_hostname="localhost")
         return self._clients.enter_context(RawClient(self.port, path, *headers, sock=plain))

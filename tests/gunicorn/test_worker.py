@@ -228,3 +228,17 @@ class TestLogs:
         server.signal(signal.SIGUSR1)
         wait_until(lambda: server.get("/after") and log.exists() and "/after" in log.read_text())
         assert (tmp_path / "access.1").read_text().startswith("/before\n")
+
+
+def test_a_change_of_the_program_replaces_the_worker(start: Start, tmp_path: Path) -> None:
+    server = start("--reload", "--reload-engine", "poll")
+    [first] = server.booted()
+    client = server.connect("/echo")
+    echo(client)
+    path = tmp_path / "app.py"
+    path.with_suffix(".new").write_text(path.read_text() + "\n# changed\n")
+    path.with_suffix(".new").replace(path)
+    assert client.close_code() == (1012, "")
+    client.send(close_frame(1012))
+    [second] = server.booted()
+    assert server.get() == str(second) != str(first)
