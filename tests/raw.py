@@ -7,6 +7,8 @@ import struct
 from types import TracebackType
 from typing import NamedTuple
 
+from gevent.monkey import get_original
+
 from geventkws.protocol.frames import encode_head
 from geventkws.protocol.masking import apply_mask
 from tests.waiting import PATIENCE
@@ -123,6 +125,11 @@ class RawClient:
         """Close with a TCP reset."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
+
+    def reset_at_once(self) -> None:
+        """Close with a TCP reset before this returns: gevent would close a little later."""
+        with get_original("socket", "socket")(fileno=self.sock.detach()) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def close(self) -> None:
         self.sock.close()

@@ -54,9 +54,6 @@ class LentTransport(PlainTransport):
     def fileno(self) -> int:
         return self._lent.fileno()
 
-    def detach(self) -> int:
-        return self._lent.detach()
-
     def abort(self) -> None:
         self.close()
 

@@ -93,6 +93,8 @@ class _End(Owner):
         """Do nothing: no input is kept for another turn."""
 
     def _flush(self) -> None:
+        if not self.channel.is_open:
+            self.is_done.set()  # whoever has closed it had to, such as a server that stops
         if not self.is_done.is_set():
             try:
                 self._send()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import socket
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -243,6 +245,8 @@ class TestTheSocket:
 
         def application(environ, start_response):
             peers.append(environ[SOCKET].getpeername())
+            assert environ[SOCKET].proto == socket.IPPROTO_TCP
+            assert "not used yet" not in repr(environ[SOCKET])
             assert isinstance(environ[SOCKET], gevent.socket.socket)
             return at_once(environ, start_response)
 
@@ -391,6 +395,79 @@ class TestEndings:
         assert ended == [gevent.GreenletExit]
         assert client.read_to_end() == b""
         assert not site.server.http_connections
+
+    def test_an_application_that_does_not_end_loses_its_connection(self, connect: Any) -> None:
+        go_on, ended = Event(), Event()
+
+        def application(environ, start_response):
+            with suppress(gevent.GreenletExit):
+                at_once(environ, start_response)
+            while not go_on.is_set():
+                with suppress(gevent.GreenletExit):
+                    go_on.wait()
+            ended.set()
+            return []
+
+        site, client = connect(application)
+        site.server.stop(timeout=0)
+        assert client.read_to_end() == b""
+        go_on.set()
+        assert ended.wait(PATIENCE)
+        site.wait_until_empty()
+
+    def test_a_client_that_is_gone_before_the_takeover_is_no_error(self, serve: Serve) -> None:
+        began, go_on, raised = Event(), Event(), []
+
+        def application(environ, start_response):
+            began.set()
+            assert go_on.wait(PATIENCE)
+            start_response("101 Switching Protocols", handshake(environ))
+            try:
+                environ[SOCKET].sendall(b"frame")
+            except OSError as error:
+                raised.append(error)
+                raise
+            return []
+
+        site = serve(application=application)
+        client = site.connect(None)
+        client.send(upgrade_request("/"))
+        assert began.wait(PATIENCE)
+        client.reset_at_once()
+        go_on.set()
+        site.wait_until_empty()
+        assert len(raised) == 1
+
+    def test_nor_is_one_that_is_gone_before_a_late_101(self, serve: Serve) -> None:
+        began, go_on = Event(), Event()
+
+        def application(environ, start_response):
+            environ[SOCKET].settimeout(PATIENCE)
+            began.set()
+            assert go_on.wait(PATIENCE)
+            start_response("101 Switching Protocols", handshake(environ))
+            return []
+
+        site = serve(application=application)
+        client = site.connect(None)
+        client.send(upgrade_request("/"))
+        assert began.wait(PATIENCE)
+        client.reset_at_once()
+        go_on.set()
+        site.wait_until_empty()
+
+    def test_a_client_that_takes_nothing_is_dropped_when_the_application_ends(self, connect: Any) -> None:
+        def application(environ, start_response):
+            start_response("101 Switching Protocols", handshake(environ))
+            frames = Frames(environ[SOCKET])
+            frames.send(*frames.receive() or (0, b""))
+            frames.sock.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                frames.sock.sendall(bytes(32 * 1024 * 1024))
+            return []
+
+        site, _client = connect(application, body_timeout=0.2, close_timeout=0.2)
+        site.wait_until_empty()
 
     def test_an_application_may_end_by_itself_while_the_server_stops(self, connect: Any) -> None:
         site, client = connect(at_once)

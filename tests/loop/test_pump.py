@@ -160,6 +160,14 @@ class TestTheApplicationCloses:
         pumped.application.close()
         assert not pumped.pump.drain(0.01)
 
+    def test_nothing_is_left_to_send_to_a_client_whose_connection_was_closed_here(
+        self, pumped: Pumped
+    ) -> None:
+        pumped.channel.release()
+        pumped.application.sendall(b"last")
+        pumped.application.close()
+        assert pumped.pump.drain(PATIENCE)
+
     def test_the_channel_goes_back_to_its_owner(self, pumped: Pumped) -> None:
         pumped.application.close()
         assert pumped.pump.drain(PATIENCE)

@@ -308,10 +308,7 @@ def goes(client: RawClient, began: Event, go_on: Event) -> None:
     """Ask for a WebSocket, and be gone before the application goes on."""
     client.send(upgrade_request("/"))
     assert began.wait(PATIENCE)
-    client.reset()
-    while client.sock.fileno() >= 0:
-        gevent.sleep(0)
-    gevent.sleep(0)
+    client.reset_at_once()
     go_on.set()
 
 
