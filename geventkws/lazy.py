@@ -33,7 +33,7 @@ def check_result(service: object, name: str, result: object) -> None:
 
     Any other result is ignored: a lambda, for example, has one.
     """
-    if isinstance(result, _Lazy):
+    if result is not None and isinstance(result, _Lazy):
         if isinstance(result, (Coroutine, GeneratorType)):
             result.close()  # else Python warns that it was never awaited
         made_by = getattr(result, "__qualname__", type(result).__qualname__)

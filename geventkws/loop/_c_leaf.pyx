@@ -5,13 +5,14 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.ref cimport Py_REFCNT
-from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport uint8_t
+from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, errno
+from libc.stdint cimport uint8_t, uint16_t
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from geventkws.net._c_tls_records cimport TLSRecords
 
+from geventkws.net.listeners import shown
 from geventkws.net.transport import JOIN_MAX as _JOIN_MAX
 from geventkws.net.transport import PlainTransport as _PlainTransport
 
@@ -20,6 +21,13 @@ cdef extern from "Python.h":
     object PyErr_SetFromErrno(object)
 
 cdef extern from "<sys/socket.h>" nogil:
+    ctypedef unsigned int socklen_t
+    cdef struct sockaddr:
+        pass
+    cdef struct sockaddr_storage:
+        int ss_family
+    int c_accept4 "accept4"(int fd, sockaddr* address, socklen_t* size, int flags)
+    int AF_INET, AF_INET6, SOCK_CLOEXEC, SOCK_NONBLOCK
     ssize_t c_recv "recv"(int fd, void* buffer, size_t size, int flags)
     cdef struct msghdr:
         iovec* msg_iov
@@ -37,6 +45,28 @@ cdef extern from *:
     #endif
     """
     int MSG_MORE
+
+cdef extern from "<netinet/in.h>" nogil:
+    cdef struct in_addr:
+        pass
+    cdef struct in6_addr:
+        pass
+    cdef struct sockaddr_in:
+        in_addr sin_addr
+        uint16_t sin_port
+    cdef struct sockaddr_in6:
+        in6_addr sin6_addr
+        uint16_t sin6_port
+    cdef enum:
+        INET6_ADDRSTRLEN
+
+cdef extern from "<arpa/inet.h>" nogil:
+    const char* inet_ntop(int family, const void* address, char* text, socklen_t size)
+    uint16_t ntohs(uint16_t port)
+
+cdef extern from "<sys/un.h>" nogil:
+    cdef struct sockaddr_un:
+        char* sun_path
 
 cdef extern from "<sys/uio.h>" nogil:
     cdef struct iovec:
@@ -98,6 +128,33 @@ cdef class Buffer:
 
     cpdef bytes copy(self):
         return PyBytes_FromStringAndSize(<char*>self.data + self.start, self.end - self.start)
+
+
+def accept(listener):
+    cdef sockaddr_storage address
+    cdef socklen_t size = sizeof(address)
+    cdef int fd = c_accept4(listener.fileno(), <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
+    if fd >= 0:
+        return fd, peer_at(&address, size)
+    if errno != EAGAIN and errno != EINTR and errno != ECONNABORTED:
+        PyErr_SetFromErrno(OSError)
+    return None
+
+
+cdef peer_at(sockaddr_storage* address, socklen_t size):
+    """Return what ``shown`` makes of the address that Python's sockets would return."""
+    cdef char text[INET6_ADDRSTRLEN]
+    cdef char* path
+    if address.ss_family == AF_INET:
+        inet_ntop(AF_INET, &(<sockaddr_in*>address).sin_addr, text, sizeof(text))
+        return text.decode("ascii"), ntohs((<sockaddr_in*>address).sin_port)
+    if address.ss_family == AF_INET6:
+        inet_ntop(AF_INET6, &(<sockaddr_in6*>address).sin6_addr, text, sizeof(text))
+        return shown((text.decode("ascii"), ntohs((<sockaddr_in6*>address).sin6_port)))
+    path = (<sockaddr_un*>address).sun_path
+    name = path[:size - (path - <char*>address)]
+    # The name of a file ends at a NUL, an abstract one begins with it (unix(7)).
+    return shown(name if name.startswith(b"\0") else name.partition(b"\0")[0])
 
 
 cpdef Py_ssize_t send(transport, int fd, list chunks) except -1:

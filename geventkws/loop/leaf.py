@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 from gevent import monkey
 
 from geventkws.backend import use_compiled
 from geventkws.net import tls_records  # noqa: F401  whose compiled form that of this module calls
+from geventkws.net.address import Address
+from geventkws.net.listeners import shown
 from geventkws.net.transport import Chunk, Transport
 
-__all__ = ["Buffer", "is_pending", "monotonic", "references", "send", "send_last", "thread_id"]
+__all__ = ["Buffer", "accept", "is_pending", "monotonic", "references", "send", "send_last", "thread_id"]
 
 NOTHING = -1
 """What ``Buffer.receive`` returns if there are no bytes now."""
@@ -55,6 +59,19 @@ class Buffer:
     def copy(self) -> bytes:
         """Return a copy of the bytes that have not been handled yet."""
         return bytes(self.view())
+
+
+def accept(listener: Any) -> tuple[int, Address] | None:
+    """Accept a connection: its descriptor, which does not block, and the address of the peer.
+
+    ``None`` if nobody is waiting, or nobody any more. Raises ``OSError`` for any other reason.
+    """
+    try:
+        fd, address = listener._accept()
+    except (BlockingIOError, ConnectionAbortedError):
+        return None
+    os.set_blocking(fd, False)
+    return fd, shown(address)
 
 
 def send(transport: Transport, fd: int, chunks: list[Chunk]) -> int:

@@ -95,9 +95,10 @@ class PlainTransport:
     secure = False
     pending = False
 
-    def __init__(self, fd: int) -> None:
-        """Own the connected socket ``fd``, which becomes non-blocking."""
-        os.set_blocking(fd, False)
+    def __init__(self, fd: int, blocks: bool = True) -> None:
+        """Own the connected socket ``fd``; if it ``blocks``, it becomes non-blocking."""
+        if blocks:
+            os.set_blocking(fd, False)
         self._fd = fd
 
     def fileno(self) -> int:

@@ -273,6 +273,8 @@ def _choose_subprotocol(headers: Headers, spoken: Sequence[str]) -> str | None:
     # preference"; 11.3.4: it may be split over several lines. Repeated values do no harm and are accepted.
     # Clients that were given an empty list send an empty field, which means none.
     offered = list_members(headers.get_all("Sec-WebSocket-Protocol"))
+    if not offered:
+        return None
     # 4.2.1: on "any violations of the ABNF grammar [...] the server MUST stop processing"; 4.3: 1#token.
     if not all(map(is_token, offered)):
         raise HandshakeError(400, "Sec-WebSocket-Protocol header malformed in the upgrade request")

@@ -15,6 +15,7 @@ from gevent.server import StreamServer
 from geventkws.http.context import AccessEntry, Application, HTTPContext, no_application
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.log import access_logger
+from geventkws.loop import leaf
 from geventkws.loop.channel import Channel
 from geventkws.loop.loop import Loop
 from geventkws.net.address import Address
@@ -26,7 +27,6 @@ from geventkws.net.listeners import (
     UnixAddress,
     bind_tcp,
     inherited,
-    shown,
     unix_address,
 )
 from geventkws.net.tls import check_context
@@ -321,20 +321,17 @@ class WebSocketServer(StreamServer):
 
     # Connections
 
-    # What ``do_read`` returns, a transport and not a socket, gevent passes on to the two methods below.
+    # What ``do_read`` returns, a transport and not a socket, gevent passes on to ``do_handle``.
 
     def do_read(self) -> Any:
-        listener: Any = self.socket
         try:
-            fd, address = listener._accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return None  # nobody is there, or nobody any more
+            accepted = leaf.accept(self.socket)
         except OSError as error:
             if not is_exhaustion(error):
                 raise
             self._pause_accepting(error)
             return None
-        return PlainTransport(fd), shown(address)
+        return accepted and (PlainTransport(accepted[0], blocks=False), accepted[1])
 
     def _pause_accepting(self, error: OSError) -> None:
         """Leave new connections in the listener's queue until there may be descriptors again."""
@@ -343,10 +340,6 @@ class WebSocketServer(StreamServer):
         server._timer = server.loop.timer(ACCEPT_PAUSE)
         server._timer.start(server._start_accepting_if_started)
         warn_of_exhaustion(error)
-
-    def do_handle(self, transport: Any, address: Address) -> None:
-        """Take in a connection (called by gevent in the hub)."""
-        self.handle(transport, address)
 
     def handle(self, transport: Any, address: Address) -> None:
         """Serve a connection, which needs no greenlet until it asks for something. In the hub."""
@@ -360,6 +353,8 @@ class WebSocketServer(StreamServer):
             channel.release()
             self._reception.forget(channel)
             raise
+
+    do_handle = handle
 
     def set_spawn(self, spawn: Any) -> None:
         """Take what makes greenlets (called by gevent). A full pool holds up requests, not connections."""

@@ -197,8 +197,8 @@ def _refusal(why: Refusal, status: int, message: str) -> HandshakeError:
 
 
 def _switching_protocols(acceptance: Acceptance) -> bytes:
-    lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {value}" for name, value in acceptance.headers)]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    lines = "".join([f"{name}: {value}\r\n" for name, value in acceptance.headers])
+    return f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode("latin-1")
 
 
 def build_environ(builder: EnvironBuilder, request: Request) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Generic, Protocol, TypeVar
 from gevent.hub import Waiter
 
 from geventkws.lazy import check_result
+from geventkws.loop import leaf
 from geventkws.net.tls_records import MAX_CIPHERTEXT
 from geventkws.options import ServerOptions
 from geventkws.protocol import closing
@@ -320,10 +321,11 @@ class Lifecycle(Generic[AnyConversation]):
         A socket that is closed with input unread is reset, which can destroy our close frame on its way.
         """
         self._connection._rest = None
+        channel = self._connection._channel
+        size = LAST_LOOK if channel.transport.secure else 1
         try:
             # Not into the loop's buffer: the caller may be a callback of the connection whose input is there.
-            transport = self._connection._channel.transport
-            return not transport.recv_into(memoryview(bytearray(LAST_LOOK if transport.secure else 1)))
+            return leaf.Buffer(bytearray(size)).receive(channel.transport, channel._fd, size) <= 0
         except OSError:
             return True
 

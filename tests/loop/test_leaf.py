@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -63,6 +65,56 @@ class Secure:
 
     def send(self, chunks: list[bytes]) -> int:
         return self._plain.send([chunk.swapcase() for chunk in chunks])
+
+
+class TestAccepting:
+    @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+    def test_a_client_is_known_by_its_host_and_port(self, leaf: Any, host: str) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with (
+            socket.create_server((host, 0), family=family) as listener,
+            socket.create_connection(listener.getsockname()[:2]) as client,
+        ):
+            fd, peer = leaf.accept(listener)
+            assert peer == client.getsockname()[:2]
+            assert not os.get_blocking(fd)
+            assert not os.get_inheritable(fd)
+            os.close(fd)
+
+    def test_ipv4_is_shown_as_such_at_a_socket_for_both(self, leaf: Any) -> None:
+        with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+            port = listener.getsockname()[1]
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                fd, peer = leaf.accept(listener)
+                assert peer == client.getsockname()
+                os.close(fd)
+
+    @pytest.mark.parametrize(
+        ("name", "shown"), [("", ""), ("client", "client"), ("\0client", "\\x00client")], ids=repr
+    )
+    def test_a_client_of_a_unix_socket_may_have_a_name(
+        self, leaf: Any, name: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+            listener.bind("listener")
+            listener.listen()
+            if name:
+                client.bind(name)
+            client.connect("listener")
+            fd, peer = leaf.accept(listener)
+            assert peer == shown
+            os.close(fd)
+
+    def test_nobody_may_be_waiting(self, leaf: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            assert leaf.accept(listener) is None
+
+    def test_a_socket_that_does_not_listen_is_an_error(self, leaf: Any, pair: Pair) -> None:
+        pair.peer.setblocking(False)
+        with pytest.raises(OSError, match="Invalid argument"):
+            leaf.accept(pair.peer)
 
 
 class TestReceiving:
