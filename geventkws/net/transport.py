@@ -28,10 +28,10 @@ PROBES: Sequence[tuple[int, int, int]] = [
         if hasattr(socket, name)
     ),
 ]
-"""Options of a socket whose peer is asked after 10 s, and then every 5 s; four questions without an answer
-mean that it has gone.
+"""Options for a socket whose peer is probed after 10 s of silence, and then every 5 s; after four probes
+without an answer, it has gone.
 
-The system of a peer that has closed its socket answers for up to a minute, and then with a reset.
+The system of a peer that has closed its socket still answers for up to a minute, and then sends a reset.
 """
 
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -70,10 +70,10 @@ class Transport(Protocol):
         """Return what the transport adds to the WSGI environ of the requests on it."""
 
     def probe(self) -> None:
-        """Let the system ask the peer every few seconds whether it still has the connection."""
+        """Let the system probe every few seconds whether the peer still has the connection."""
 
     def is_gone(self) -> bool:
-        """Return whether the connection is lost, without reading what may have arrived before."""
+        """Return whether the connection is lost, without reading what may have arrived."""
 
     def shutdown_write(self) -> None:
         """Tell the peer that nothing more will come (a TCP FIN, with TLS after a ``close_notify``)."""
@@ -136,7 +136,7 @@ class PlainTransport:
             for level, option, value in PROBES:
                 sock.setsockopt(level, option, value)
 
-        with suppress(OSError):  # a Unix-domain socket, which has no need of it
+        with suppress(OSError):  # a Unix-domain socket, which does not need it
             self._borrow(probe)
 
     def is_gone(self) -> bool:
