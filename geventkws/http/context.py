@@ -129,9 +129,8 @@ class HTTPContext:
         self.environ = environ
         self.application = application
         self.on_upgrade = on_upgrade
-        """Called for a WebSocket upgrade, with the bytes that arrived after its head. ``True``: the
-        channel was taken (``exchange.take()``). ``False``: the application answers. To refuse, it
-        raises ``HTTPError`` or ``HandshakeError``."""
+        """Takes a WebSocket upgrade, and the bytes that arrived after its head; refuses with ``HTTPError``
+        or ``HandshakeError``. ``False``: the application answers."""
         self.log_access = log_access
         self.warn_once = warn_once
         """Logs a mistake that clients make, the first time. Never waits."""
