@@ -10,6 +10,7 @@ returned and the descriptor is closed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
 from time import monotonic
@@ -70,6 +71,7 @@ class Lifecycle(Generic[AnyConversation]):
         "_close_text",
         "_connection",
         "_deadline",
+        "_farewells",
         "_final",
         "_host",
         "_scheduled",
@@ -99,6 +101,7 @@ class Lifecycle(Generic[AnyConversation]):
         self._deadline: float | None = None
         self._scheduled = False
         self._senders: Senders | None = None
+        self._farewells: list[Callable[[], object]] | None = None
 
     # What the peer has sent (in the hub)
 
@@ -192,6 +195,7 @@ class Lifecycle(Generic[AnyConversation]):
         connection.active = False
         self._told = Told.EVERYTHING
         self._senders = None  # a thread of the parent may hold the lock of its gate
+        self._farewells = None
         connection._rest = None
         connection._channel.release()
         connection._discard_inbox()
@@ -242,6 +246,19 @@ class Lifecycle(Generic[AnyConversation]):
         self._make_room()
         if event not in PEER_EVENTS:
             self._schedule()
+        if self._farewells is not None and not connection.active:
+            self._bid_farewell()
+
+    def call_when_inactive(self, function: Callable[[], object]) -> None:
+        """Call ``function``, which must not wait, when nothing more can be sent; it still can be now."""
+        if self._farewells is None:
+            self._farewells = []
+        self._farewells.append(function)
+
+    def _bid_farewell(self) -> None:
+        farewells, self._farewells = self._farewells or [], None
+        for function in farewells:
+            self._connection._channel.loop.guard(function)
 
     def _code_of(self, outcome: int) -> Code:
         """Return the code for ``disconnected``."""

@@ -1,0 +1,15 @@
+"""Channels of messages: publish to whoever has subscribed, with history and presence."""
+
+from geventkws.pubsub.listener import Listener
+from geventkws.pubsub.pubsub import PubSub
+from geventkws.pubsub.values import Position, PositionLost, PresenceEvent, Publication, Subscription
+
+__all__ = [
+    "Listener",
+    "Position",
+    "PositionLost",
+    "PresenceEvent",
+    "PubSub",
+    "Publication",
+    "Subscription",
+]

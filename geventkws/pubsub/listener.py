@@ -1,0 +1,64 @@
+"""Code that listens to a channel without a connection."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from gevent import Greenlet
+
+from geventkws.pubsub.broker import Excluded
+from geventkws.pubsub.subscriber import Encoded
+from geventkws.pubsub.values import PresenceEvent, Publication
+
+logger = logging.getLogger("geventkws.pubsub")
+
+MAX_WAITING = 10_000
+"""The most publications that wait for a callback."""
+
+
+class Listener:
+    """Calls a function with each publication of a channel, one after the other, in a greenlet.
+
+    ``dropped`` counts the publications that the function was not called with, because ``MAX_WAITING`` others
+    were waiting already.
+    """
+
+    def __init__(
+        self, callback: Callable[[Publication], object], on_stop: Callable[[Listener], None]
+    ) -> None:
+        self.dropped = 0
+        self._callback = callback
+        self._on_stop = on_stop
+        self._waiting: deque[Publication] = deque()
+        self._is_calling = False
+
+    def stop(self) -> None:
+        """Listen no more: what is waiting for the function is dropped. In the thread that has listened."""
+        self._on_stop(self)
+        self._waiting.clear()
+
+    def take(self, publication: Publication, exclude: Excluded, encoded: Encoded) -> None:
+        """Let the function be called, without waiting for it."""
+        if len(self._waiting) >= MAX_WAITING:
+            if not self.dropped:
+                logger.warning("a listener to %r is too slow: it misses publications", publication.channel)
+            self.dropped += 1
+            return
+        self._waiting.append(publication)
+        if not self._is_calling:
+            self._is_calling = True
+            Greenlet.spawn(self._call)
+
+    def take_event(self, event: PresenceEvent, encoded: Encoded) -> None:
+        """Do nothing: a listener gets messages."""
+
+    def _call(self) -> None:
+        while self._waiting:
+            publication = self._waiting.popleft()
+            try:
+                self._callback(publication)
+            except Exception:
+                logger.exception("a listener to %r has failed", publication.channel)
+        self._is_calling = False

@@ -1,0 +1,174 @@
+"""Delivers publications in one thread: to the connections of its hub, and to its listeners.
+
+Publications come from any thread. They are put into a queue in the order of their channels, and taken out of
+it in the thread of the hub, so that all get them in the same order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from geventkws.loop.loop import Loop
+from geventkws.pubsub.broker import Command, Excluded
+from geventkws.pubsub.listener import Listener
+from geventkws.pubsub.subscriber import Encoded, Subscriber
+from geventkws.pubsub.values import PresenceEvent, Publication
+from geventkws.websocket.connection import WebSocketConnection
+
+MAX_QUEUED = 10_000
+"""How much may wait for the hub before a native thread that publishes must wait, too."""
+
+Receiver = Subscriber | Listener
+Key = WebSocketConnection | Listener
+
+
+class Owner(Protocol):
+    """Who must know when nobody is left."""
+
+    def abandoned(self, channel: str, member: str | None) -> None:
+        """Take note that somebody has left a channel; ``member`` is the id, if others saw it there."""
+
+    def emptied(self, outlet: Outlet) -> None:
+        """Take note that nobody is left here."""
+
+
+class Outlet:
+    """The subscribers of one hub's thread. All in this thread, except ``put``, ``flush`` and ``wants``."""
+
+    def __init__(self, loop: Loop, owner: Owner) -> None:
+        self.loop = loop
+        self._owner = owner
+        self._queue: deque[Callable[[], object]] = deque()
+        self._is_draining = False
+        self._receivers: dict[str, dict[Key, Receiver]] = {}
+        self._channels: dict[WebSocketConnection, dict[str, Subscriber]] = {}
+        self._users: dict[str, set[WebSocketConnection]] = {}
+        self._user_of: dict[WebSocketConnection, str] = {}
+
+    def wants(self, channel: str) -> bool:
+        """Return whether anybody here listens to a channel. In any thread."""
+        return channel in self._receivers
+
+    def census(self) -> dict[str, int]:
+        """Return how many have subscribed to each channel. In any thread."""
+        return {channel: len(receivers) for channel, receivers in self._receivers.copy().items()}
+
+    # The queue
+
+    def put(self, call: Callable[[], object]) -> None:
+        """Let the outlet make a call in its turn. In any thread."""
+        self._queue.append(call)
+
+    def flush(self) -> None:
+        """Let what was put be delivered. In any thread; a native one waits if too much is waiting."""
+        if not self.loop.is_foreign_thread():
+            self.drain()
+        elif not self.loop.call_from_thread(self.drain):
+            self._owner.emptied(self)  # the thread of the hub has ended, and its connections with it
+        elif len(self._queue) > MAX_QUEUED:
+            with suppress(RuntimeError):  # the thread ends just now
+                self.loop.wait_for_call(self.drain)
+
+    def drain(self) -> None:
+        """Deliver everything that was put."""
+        if self._is_draining:
+            return
+        self._is_draining = True
+        try:
+            while self._queue:
+                self._queue.popleft()()
+        finally:
+            self._is_draining = False
+
+    def publish(self, publication: Publication, exclude: Excluded) -> None:
+        """Give a publication to those who have subscribed."""
+        encoded: Encoded = {}
+        for receiver in list(self._receivers.get(publication.channel, {}).values()):
+            receiver.take(publication, exclude, encoded)
+
+    def announce(self, event: PresenceEvent) -> None:
+        """Give the news that somebody has joined or left a channel to those who have subscribed."""
+        encoded: Encoded = {}
+        for receiver in list(self._receivers.get(event.channel, {}).values()):
+            receiver.take_event(event, encoded)
+
+    def obey(self, command: Command) -> None:
+        """Do to the connections of a user what the command says."""
+        for connection in list(self._users.get(command.user, ())):
+            if command.channel is None:
+                connection.close(command.reason)
+            else:
+                self.unsubscribe(connection, command.channel)
+
+    # Who is here
+
+    def subscribe(self, connection: WebSocketConnection, channel: str, subscriber: Subscriber) -> bool:
+        """Add a subscriber; return whether the connection was there before, and others saw it."""
+        before = self._known(connection).get(channel)
+        self._channels[connection][channel] = subscriber
+        self._receivers.setdefault(channel, {})[connection] = subscriber
+        return before is not None and before.wishes.present
+
+    def holds(self, connection: WebSocketConnection, channel: str, subscriber: Subscriber) -> bool:
+        """Return whether the subscriber is still here."""
+        return self._receivers.get(channel, {}).get(connection) is subscriber
+
+    def unsubscribe(self, connection: WebSocketConnection, channel: str) -> None:
+        """Remove a subscriber, if there is one."""
+        subscriber = self._channels.get(connection, {}).pop(channel, None)
+        if subscriber is not None:
+            self._remove(channel, connection)
+            self._owner.abandoned(channel, connection.id if subscriber.wishes.present else None)
+
+    def listen(self, listener: Listener, channel: str) -> None:
+        """Add a listener."""
+        self._receivers.setdefault(channel, {})[listener] = listener
+
+    def stop_listening(self, listener: Listener, channel: str) -> None:
+        """Remove a listener, if it is there."""
+        if listener in self._receivers.get(channel, {}):
+            self._remove(channel, listener)
+            self._owner.abandoned(channel, None)
+            self._check_whether_empty()
+
+    def identify(self, connection: WebSocketConnection, user: str) -> None:
+        """Remember that a connection is a user's; not also another's."""
+        self._known(connection)
+        self._forget_user(connection)
+        self._users.setdefault(user, set()).add(connection)
+        self._user_of[connection] = user
+
+    def _known(self, connection: WebSocketConnection) -> dict[str, Subscriber]:
+        """Return the channels of a connection, which is forgotten when it ends."""
+        channels = self._channels.get(connection)
+        if channels is None:
+            channels = self._channels[connection] = {}
+            connection._lifecycle.call_when_inactive(lambda: self._forget(connection))
+        return channels
+
+    def _forget(self, connection: WebSocketConnection) -> None:
+        for channel in list(self._channels[connection]):
+            self.unsubscribe(connection, channel)
+        del self._channels[connection]
+        self._forget_user(connection)
+        self._check_whether_empty()
+
+    def _forget_user(self, connection: WebSocketConnection) -> None:
+        user = self._user_of.pop(connection, None)
+        if user is not None:
+            self._users[user].remove(connection)
+            if not self._users[user]:
+                del self._users[user]
+
+    def _remove(self, channel: str, key: Key) -> None:
+        receivers = self._receivers[channel]
+        del receivers[key]
+        if not receivers:
+            del self._receivers[channel]
+
+    def _check_whether_empty(self) -> None:
+        if not self._receivers and not self._channels:
+            self._owner.emptied(self)

@@ -1,0 +1,271 @@
+"""``PubSub``: everything that services, views and scripts do with channels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from geventkws.loop.loop import Loop
+from geventkws.pubsub.broker import Command, Excluded
+from geventkws.pubsub.listener import Listener
+from geventkws.pubsub.memory import MemoryBroker
+from geventkws.pubsub.node import LocalNode
+from geventkws.pubsub.settings import Patterns, Settings, check_channel
+from geventkws.pubsub.subscriber import Announce, Subscriber, Transform, Wishes
+from geventkws.pubsub.values import Message, Position, PositionLost, Publication, Subscription
+from geventkws.websocket.arguments import close_code
+from geventkws.websocket.connection import WebSocketConnection
+
+Result = TypeVar("Result")
+NOBODY: Excluded = frozenset()
+
+MAX_MESSAGE_SIZE = 1024 * 1024
+"""The largest message that may be published, in bytes, unless ``PubSub`` is given another limit."""
+
+
+class PubSub:
+    """Channels of messages, to which connections subscribe, and anybody may publish.
+
+    A channel needs no declaration: it is there as soon as somebody subscribes or publishes. ``publish``,
+    ``history``, ``presence``, ``disconnect`` and ``channels`` may be called in any greenlet and in any native
+    thread, with or without a server; so may the methods that take a connection.
+
+    ``max_message_size`` is the largest message that may be published, in bytes.
+    """
+
+    def __init__(self, *, max_message_size: int = MAX_MESSAGE_SIZE) -> None:
+        self._max_message_size = max_message_size
+        self._patterns = Patterns()
+        self._node = LocalNode(MemoryBroker)
+        self._broker = self._node.broker
+
+    def configure(
+        self, pattern: str, history_size: int = 0, history_ttl: float = 300, presence: bool = False
+    ) -> None:
+        """Say what is kept for the channels whose names match ``pattern``, where ``*`` stands for anything.
+
+        ``history_size`` is how many publications are kept, 0 for none, and ``history_ttl`` for how many
+        seconds. ``presence`` says whether to keep who has subscribed. Of several patterns that match, the
+        last one given counts. To be called before the channels are used. Raises ``TypeError`` or
+        ``ValueError`` for what makes no sense.
+        """
+        self._patterns.add(pattern, Settings(history_size, history_ttl, presence))
+
+    # Subscribing
+
+    def subscribe(
+        self,
+        connection: WebSocketConnection,
+        channel: str,
+        info: Any = None,
+        since: Position | None = None,
+        transform: Transform | None = None,
+        announce: Announce | None = None,
+    ) -> Subscription:
+        """Let a connection get the messages of a channel, until it ends or is unsubscribed.
+
+        ``info`` is what others see of it in ``presence``: anything that JSON can express. ``since`` is the
+        position up to which the client has got everything: what was published later is sent first, if it is
+        all still there, and then what is published from now on, without a gap or a double.
+
+        ``transform(publication)`` returns the message to send, or ``None`` to send nothing; by default, the
+        message is sent as it was published. ``announce(event)`` does the same for a ``PresenceEvent``;
+        by default, nothing is sent. Both must not wait; each is called once for all connections that
+        subscribed with the same function. What they raise is logged, and the connection ends with 1011.
+
+        A connection that reads too slowly ends with 1013. Subscribing again replaces the subscription.
+        A connection that is no longer open is not subscribed. Returns how the subscription began.
+        """
+        loop = _loop_of(connection)
+        check_channel(channel)
+        _check_since(since)
+        _check_info(info)
+        hash((transform, announce))  # raises TypeError
+        present = self._patterns.settings_of(channel).presence
+        wishes = Wishes(transform, announce, present)
+        return _call_in(loop, lambda: self._subscribe(connection, channel, info, since, wishes))
+
+    def _subscribe(
+        self, connection: WebSocketConnection, channel: str, info: Any, since: Position | None, wishes: Wishes
+    ) -> Subscription:
+        if not connection.active:
+            return Subscription(False, None)
+        outlet = self._node.outlet(connection._channel.loop)
+        outlet.drain()  # what was published before is not for this subscriber
+        subscriber = Subscriber(connection, wishes)
+        outlet.subscribe(connection, channel, subscriber)
+        try:
+            self._broker.open(channel)
+            if wishes.present and outlet.holds(connection, channel, subscriber):
+                self._broker.join(channel, connection.id, info)
+            return self._catch_up(subscriber, channel, since)
+        except BaseException:
+            outlet.unsubscribe(connection, channel)
+            raise
+
+    def _catch_up(self, subscriber: Subscriber, channel: str, since: Position | None) -> Subscription:
+        """Send what was published after ``since``, and let the subscriber go live."""
+        settings = self._patterns.settings_of(channel)
+        if not settings.history_size:
+            return Subscription(False, subscriber.go_live([], None))
+        stream = self._broker.history(channel, since, None if since else 0, settings)
+        position = subscriber.go_live(stream.publications, stream.top)
+        return Subscription(since is not None and stream.complete, position)
+
+    def unsubscribe(self, connection: WebSocketConnection | str, channel: str) -> None:
+        """End a subscription, if there is one; that of a user (a ``str``), on all connections of the user."""
+        check_channel(channel)
+        if isinstance(connection, str):
+            self._broker.command(Command(connection, channel))
+            return
+        loop = _loop_of(connection)
+        _call_in(loop, lambda: self._node.outlet(loop).unsubscribe(connection, channel))
+
+    def listen(self, channel: str, callback: Callable[[Publication], object]) -> Listener:
+        """Call ``callback(publication)`` for each message of a channel, without a connection.
+
+        The callback may wait. It is called in a greenlet of the calling thread's hub, one publication after
+        the other; an exception is logged. Up to 10,000 publications wait for it, and further ones are
+        dropped. Returns a ``Listener``, whose ``stop()`` ends it.
+        """
+        check_channel(channel)
+        if not callable(callback):
+            raise TypeError(f"listen takes a function to call with each publication, not {callback!r}")
+        outlet = self._node.outlet(Loop.current())
+        listener = Listener(callback, lambda one: outlet.stop_listening(one, channel))
+        outlet.listen(listener, channel)
+        self._broker.open(channel)
+        return listener
+
+    # Publishing
+
+    def publish(
+        self,
+        channel: str,
+        message: Message | bytearray | memoryview,
+        exclude: WebSocketConnection | Iterable[WebSocketConnection] | None = None,
+        key: str | None = None,
+    ) -> Position | None:
+        """Send a message to all who have subscribed to a channel: ``str`` as text, ``bytes`` as binary.
+
+        ``exclude``, a connection or several, are not sent it now, though it is in the history. If a message
+        with the same ``key`` was published on the channel within the last five minutes, nothing is sent, and
+        the position of that one is returned: so a publication may be repeated when it is not known whether
+        it succeeded.
+
+        Never waits for subscribers. Returns the position of the message, or ``None`` in a channel without
+        history. Raises ``TypeError`` for a message of another type, and ``ValueError`` for one that is too
+        large or, if text, not UTF-8.
+        """
+        check_channel(channel)
+        if isinstance(message, (bytearray, memoryview)):
+            message = bytes(message)
+        self._check_message(message)
+        if not isinstance(key, (str, type(None))):
+            raise TypeError(f"the key of a publication is a str, not {key!r}")
+        settings = self._patterns.settings_of(channel)
+        return self._broker.publish(channel, message, _ids(exclude), key, settings)
+
+    def _check_message(self, message: object) -> None:
+        if not isinstance(message, (str, bytes)):
+            raise TypeError(f"a message must be str or bytes, not {message!r}")
+        size = len(message if isinstance(message, bytes) else message.encode())
+        if size > self._max_message_size:
+            raise ValueError(
+                f"a message of {size} bytes is too large to publish: max_message_size is"
+                f" {self._max_message_size}"
+            )
+
+    # Looking
+
+    def history(self, channel: str, since: Position | None = None, limit: int = 100) -> list[Publication]:
+        """Return publications of a channel, the oldest first, ``limit`` at most.
+
+        They are the first ones after ``since``; without it, the last ones. Raises ``PositionLost`` if some of
+        those after ``since`` are no longer there.
+        """
+        check_channel(channel)
+        _check_since(since)
+        if limit < 1:
+            raise ValueError(f"limit must be a number of publications, 1 or more, not {limit!r}")
+        settings = self._patterns.settings_of(channel)
+        if not settings.history_size:
+            return []
+        stream = self._broker.history(channel, since, limit, settings)
+        if not stream.complete:
+            raise PositionLost(f"the history of {channel!r} no longer has everything after {since}")
+        return stream.publications
+
+    def presence(self, channel: str) -> dict[str, Any]:
+        """Return who has subscribed to a channel: the id of each connection with its ``info``.
+
+        Empty unless ``configure`` has asked for presence.
+        """
+        check_channel(channel)
+        return self._broker.presence(channel)
+
+    def channels(self) -> dict[str, int]:
+        """Return the channels that somebody has subscribed or listens to, and how many have."""
+        return self._broker.census()
+
+    # Users
+
+    def identify(self, connection: WebSocketConnection, user: str) -> None:
+        """Remember whose connection this is, for ``disconnect`` and ``unsubscribe``."""
+        if not isinstance(user, str):
+            raise TypeError(f"a user is identified by a str, not {user!r}")
+        loop = _loop_of(connection)
+        _call_in(loop, lambda: self._identify(connection, user))
+
+    def _identify(self, connection: WebSocketConnection, user: str) -> None:
+        if connection.active:
+            self._node.outlet(connection._channel.loop).identify(connection, user)
+
+    def disconnect(self, user: str, reason: int | None = None) -> None:
+        """Close all connections of a user with this code, by default 1000.
+
+        Raises what ``WebSocketConnection.close`` raises for a reason that cannot be sent.
+        """
+        if not isinstance(user, str):
+            raise TypeError(f"a user is identified by a str, not {user!r}")
+        self._broker.command(Command(user, None, int(close_code(reason, None))))
+
+
+def _loop_of(connection: object) -> Loop:
+    if not isinstance(connection, WebSocketConnection):
+        raise TypeError(f"a WebSocketConnection subscribes, not {connection!r}")
+    return connection._channel.loop
+
+
+def _call_in(loop: Loop, function: Callable[[], Result]) -> Result:
+    """Call ``function`` in the thread of a loop, and return what it returns."""
+    if not loop.is_foreign_thread():
+        return function()
+    results: list[Result] = []
+    loop.wait_for_call(lambda: results.append(function()))
+    return results[0]
+
+
+def _ids(exclude: WebSocketConnection | Iterable[WebSocketConnection] | None) -> Excluded:
+    """Return the ids of connections."""
+    if exclude is None:
+        return NOBODY
+    if isinstance(exclude, WebSocketConnection):
+        return frozenset((exclude.id,))
+    return frozenset(connection.id for connection in exclude)
+
+
+def _check_since(since: object) -> None:
+    if not isinstance(since, (Position, type(None))):
+        raise TypeError(f"since must be a Position or None, not {since!r}")
+
+
+def _check_info(info: object) -> None:
+    """Raise ``TypeError`` for what JSON cannot express, even where it stays in this process."""
+    try:
+        json.dumps(info)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"the info of a subscriber must be something that JSON can express: {error}"
+        ) from None

@@ -1,0 +1,126 @@
+"""A connection that has subscribed to a channel."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+
+from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
+from geventkws.protocol.endpoint import Broadcast
+from geventkws.pubsub.broker import Excluded
+from geventkws.pubsub.values import Message, Position, PresenceEvent, Publication
+from geventkws.websocket.connection import WebSocketConnection
+
+logger = logging.getLogger("geventkws.pubsub")
+
+Transform = Callable[[Publication], Message | None]
+Announce = Callable[[PresenceEvent], Message | None]
+Encoded = dict[Hashable, Broadcast | None]
+"""What has been encoded of one publication: by transform, ``None`` for the message as it is."""
+
+
+class Wishes(NamedTuple):
+    """What a connection wants of a channel besides its messages."""
+
+    transform: Transform | None
+    announce: Announce | None
+    present: bool
+    """Whether others are to see it there."""
+
+
+def as_it_is(publication: Publication) -> Message:
+    """Return what is sent without a ``transform``."""
+    return publication.message
+
+
+class Subscriber:
+    """Sends a channel's publications to a connection. All in the thread of the connection's hub.
+
+    At first, publications are held back: those that were published before must go out first.
+    """
+
+    __slots__ = ("_connection", "_held", "_held_size", "wishes")
+
+    def __init__(self, connection: WebSocketConnection, wishes: Wishes) -> None:
+        self.wishes = wishes
+        self._connection = connection
+        self._held: deque[tuple[Publication, Excluded]] | None = deque()
+        self._held_size = 0
+
+    def take(self, publication: Publication, exclude: Excluded, encoded: Encoded) -> None:
+        """Send a publication, without waiting: a connection that is too slow ends with 1013."""
+        if self._held is not None:
+            self._hold(publication, exclude)
+        elif not exclude or self._connection.id not in exclude:
+            self._send(self.wishes.transform or as_it_is, publication, encoded)
+
+    def _hold(self, publication: Publication, exclude: Excluded) -> None:
+        assert self._held is not None
+        self._held.append((publication, exclude))
+        self._held_size += len(publication.message)
+        if self._held_size > self._connection._max_send_buffer:
+            self._held.clear()
+            self._connection.drop(Code.TRY_AGAIN_LATER, "The peer reads too slowly")
+
+    def go_live(self, missed: list[Publication], position: Position | None) -> Position | None:
+        """Send what was missed, up to ``position``, then what was held back; from then on, what comes.
+
+        Waits while the connection has no room. Returns the position of the last publication.
+        """
+        for publication in missed:
+            self._replay(publication)
+        while self._has_room() and self._held:
+            publication, exclude = self._held.popleft()
+            self._held_size -= len(publication.message)
+            if not _is_old(publication, position):
+                position = publication.position
+                if self._connection.id not in exclude:
+                    self._replay(publication)
+        self._held = None
+        return position
+
+    def _replay(self, publication: Publication) -> None:
+        try:
+            message = (self.wishes.transform or as_it_is)(publication)
+            if message is not None:
+                self._connection.send(message)
+        except Exception as error:
+            self._fail(error)
+
+    def _has_room(self) -> bool:
+        """Wait until a publication may be sent at once; return ``False`` if the connection has ended."""
+        connection = self._connection
+        if connection._endpoint.output_size < connection._max_send_buffer:
+            return connection.active
+        return connection._lifecycle.senders.wait_for_room()
+
+    def take_event(self, event: PresenceEvent, encoded: Encoded) -> None:
+        """Send the news that somebody has joined or left, if the connection wants it."""
+        if self.wishes.announce is not None and event.id != self._connection.id:
+            self._send(self.wishes.announce, event, encoded)
+
+    def _send(self, render: Callable[[Any], Message | None], subject: object, encoded: Encoded) -> None:
+        """Send what ``render`` makes of a publication or an event: it is asked once for all connections."""
+        if render not in encoded:
+            try:
+                message = render(subject)
+                encoded[render] = None if message is None else Broadcast(message)
+            except Exception as error:
+                self._fail(error)
+                return
+        broadcast = encoded[render]
+        if broadcast is not None:
+            self._connection._send_broadcast(broadcast)
+
+    def _fail(self, error: Exception) -> None:
+        logger.error("a message cannot be made of what was published", exc_info=error)
+        self._connection.drop(Code.SERVER_ERROR)
+
+
+def _is_old(publication: Publication, position: Position | None) -> bool:
+    """Return whether a publication is one of those up to ``position``."""
+    if position is None or publication.position is None:
+        return False
+    return publication.position.epoch == position.epoch and publication.position.offset <= position.offset

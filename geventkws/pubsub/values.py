@@ -1,0 +1,54 @@
+"""What is published, and what those who publish or subscribe are told."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+Message = str | bytes
+
+
+class Position(NamedTuple):
+    """A place in the history of a channel.
+
+    ``offset`` counts the channel's publications, from 1. ``epoch`` names the history that the offset belongs
+    to: after a history has been lost, a new one begins under another name, so that no offset of the old one
+    is taken for one of the new.
+    """
+
+    offset: int
+    epoch: str
+
+
+class Publication(NamedTuple):
+    """A message that was published on ``channel``; ``position`` is ``None`` in a channel without history."""
+
+    message: Message
+    channel: str
+    position: Position | None
+
+
+class Subscription(NamedTuple):
+    """How a subscription began.
+
+    ``recovered`` says whether the connection has been sent everything that was published after ``since``.
+    ``position`` is that of the last publication so far; ``None`` in a channel without history.
+    """
+
+    recovered: bool
+    position: Position | None
+
+
+class PresenceEvent(NamedTuple):
+    """Somebody has joined a channel (``joined``) or left it.
+
+    ``id`` is that of the connection, and ``info`` what it subscribed with.
+    """
+
+    channel: str
+    id: str
+    info: Any
+    joined: bool
+
+
+class PositionLost(LookupError):
+    """The history no longer has everything that was published after a position."""

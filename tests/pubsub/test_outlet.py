@@ -1,0 +1,80 @@
+"""Delivery in the threads of several hubs, and from native threads that publish faster than that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from geventkws.loop.loop import Loop, allocate_lock
+from geventkws.pubsub import PubSub
+from geventkws.pubsub.outlet import Outlet
+from tests.pubsub.conftest import Connect, in_native_thread, start_new_thread
+from tests.waiting import PATIENCE, wait_until
+
+
+def test_a_native_thread_waits_while_too_much_is_queued(
+    client: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geventkws.pubsub.outlet.MAX_QUEUED", 10)
+    pubsub, longest = PubSub(), 0
+    heard: list[Any] = []
+    listener = pubsub.listen("news", heard.append)
+    put = Outlet.put
+
+    def measured(outlet: Outlet, call: Any) -> None:
+        nonlocal longest
+        put(outlet, call)
+        longest = max(longest, len(outlet._queue))
+
+    monkeypatch.setattr(Outlet, "put", measured)
+    in_native_thread(lambda: [pubsub.publish("news", "x") for _ in range(1000)])
+    wait_until(lambda: len(heard) == 1000)
+    assert longest <= 10 + 1
+    listener.stop()
+
+
+def test_the_listeners_of_another_hub_hear_in_its_thread() -> None:
+    pubsub = PubSub()
+    here, there = [], []
+    listener = pubsub.listen("news", lambda it: here.append(it.message))
+    listening, told_to_stop = [], allocate_lock()
+    ended: list[bool] = []
+    told_to_stop.acquire()
+
+    def listen() -> None:
+        heard = Event()
+
+        def hear(publication: Any) -> None:
+            there.append(publication.message)
+            heard.set()
+
+        pubsub.listen("news", hear)
+        listening.append(True)
+        heard.wait(PATIENCE)
+        gevent.get_hub().destroy(destroy_loop=True)
+        ended.append(True)
+
+    start_new_thread(listen, ())
+    wait_until(lambda: listening)
+    assert pubsub.channels() == {"news": 2}
+    pubsub.publish("news", "hello")
+    wait_until(lambda: ended)
+    assert there == ["hello"]
+    # The other hub is gone, and its listener with it; that is found out by the next publication.
+    pubsub.publish("news", "unheard there")
+    wait_until(lambda: here == ["hello", "unheard there"])
+    assert pubsub.channels() == {"news": 1}
+    listener.stop()
+
+
+def test_an_outlet_that_has_nobody_left_is_forgotten(client: Connect) -> None:
+    pubsub = PubSub()
+    ann = client()
+    outlet = pubsub._node.outlet(Loop.current())
+    assert pubsub._node.outlet(Loop.current()) is outlet
+    pubsub.subscribe(ann.connection, "news")
+    ann.close()
+    wait_until(lambda: pubsub._node._outlets == ())
