@@ -147,10 +147,11 @@ class TestTheApplicationCloses:
 
     def test_even_if_it_has_not_read_everything(self, pumped: Pumped) -> None:
         pumped.client.sendall(b"unread")
-        gevent.sleep(0)
+        gevent.socket.wait_read(pumped.application.fileno(), timeout=PATIENCE)
         pumped.application.sendall(b"last")
         pumped.application.close()
         assert to_the_end(pumped.client) == 4
+        assert pumped.channel.is_open  # for an end in good order
         pumped.client.sendall(bytes(100_000))  # which is read away
 
     def test_a_client_that_does_not_read_is_not_waited_for(self, pumped: Pumped) -> None:

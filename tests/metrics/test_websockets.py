@@ -122,6 +122,11 @@ def answer_upgrades(environ: dict[str, Any], start_response: Any) -> Any:
         raise HandshakeError(403, "Log in first")
     if path == "/fails":
         raise LookupError("a mistake of the application")
+    if path in ("/answers", "/takes"):
+        start_response("101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "Upgrade")])
+        if path == "/takes":
+            environ["geventkws.socket"].close()
+        return []
     start_response("404 Not Found", [("Content-Length", "0")])
     return []
 
@@ -146,6 +151,11 @@ REFUSALS: dict[str, tuple[bytes, int, Refusal]] = {
         403,
         Refusal.ORIGIN,
     ),
+    "a foreign page, where the application does the handshake": (
+        upgrade_request("/takes", "Origin: http://evil.example"),
+        403,
+        Refusal.ORIGIN,
+    ),
 }
 
 
@@ -166,6 +176,15 @@ def test_refusals_are_counted_by_reason(
     client.send(request_sent)
     assert client.read_head().startswith(f"HTTP/1.1 {status} ")
     assert refused(scrape(site.port)) == {reason: 1}
+
+
+@pytest.mark.parametrize("path", ["/answers", "/takes"])
+def test_a_101_of_the_applications_own_is_no_refusal(count: Count, path: str) -> None:
+    site = count(application=answer_upgrades)
+    client = site.connect(path)
+    assert client.head.startswith("HTTP/1.1 101 ")
+    assert client.read_to_end() == b""
+    assert refused(scrape(site.port)) == {}
 
 
 def test_a_path_without_a_service_is_a_reason_if_there_is_no_application(count: Count) -> None:
