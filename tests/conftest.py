@@ -17,6 +17,7 @@ import hypothesis
 import pytest
 from gevent.monkey import get_original
 
+from tests import passes
 from tests.backends import BACKENDS, Backend
 from tests.helpers import FEED_MODES, Feed
 from tests.programs import ROOT
@@ -55,10 +56,15 @@ def pytest_sessionstart(session: pytest.Session) -> Generator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse test names that differ from run to run: the workers of pytest-xdist must agree on them."""
+    """Mark and order the tests, whose names must not differ from run to run.
+
+    The workers of pytest-xdist must agree on them.
+    """
     for item in items:
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid} has an address in its name: give its parameters ids")
+        passes.mark(item)
+    items.sort(key=passes.order)
 
 
 def pytest_collection_finish() -> None:

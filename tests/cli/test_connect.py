@@ -31,6 +31,8 @@ from tests.certificates import Certificates
 from tests.programs import ROOT, Program
 from tests.waiting import PATIENCE
 
+pytestmark = pytest.mark.once  # its programs are those of a user, whatever they run on
+
 COMMAND = (sys.executable, "-u", "-m", "geventkws", "connect")
 
 

@@ -12,6 +12,8 @@ from tests.cli.conftest import Running, Serve
 from tests.metrics.conftest import scrape
 from tests.raw import TEXT, RawClient, masked, upgrade_request
 
+pytestmark = pytest.mark.once  # its programs are those of a user, whatever they run on
+
 CHAT = ("--service", "/chat=chat:Shout")
 SERVICE = {"service": "/chat"}
 

@@ -14,6 +14,8 @@ from tests.cli.conftest import Fail
 from tests.programs import ROOT
 from tests.waiting import PATIENCE
 
+pytestmark = pytest.mark.once  # its programs are those of a user, whatever they run on
+
 MISTAKES: dict[str, tuple[list[str], int, str]] = {
     "no module": (["ap:app"], USAGE, "'ap:app': there is no module 'ap'; did you mean 'app'?"),
     "no module like it": (["zzz:app"], USAGE, ": app, chat (--app-dir sets where to look)"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.contexts import CONTEXTS
+from tests.docs.contexts import names_of_contexts
 from tests.docs.examples import PAGES, ROOT, Example, examples_of
 
 EXAMPLES = [example for page in PAGES for example in examples_of(page)]
@@ -34,4 +34,4 @@ def test_no_block_is_overlooked() -> None:
 
 
 def test_every_context_belongs_to_a_block() -> None:
-    assert {example.context for example in EXAMPLES} - {""} == set(CONTEXTS)
+    assert {example.context for example in EXAMPLES} - {""} == names_of_contexts()

@@ -12,7 +12,7 @@ from tests.hostile.kinds import KINDS, MIXED, UNFAIR
 from tests.hostile.scene import Outcome, Plan, Target, run, target
 from tests.hostile.table import line
 
-SECONDS = 1.0
+SECONDS = 0.5
 PLANS = [
     *(Plan(name, 30, seconds=SECONDS) for name, kind in KINDS.items() if kind.rate is None),
     Plan("posts-unread-4M", 30, seconds=SECONDS),

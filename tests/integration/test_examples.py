@@ -21,6 +21,8 @@ from tests.helpers import free_port
 from tests.programs import EXAMPLES, Program, Server, python, server
 from tests.waiting import PATIENCE
 
+pytestmark = pytest.mark.once  # its programs are those of a user, whatever they run on
+
 
 @pytest.fixture(scope="module")
 def echo() -> Iterator[Server]:

@@ -18,7 +18,7 @@ from geventkws.metrics.metrics import Metrics
 from geventkws.version import __version__
 from tests.metrics.conftest import Count, scrape
 from tests.metrics.test_websockets import buckets
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 
 sleep_in_the_hub: Any = monkey.get_original("time", "sleep")
 allocate_lock: Any = monkey.get_original("_thread", "allocate_lock")
@@ -36,13 +36,12 @@ def test_a_blocked_hub_shows_for_how_long(count: Count) -> None:
     assert scrape(site.port).value(f"{NAME}_sum") >= 0.5
 
 
-@pytest.mark.alone
 def test_a_hub_that_is_not_blocked_is_hardly_late(count: Count) -> None:
+    began = monotonic()
     site = count()
-    gevent.sleep(1)
-    scraped = scrape(site.port)
-    assert 5 <= scraped.value(f"{NAME}_count") <= 11
-    assert scraped.value(f"{NAME}_sum") / scraped.value(f"{NAME}_count") < 0.02
+    # A busy machine may delay the hub now and then, but not always for as long as the clock waits by itself.
+    wait_until(lambda: any(bound < INTERVAL / 2 for bound in buckets(scrape(site.port), NAME)))
+    assert scrape(site.port).value(f"{NAME}_count") <= (monotonic() - began) / INTERVAL + 1
 
 
 def test_the_clock_ticks_until_it_is_stopped_whatever_it_calls_does() -> None:

@@ -24,10 +24,13 @@ SOURCES = (
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture
-def sources(tmp_path: Path) -> Path:
-    copy = tmp_path / "sources"
-    copy.mkdir()
+@pytest.fixture(scope="module")
+def translated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A copy of the sources, with the C code that Cython has made of them, and a build that failed at it.
+
+    To translate it once is enough: what the C compiler does is what differs.
+    """
+    copy = tmp_path_factory.mktemp("translated")
     for name in SOURCES:
         if (ROOT / name).is_dir():
             shutil.copytree(
@@ -35,7 +38,14 @@ def sources(tmp_path: Path) -> Path:
             )
         else:
             shutil.copy(ROOT / name, copy)
-    return copy
+    return copy, install(copy, copy / "nothing", CC="false", CXX="false", BUILD_EXTENSION="yes")
+
+
+@pytest.fixture
+def sources(translated: tuple[Path, object], tmp_path: Path) -> Path:
+    """A copy of that copy, in which nothing has been built."""
+    built = shutil.ignore_patterns("lib*", "temp*", "bdist*", "*.egg-info", "nothing")
+    return Path(shutil.copytree(translated[0], tmp_path / "sources", ignore=built))
 
 
 def install(sources: Path, target: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -80,9 +90,12 @@ def test_without_a_compiler_the_readable_package_is_installed(sources: Path, tmp
     assert backend(target, tmp_path) == "pure"
 
 
-def test_without_a_compiler_a_build_that_must_compile_fails(sources: Path, tmp_path: Path) -> None:
-    done = install(sources, tmp_path / "installed", CC="false", CXX="false", BUILD_EXTENSION="yes")
+def test_without_a_compiler_a_build_that_must_compile_fails(
+    translated: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    sources, done = translated
     assert done.returncode != 0
+    assert list(sources.glob("build/cython/geventkws/*/*.c")), "Cython had done its part"
     assert "Failed building wheel" in done.stderr
 
 

@@ -250,7 +250,6 @@ def test_an_endpoint_counts_the_bytes_that_were_taken(backend):
 # What it costs
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     "kind", ["empty messages", "texts", "pongs", "empty fragments", "compressed messages"]
 )

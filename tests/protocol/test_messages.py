@@ -280,7 +280,6 @@ def pings_within_a_message() -> list[bytes]:
     return [binary(b"a" * SIZE, fin=False), *[ping(bytes(125))] * 1000]
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("reads", [one_byte_fragments, a_frame_byte_by_byte, pings_within_a_message])
 def test_a_message_that_trickles_in_is_kept_in_about_its_size(backend, reads):
     reads = reads()

@@ -11,7 +11,10 @@ from geventkws.protocol.messages import Ping
 from tests.backends import BACKENDS
 from tests.protocol import peer, streams
 
-pytestmark = pytest.mark.skipif("compiled" not in BACKENDS, reason="the extension modules are not built")
+pytestmark = [
+    pytest.mark.compiled,
+    pytest.mark.skipif("compiled" not in BACKENDS, reason="the extension modules are not built"),
+]
 
 LIMITS = st.tuples(st.sampled_from((0, 1, 5, 125, 126, 300, 1 << 20)), st.sampled_from((1, 2, 3, 1000)))
 

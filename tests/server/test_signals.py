@@ -22,6 +22,8 @@ from tests.programs import ROOT, Program
 from tests.raw import TEXT, RawClient, close_frame, masked
 from tests.waiting import PATIENCE
 
+pytestmark = pytest.mark.once  # its programs run on both event loops
+
 LOOPS = ("libev-cext", "libuv")
 BOTH = (signal.SIGTERM, signal.SIGINT)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once  # its programs are those of a user, whatever they run on
+
 ROOT = Path(__file__).parents[2]
 
 ECHO = """
