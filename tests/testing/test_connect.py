@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from typing import Any
+from weakref import ref
 
 import gevent
 import pytest
@@ -212,16 +214,13 @@ def test_without_its_client_the_package_says_what_to_install() -> None:
 
 
 def test_nothing_is_left_behind() -> None:
-    import gc
-
-    from geventkws.server.server import WebSocketServer
-
     clients: list[ServiceClient] = [connect(Echo()) for _ in range(3)]
     servers = [client._server for client in clients]
     for client in clients:
         client.close()
     assert all(server.closed and not server.websockets and not server.http_connections for server in servers)
     assert all(server._silence.fileno() < 0 for server in servers)
+    remains = [ref(server) for server in servers]
     del clients, client, servers
     gc.collect()
-    assert not [each for each in gc.get_objects() if isinstance(each, WebSocketServer) and each.started]
+    assert not [each for each in remains if each() is not None]
