@@ -55,6 +55,10 @@ def serve_with_workers(plan: Plan, workers: int, pidfile: str | None) -> int:
         return _run(PlanApplication(plan, settings))
 
 
+def _is_activated(plan: Plan) -> bool:
+    return any(each.partition(":")[0] == SYSTEMD for each in plan.binds)
+
+
 def _run(application: PlanApplication) -> int:
     """Be gunicorn's main process. The workers come here too, and leave by an exception."""
     master = os.getpid()
@@ -62,6 +66,7 @@ def _run(application: PlanApplication) -> int:
         arbiter = Arbiter(application)
         # What it executes on SIGUSR2; by default, that would not be what was called by `python -m`.
         arbiter.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
+        arbiter.systemd = _is_activated(application.plan)  # whose socket files stay
         arbiter.run()
     except RuntimeError as error:
         raise Failure(USAGE, str(error)) from None
@@ -83,14 +88,13 @@ def _stop_timeout(plan: Plan) -> float:
 
 def _bind(plan: Plan) -> list[str]:
     """Listen on the addresses, unless gunicorn has the sockets already; return what it is to be told."""
-    passed = [each for each in plan.binds if each.partition(":")[0] == SYSTEMD]
-    if passed and len(passed) < len(plan.binds):
-        raise Failure(USAGE, "with --workers, either all addresses are systemd's or none is")
-    if passed or INHERITED in os.environ:
+    if INHERITED in os.environ:
         serving.check(plan)
         return ["127.0.0.1:0"]  # nobody asks
     addresses = plan.binds if plan.metrics_bind is None else (*plan.binds, plan.metrics_bind)
-    return [f"fd://{descriptor}" for descriptor in serving.listen(replace(plan, binds=addresses))]
+    descriptors = serving.listen(replace(plan, binds=addresses))
+    os.environ.pop("LISTEN_PID", None)  # gunicorn would take the sockets of systemd a second time
+    return [f"fd://{descriptor}" for descriptor in descriptors]
 
 
 @contextmanager

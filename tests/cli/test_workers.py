@@ -19,6 +19,7 @@ import websocket
 from geventkws.cli.errors import ADDRESS, BROKEN, CERTIFICATE, USAGE
 from tests.certificates import Certificates
 from tests.cli.conftest import Fail, Running
+from tests.programs import Program
 from tests.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.usefixtures("measured")
@@ -158,6 +159,33 @@ def test_max_requests_by_gunicorns_own_variable(start: StartWorkers) -> None:
     assert workers_of(server, 1) != {first}
 
 
+def test_a_socket_of_systemds_stays_when_the_server_stops(project: Path) -> None:
+    (project / "who.py").write_text(WHO)
+    path = project / "own.sock"
+    activate = """
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+descriptor = listener.detach()
+os.dup2(descriptor, 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.executable, [sys.executable, "-u", "-m", "geventkws", "serve", *sys.argv[2:]])
+"""
+    arguments = (*ARGUMENTS, "--workers", "1", "--bind", "systemd", "--metrics-bind", "127.0.0.1:0")
+    with Program(sys.executable, "-c", activate, str(path), *arguments, cwd=project) as server:
+        server.expect("Booting worker")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE)
+            client.connect(str(path))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            assert client.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert path.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
@@ -182,7 +210,7 @@ def test_what_no_worker_can_serve_ends_with_the_same_status(
         (("--certfile", "no.pem"), CERTIFICATE, "no.pem"),
         (("--drain-window", "60"), USAGE, "must not be longer than stop_timeout, 10 s, not 60 s"),
         (("--reload",), USAGE, "--reload is for one process: leave --workers out"),
-        (("--bind", "systemd", "--bind", ":0"), USAGE, "either all addresses are systemd's or none is"),
+        (("--bind", "systemd"), ADDRESS, "systemd passed no socket"),
         (("--workers", "0"), USAGE, "--workers"),
     ],
 )
