@@ -8,11 +8,10 @@ CASES ?=
 ARGS ?=
 
 VENV := .venv
-REAL_CLIENTS := tests/clients tests/compliance tests/benchmarks tests/packaging
-WITHOUT_CLIENTS := $(addprefix --ignore=,$(REAL_CLIENTS))
 QUICK_TESTS := tests/protocol tests/http tests/loop tests/websocket $(wildcard tests/test_*.py) \
 	$(patsubst %,tests/integration/test_%.py,http endings pull)
-SOCKET_TESTS := $(addprefix tests/,loop net websocket server integration hostile cli testing flask django metrics)
+LOOP_TESTS := $(addprefix tests/,loop net websocket server) \
+	$(patsubst %,tests/integration/test_%.py,loop keepalive backpressure threads tls)
 COMPILED := $(wildcard geventkws/*.pyx geventkws/*.pxd geventkws/*/*.pyx geventkws/*/*.pxd geventkws/*/*.py)
 BIN := $(VENV)/bin
 PACKAGES := $(wildcard examples/*/package.json examples/*/*/package.json tests/clients/package.json)
@@ -32,28 +31,33 @@ help:  ## List the commands
 chat: $(VENV)/examples.installed  ## Serve the chat example (PORT=8080)
 	@exec $(BIN)/python examples/chat/server.py --port $(PORT)
 
-# First the test files share the cores; then tests that measure time or memory run with the machine to themselves.
-BESIDE := -m "not alone" --numprocesses=auto --dist=loadfile
-ALONE := -m alone
+# The passes are explained in CONTRIBUTING.md. In each, the test files first share the cores; then tests that measure
+# time or memory run with the machine to themselves.
+FIRST := not once and not compiled
+SECOND := not readable
+THIRD := not once and not readable
+FILES := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -q
+READABLE := GEVENTKWS_PURE=1 GEVENT_LOOP=libuv GEVENT_DEBUG=debug
+LIBUV := GEVENT_LOOP=libuv GEVENT_DEBUG=debug
 
 # With GEVENT_DEBUG, gevent warns of watchers that were not closed, whose memory libuv would go on using.
 test: $(VENV)/dev.installed $(NODE_MODULES)  ## Run all tests, on both backends and event loops (ARGS="-k close" runs some, once)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@echo "1 of 3: readable backend, libev, with branch coverage"
-	GEVENTKWS_PURE=1 $(BIN)/python -m pytest $(BESIDE) --cov --cov-report= --cov-fail-under=0 $(WITHOUT_CLIENTS)
-	GEVENTKWS_PURE=1 $(BIN)/python -m pytest $(ALONE) --cov --cov-append $(WITHOUT_CLIENTS)
+	@echo "1 of 3: readable backend, libuv, with branch coverage"
+	$(READABLE) $(PYTEST) -m "not alone and $(FIRST)" $(FILES) --cov --cov-report= --cov-fail-under=0
+	$(READABLE) $(PYTEST) -m "alone and $(FIRST)" --cov --cov-append
 	@$(BIN)/python -c 'import geventkws; print("2 of 3:", geventkws.BACKEND, "backend, libev, with clients of all kinds")'
-	$(BIN)/python -m pytest $(BESIDE) $(SOCKET_TESTS) $(REAL_CLIENTS)
-	$(BIN)/python -m pytest $(ALONE) $(SOCKET_TESTS) $(REAL_CLIENTS)
-	@echo "3 of 3: the same backend, libuv"
-	GEVENT_LOOP=libuv GEVENT_DEBUG=debug $(BIN)/python -m pytest $(BESIDE) $(SOCKET_TESTS)
-	GEVENT_LOOP=libuv GEVENT_DEBUG=debug $(BIN)/python -m pytest $(ALONE) $(SOCKET_TESTS)
+	$(PYTEST) -m "not alone and $(SECOND)" $(FILES)
+	$(PYTEST) -m "alone and $(SECOND)"
+	@echo "3 of 3: the same backend, libuv: what talks to the event loop"
+	$(LIBUV) $(PYTEST) -m "not alone and $(THIRD)" $(FILES) $(LOOP_TESTS)
 endif
 
 quick: $(VENV)/test.installed  ## Run the fast tests, in less than a minute (ARGS="-k close" runs some)
-	$(BIN)/python -m pytest $(BESIDE) --hypothesis-profile=quick -q $(QUICK_TESTS) $(ARGS)
+	$(PYTEST) -m "not alone" $(FILES) --hypothesis-profile=quick $(QUICK_TESTS) $(ARGS)
 
 coverage: $(VENV)/dev.installed $(NODE_MODULES)  ## Run the tests and write htmlcov/index.html
 	GEVENTKWS_PURE=1 $(BIN)/python -m pytest --cov --cov-report=html --cov-report=term $(ARGS)

@@ -31,13 +31,15 @@ def forms_of(item: pytest.Item) -> set[str]:
 
 
 def mark(item: pytest.Item) -> None:
-    """Mark a test for the passes that would tell nothing new."""
+    """Mark a test for the passes that would tell nothing new; at least one pass is left."""
     own = folder(item)
     if own in ONCE:
         item.add_marker(pytest.mark.once)
     if "compiled" in forms_of(item):
         item.add_marker(pytest.mark.compiled)
-    elif "pure" in forms_of(item) or (own == "protocol" and not item.get_closest_marker("compiled")):
+    elif item.get_closest_marker("once") or item.get_closest_marker("compiled"):
+        pass
+    elif "pure" in forms_of(item) or own == "protocol":
         item.add_marker(pytest.mark.readable)
 
 

@@ -31,6 +31,12 @@ class Waker(Owner):
         self._stream.wake_receiver()
         return False
 
+    def _proceed(self) -> None:
+        """Do nothing with a turn that the channel is given; on a busy machine it asks for one."""
+
+    def _crashed(self, error: BaseException) -> None:
+        self._stream.channel.release()
+
     def _flush(self) -> None:
         self._stream.offer()
         if not self._stream.channel.awaits_room:
