@@ -25,6 +25,16 @@ CERTIFICATE = 4
 """A certificate or key cannot be used."""
 
 
+ELSEWHERE = {
+    "--port": "--bind :PORT",
+    "--host": "--bind HOST:PORT",
+    "--listen": "--bind HOST:PORT",
+    "--ssl-certfile": "--certfile",
+    "--ssl-keyfile": "--keyfile",
+}
+"""Options of other servers, which people try first, and what they are called here."""
+
+
 class Failure(click.ClickException):
     """Why the command line cannot go on, in one line, with the exit status."""
 

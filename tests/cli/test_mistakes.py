@@ -45,6 +45,7 @@ MISTAKES: dict[str, tuple[list[str], int, str]] = {
     ),
     "a hook that is none": (["app:app", "--on-stop", "chat:named"], USAGE, "not a function"),
     "no such option": (["app:app", "--max-conections", "1"], USAGE, "--max-connections"),
+    "an option of other servers": (["app:app", "--port", "1"], USAGE, "Did you mean '--bind :PORT'?"),
     "no number": (["app:app", "--max-requests", "many"], USAGE, "must be a whole number"),
     "too small": (
         ["app:app", "--max-requests", "0"],
