@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from geventkws.cli import connect, reload, serving
-from geventkws.cli.errors import ELSEWHERE, USAGE, Failure, import_extra, tell
+from geventkws.cli.errors import USAGE, Failure, import_extra, tell, translated
 from geventkws.cli.help import PREFIX, WIDTH, GroupedCommand
 from geventkws.cli.serve_settings import FILE_NAME, serve_settings
 from geventkws.cli.types import reference
@@ -49,9 +49,7 @@ def run() -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except click.ClickException as error:
-        if isinstance(error, click.NoSuchOption) and error.option_name in ELSEWHERE:
-            error.possibilities = [ELSEWHERE[error.option_name]]
-        tell(error)
+        tell(translated(error))
         return error.status if isinstance(error, Failure) else error.exit_code
 
 

@@ -49,6 +49,13 @@ def tell(error: click.ClickException) -> None:
     click.echo(f"{colours.styled('Error:', sys.stderr, fg='red', bold=True)} {message}", err=True)
 
 
+def translated(error: click.ClickException) -> click.ClickException:
+    """Return the error to show: for an option of other servers, one that names ours."""
+    if isinstance(error, click.NoSuchOption) and error.option_name in ELSEWHERE:
+        return click.NoSuchOption(error.option_name, possibilities=[ELSEWHERE[error.option_name]])
+    return error
+
+
 def broken(what: str, error: BaseException) -> Failure:
     """Return the failure of the user's code, and print its traceback from the user's first line on."""
     lines = traceback.format_exception(type(error), error, _theirs(error.__traceback__))
