@@ -52,7 +52,8 @@ def tell(error: click.ClickException) -> None:
 def translated(error: click.ClickException) -> click.ClickException:
     """Return the error to show: for an option of other servers, one that names ours."""
     if isinstance(error, click.NoSuchOption) and error.option_name in ELSEWHERE:
-        return click.NoSuchOption(error.option_name, possibilities=[ELSEWHERE[error.option_name]])
+        ours = ELSEWHERE[error.option_name]
+        return Failure(USAGE, f"No such option '{error.option_name}'. Did you mean '{ours}'?")
     return error
 
 
