@@ -5,6 +5,9 @@ from geventkws.http._c_head cimport RequestHead as _RequestHead
 from geventkws.http._c_stream cimport Stream as _Stream
 
 
+cdef int _SWITCHING
+
+
 cdef class Response:
     cdef _Fields _fields
     cdef int _framing

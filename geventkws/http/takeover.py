@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 from geventkws.http.stream import NEVER, Stream
 from geventkws.http.taken import LentTransport, TakenSocket
-from geventkws.loop.channel import Channel
 from geventkws.loop.farewell import LAST_MOMENT
 from geventkws.loop.pump import Pump
 from geventkws.net.transport import PlainTransport
@@ -99,8 +97,7 @@ class Takeover:
     def _pumped(self) -> int:
         """Return one end of a socket pair; a pump connects its other end with the client."""
         ours, theirs = socket.socketpair()
-        channel = self._stream.channel
-        self._pump = Pump(channel, Channel(channel.loop, PlainTransport(ours.detach())), self._read_ahead)
+        self._pump = Pump(self._stream.channel, ours.detach(), self._read_ahead)
         return theirs.detach()
 
     def sendall(self, data: bytes) -> None:
@@ -122,8 +119,6 @@ class Takeover:
             channel.attach(PlainTransport(self.socket.detach()))
 
     def _end_pump(self, pump: Pump) -> None:
-        with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)  # whatever else the application has made of it
         self.socket.close()
         drained = False
         try:

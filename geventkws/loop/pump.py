@@ -13,29 +13,34 @@ from gevent.event import Event
 
 from geventkws.loop.channel import Channel
 from geventkws.loop.roles import Owner
-from geventkws.net.transport import Chunk
+from geventkws.net.transport import Chunk, PlainTransport
 
 
 class Pump:
     """Owns both channels until ``stop``."""
 
-    def __init__(self, client: Channel, inner: Channel, read_ahead: bytes = b"") -> None:
-        """Pump between ``client`` and ``inner``, which is new.
+    def __init__(self, client: Channel, descriptor: int, read_ahead: bytes = b"") -> None:
+        """Pump between ``client`` and the socket ``descriptor``, which the pump owns.
 
-        ``read_ahead`` are bytes from the client that have already been read.
+        ``read_ahead`` is what the client sent that has been read before.
         """
-        self._client = _ClientEnd(client)
-        self._inner = _End(inner)
+        self._transport = PlainTransport(descriptor)
+        inner = Channel(client.loop, self._transport)
+        self._client = ClientEnd(client)
+        self._inner = End(inner)
         self._client.other, self._inner.other = self._inner, self._client
         inner.start_reading()
         client.resume()
         self._inner.take(read_ahead)
 
     def drain(self, timeout: float | None) -> bool:
-        """Wait until the client has what the application sent before it closed its socket.
+        """Take no more from the application; wait until the client has got what there is.
 
-        Returns ``False`` if it does not have it after ``timeout`` seconds.
+        Whether the application has closed its socket does not matter: a child process may have it as well.
+        Returns ``False`` if the client has not got everything after ``timeout`` seconds.
         """
+        if self._inner.channel.is_open:
+            self._transport.shutdown_read()
         return self._client.is_done.wait(timeout)
 
     def stop(self) -> None:
@@ -44,12 +49,12 @@ class Pump:
         self._client.channel.owner = self._client.principal
 
 
-class _End(Owner):
+class End(Owner):
     """One end of a pump: the other end sends what this one receives."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.other: _End
+        self.other: End
         self.is_done = Event()
         """Set when nothing more will be sent here."""
         self._output: Chunk = b""
@@ -132,7 +137,7 @@ class _End(Owner):
         self.other._crashed(error)
 
 
-class _ClientEnd(_End):
+class ClientEnd(End):
     """The client's end, which acts for the channel's former owner in everything but the bytes."""
 
     def __init__(self, channel: Channel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
@@ -9,6 +10,7 @@ from gevent.hub import Hub
 
 from geventkws.loop.channel import Channel
 from geventkws.loop.loop import Loop
+from geventkws.loop.pump import ClientEnd
 from geventkws.net.address import Address
 from geventkws.server.aging import Aging
 from geventkws.websocket.connection import WebSocketConnection
@@ -50,6 +52,15 @@ class Connections:
         """The WebSocket connections that are not over."""
         owners = (channel.owner for channel in list(self.peers))
         return [owner for owner in owners if isinstance(owner, WebSocketConnection)]
+
+    def descriptors(self) -> Iterator[int]:
+        """Yield the descriptors of all connections, and of the other ends of those that are pumped."""
+        for channel in self.peers:
+            owner = channel.owner
+            for each in (channel, owner.other.channel) if isinstance(owner, ClientEnd) else (channel,):
+                # An application may have closed the one that it has taken.
+                if each.is_open and (descriptor := each.transport.fileno()) >= 0:
+                    yield descriptor
 
     def watch(self, limit: float | None) -> None:
         """Check often enough for a time limit of ``limit`` seconds; ``None`` is no limit."""

@@ -300,10 +300,7 @@ class WebSocketServer(StreamServer):
     def _descriptors(self) -> Iterator[int]:
         if hasattr(self, "socket"):
             yield self.socket.fileno()
-        for channel in self._connections.peers:
-            # One that an application has taken, it may have closed.
-            if channel.is_open and (descriptor := channel.transport.fileno()) >= 0:
-                yield descriptor
+        yield from self._connections.descriptors()
 
     def _forsake(self) -> None:
         server: Any = self  # gevent does not declare all of its attributes

@@ -58,8 +58,8 @@ class Pumped:
         self.channel = Channel(loop, PlainTransport(outer.detach()))
         self.principal = Principal(self.channel)
         self.channel.start_reading()
-        self.inner = Channel(loop, PlainTransport(inner.detach()))
-        self.pump = Pump(self.channel, self.inner, read_ahead)
+        self.pump = Pump(self.channel, inner.detach(), read_ahead)
+        self.inner = self.owner.other.channel
 
     @property
     def owner(self) -> Any:
@@ -144,6 +144,13 @@ class TestTheApplicationCloses:
         pumped.application.close()
         assert pumped.pump.drain(PATIENCE)
         assert reading.get(timeout=PATIENCE) == MUCH
+
+    def test_even_if_another_process_has_its_socket_as_well(self, pumped: Pumped) -> None:
+        with pumped.application.dup():
+            pumped.application.sendall(b"last")
+            pumped.application.close()
+            assert pumped.pump.drain(PATIENCE)
+            assert to_the_end(pumped.client) == 4
 
     def test_even_if_it_has_not_read_everything(self, pumped: Pumped) -> None:
         pumped.client.sendall(b"unread")

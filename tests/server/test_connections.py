@@ -8,11 +8,14 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
+from gevent.queue import Queue
 
 from geventkws.loop.loop import Loop
 from geventkws.server.connections import LONGEST_INTERVAL, STEPS_PER_LIMIT, Connections
 from tests.integration.conftest import Recorder, Serve
-from tests.waiting import wait_until
+from tests.raw import upgrade_request
+from tests.waiting import PATIENCE, wait_until
 
 
 class Checked:
@@ -45,6 +48,28 @@ def test_a_connection_is_there_until_it_is_removed(connections: Any) -> None:
     assert connections.remove(channel) == ("192.0.2.1", 5000)
     assert connections.remove(channel) is None
     assert not connections.peers
+
+
+def test_all_descriptors_are_listed_of_connections_that_an_application_has_taken_too(serve: Serve) -> None:
+    taken: Queue[Any] = Queue()
+    go_on = Event()
+
+    def application(environ, start_response):
+        environ["geventkws.socket"].settimeout(PATIENCE)
+        if environ["PATH_INFO"] == "/closed":
+            environ["geventkws.socket"].close()
+        taken.put(environ["geventkws.socket"].fileno())
+        assert go_on.wait(PATIENCE)
+        return []
+
+    site = serve(application=application)
+    for path, behind, others in ("/", b"", 1), ("/pumped", b"x", 3), ("/closed", b"", 3):
+        site.connect(None).send(upgrade_request(path) + behind)
+        descriptor = taken.get(timeout=PATIENCE)
+        listed = list(site.server._connections.descriptors())
+        assert len(listed) == others
+        assert (descriptor in listed) == (path == "/")
+    go_on.set()
 
 
 def test_only_websockets_are_listed_as_such(serve: Serve) -> None:

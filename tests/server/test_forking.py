@@ -106,7 +106,10 @@ def take_over(environ, start_response):
     start_response("101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "Upgrade")])
     sock.sendall(b"mine")
     fork(os.fork)
-    sock.sendall(sock.recv(4))
+    data = b""
+    while len(data) < 4:
+        data += sock.recv(4)
+    sock.sendall(data)
     sock.close()
     return []
 
@@ -239,11 +242,12 @@ def test_so_does_a_fork_in_a_view(parent: Parent, way: str) -> None:
     parent.stop(client)
 
 
-def test_a_connection_that_an_application_has_taken_stays_the_parents(parent: Parent) -> None:
-    with RawClient(parent.port, "/taken") as taken:
+@pytest.mark.parametrize("ahead", [b"", b"ba"], ids=["directly", "through a pump"])
+def test_a_connection_that_an_application_has_taken_stays_the_parents(parent: Parent, ahead: bytes) -> None:
+    with RawClient(parent.port, "/taken", behind=ahead) as taken:
         assert taken.read_body(4) == b"mine"
         parent.program.expect("child lives")
-        taken.send(b"back")
+        taken.send(b"back".removeprefix(ahead))
         assert taken.read_to_end() == b"back"
     client = parent.client()
     parent.still_serves(client)
