@@ -44,7 +44,7 @@ class Node(Protocol):
         """Take a publication: those of a channel in order, each once."""
 
     def presence_changed(self, event: PresenceEvent) -> None:
-        """Take the news that somebody has joined or left a channel."""
+        """Learn that somebody has joined or left a channel."""
 
     def commanded(self, command: Command) -> None:
         """Take a command, which may concern users of other nodes."""
@@ -63,7 +63,7 @@ class Broker(Protocol):
         """Let the node be told of the channel; return when nothing of what follows is missed."""
 
     def close(self, channel: str) -> None:
-        """Tell the node no more of the channel. Never waits."""
+        """Tell the node nothing more about the channel. Never waits."""
 
     def publish(
         self, channel: str, message: Message, exclude: Excluded, key: str | None, settings: Settings

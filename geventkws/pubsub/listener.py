@@ -35,7 +35,7 @@ class Listener:
         self._is_calling = False
 
     def stop(self) -> None:
-        """Listen no more: what is waiting for the function is dropped. In the thread that has listened."""
+        """Stop listening, and drop what is waiting for the function. In the thread that has listened."""
         self._on_stop(self)
         self._waiting.clear()
 

@@ -1,4 +1,4 @@
-"""What a process has to do with channels: its outlets, one for each hub with subscribers."""
+"""The channels of one process: its outlets, one for each hub with subscribers."""
 
 from __future__ import annotations
 

@@ -29,10 +29,10 @@ class Owner(Protocol):
     """Who must know when nobody is left."""
 
     def abandoned(self, channel: str, member: str | None) -> None:
-        """Take note that somebody has left a channel; ``member`` is the id, if others saw it there."""
+        """Learn that somebody has left a channel; ``member`` is the id, if others saw it there."""
 
     def emptied(self, outlet: Outlet) -> None:
-        """Take note that nobody is left here."""
+        """Learn that nobody is left here."""
 
 
 class Outlet:
@@ -90,13 +90,13 @@ class Outlet:
             receiver.take(publication, exclude, encoded)
 
     def announce(self, event: PresenceEvent) -> None:
-        """Give the news that somebody has joined or left a channel to those who have subscribed."""
+        """Tell the subscribers of a channel that somebody has joined or left it."""
         encoded: Encoded = {}
         for receiver in list(self._receivers.get(event.channel, {}).values()):
             receiver.take_event(event, encoded)
 
     def obey(self, command: Command) -> None:
-        """Do to the connections of a user what the command says."""
+        """Do with the connections of a user what the command says."""
         for connection in list(self._users.get(command.user, ())):
             if command.channel is None:
                 connection.close(command.reason)
@@ -135,7 +135,7 @@ class Outlet:
             self._check_whether_empty()
 
     def identify(self, connection: WebSocketConnection, user: str) -> None:
-        """Remember that a connection is a user's; not also another's."""
+        """Remember which user a connection belongs to, instead of any that it belonged to before."""
         self._known(connection)
         self._forget_user(connection)
         self._users.setdefault(user, set()).add(connection)

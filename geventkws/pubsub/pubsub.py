@@ -67,7 +67,7 @@ class PubSub:
 
         ``info`` is what others see of it in ``presence``: anything that JSON can express. ``since`` is the
         position up to which the client has got everything: what was published later is sent first, if it is
-        all still there, and then what is published from now on, without a gap or a double.
+        all still there, and then what is published from now on, without gaps or duplicates.
 
         ``transform(publication)`` returns the message to send, or ``None`` to send nothing; by default, the
         message is sent as it was published. ``announce(event)`` does the same for a ``PresenceEvent``;

@@ -22,7 +22,7 @@ Encoded = dict[Hashable, Broadcast | None]
 
 
 class Wishes(NamedTuple):
-    """What a connection wants of a channel besides its messages."""
+    """What a connection wants from a channel besides its messages."""
 
     transform: Transform | None
     announce: Announce | None
@@ -97,7 +97,7 @@ class Subscriber:
         return connection._lifecycle.senders.wait_for_room()
 
     def take_event(self, event: PresenceEvent, encoded: Encoded) -> None:
-        """Send the news that somebody has joined or left, if the connection wants it."""
+        """Send word that somebody has joined or left, if the connection wants it."""
         if self.wishes.announce is not None and event.id != self._connection.id:
             self._send(self.wishes.announce, event, encoded)
 

@@ -92,7 +92,7 @@ class TestDocker:
                 )
             assert done.returncode == expected
 
-    def test_all_that_is_copied_is_there(self) -> None:
+    def test_everything_that_is_copied_is_there(self) -> None:
         for names in re.findall(r"^COPY (?!--from)(.*) \S+$", self.TEXT, re.MULTILINE):
             for name in names.split():
                 assert (DEPLOY / name).is_file()

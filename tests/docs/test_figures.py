@@ -15,6 +15,7 @@ from geventkws.once import MAX_TOLD
 from geventkws.options import BYTES, SECONDS, ServerOptions, shown
 from geventkws.protocol import deflate, headers, origin
 from geventkws.protocol.close import MAX_REASON_SIZE
+from geventkws.pubsub import listener, outlet
 from geventkws.server import reception, shutdown
 from geventkws.testing import client
 from geventkws.websocket import conversation, meter
@@ -75,6 +76,10 @@ LINES = {
     "docs/topics/performance.md": [
         f"keep up to {shown(loop.KEPT_MEMORY, BYTES)} of freed memory",
         f"compresses at level {DEFLATE.level}.",
+    ],
+    "docs/topics/pubsub.md": [
+        f"waits when {outlet.MAX_QUEUED:,} messages are in the queue",
+        f"Up to {listener.MAX_WAITING:,} messages wait for it",
     ],
     "docs/how-to/testing.md": [f"after `timeout` seconds ({client.PATIENCE:g} by default)"],
 }

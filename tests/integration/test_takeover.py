@@ -415,7 +415,7 @@ class TestEndings:
         assert ended.wait(PATIENCE)
         site.wait_until_empty()
 
-    def test_a_client_that_is_gone_before_the_takeover_is_no_error(self, serve: Serve) -> None:
+    def test_a_client_that_is_gone_before_the_takeover_is_not_an_error(self, serve: Serve) -> None:
         began, go_on, raised = Event(), Event(), []
 
         def application(environ, start_response):

@@ -179,7 +179,7 @@ def test_refusals_are_counted_by_reason(
 
 
 @pytest.mark.parametrize("path", ["/answers", "/takes"])
-def test_a_101_of_the_applications_own_is_no_refusal(count: Count, path: str) -> None:
+def test_a_101_of_the_applications_own_is_not_a_refusal(count: Count, path: str) -> None:
     site = count(application=answer_upgrades)
     client = site.connect(path)
     assert client.head.startswith("HTTP/1.1 101 ")
