@@ -35,7 +35,9 @@ _STYLES: dict[int, dict[str, Any]] = {
 }
 
 
-def configure(level: str | None, config: Path | None, access_log: str | None) -> None:
+def configure(
+    level: str | None, config: Path | None, access_log: str | None, log_format: str = LOG_FORMAT
+) -> None:
     """Send the log to stderr and the access log to stdout.
 
     If there is a ``config`` for ``logging.config``, it decides instead; ``level`` and ``access_log`` override
@@ -45,7 +47,7 @@ def configure(level: str | None, config: Path | None, access_log: str | None) ->
         _use_config(config)
     else:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(ColouredFormatter(LOG_FORMAT))
+        handler.setFormatter(ColouredFormatter(log_format))
         logging.getLogger().addHandler(handler)
         level, access_log = level or "info", access_log or "combined"
     if level is not None:

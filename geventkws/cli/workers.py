@@ -30,6 +30,9 @@ from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 
 METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
+LOG_FORMAT = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
+"""The format of the log, with the process that each line is from."""
+
 INHERITED = "GUNICORN_FD"
 """The variable by which gunicorn passes its sockets on, when it executes itself anew (SIGUSR2)."""
 
@@ -39,7 +42,7 @@ _STATUSES = {Arbiter.APP_LOAD_ERROR: BROKEN, Arbiter.WORKER_BOOT_ERROR: USAGE}
 
 def serve_with_workers(plan: Plan, workers: int, pidfile: str | None) -> int:
     """Let gunicorn serve the plan in so many processes, until a signal arrives; return the exit status."""
-    logs.configure(plan.log_level, plan.log_config, plan.access_log)
+    logs.configure(plan.log_level, plan.log_config, plan.access_log, LOG_FORMAT)
     settings = {
         "bind": _bind(plan),
         "workers": workers,

@@ -81,6 +81,8 @@ def test_several_processes_serve_the_application_and_the_services(start: StartWo
     assert "Traceback" not in server.output
     assert "Warning" not in server.output
     assert '"GET / HTTP/1.1" 200' in server.output
+    for pid in pids:
+        assert f" [{pid}] INFO geventkws.server: Stopped\n" in server.output
 
 
 def test_hup_reloads_the_program(start: StartWorkers, project: Path) -> None:
@@ -125,10 +127,8 @@ def test_tls_health_hooks_and_logs(start: StartWorkers, certificates: Certificat
 
 
 def test_metrics_are_those_of_all_processes_and_of_those_that_are_alive(start: StartWorkers) -> None:
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
-    server = start(*ARGUMENTS, "--metrics", "/metrics", "--metrics-bind", f"127.0.0.1:{port}")
+    server = start(*ARGUMENTS, "--metrics", "/metrics", "--metrics-bind", "127.0.0.1:0")
+    port = server.expect(r",https?://127\.0\.0\.1:(\d+)")[1]
 
     def connections(url: str) -> float:
         text = requests.get(url, timeout=PATIENCE).text

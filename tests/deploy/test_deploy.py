@@ -6,12 +6,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -20,7 +22,7 @@ from tests.certificates import Certificates
 from tests.helpers import require_program
 from tests.programs import EXAMPLES, ROOT, Program
 from tests.raw import TEXT, Frame, RawClient, masked
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 
 DEPLOY = EXAMPLES / "deploy"
 
@@ -57,6 +59,36 @@ def test_the_program_serves_as_its_file_says(tmp_path: Path) -> None:
             client.send(masked(TEXT, "hello"))
             assert client.frame() == Frame(TEXT, b"hello")
     assert "Traceback" not in server.output
+
+
+def test_the_steps_of_the_guide(tmp_path: Path, certificates: Certificates) -> None:
+    guide = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
+    program, options = (re.search(rf"```{name}\n(.*?)```", guide, re.DOTALL) for name in ("python", "toml"))
+    assert program
+    assert options
+    (tmp_path / "hello.py").write_text(program[1])
+    (tmp_path / "geventkws.toml").write_text(re.sub(r":\d{4}", ":0", options[1]))
+    shutil.copy(certificates.certfile, tmp_path / "cert.pem")
+    shutil.copy(certificates.keyfile, tmp_path / "key.pem")
+    environ = {"PYTHONPATH": str(ROOT)}
+    with Program(sys.executable, "-u", "-m", "geventkws", "serve", cwd=tmp_path, env=environ) as server:
+        port = server.expect(r"Listening at: https://127\.0\.0\.1:(\d+)")[1]
+        metrics = int(server.expect(r"Listening on port (\d+) of 127\.0\.0\.1")[1])
+        context = certificates.client()
+
+        def ask(path: str) -> str:
+            with urlopen(f"https://127.0.0.1:{port}{path}", timeout=PATIENCE, context=context) as response:
+                return str(response.read().decode())
+
+        assert ask("/") == "Hello\n"
+        assert ask("/healthz") == '{"status": "ok"}\n'
+        assert b"\ngeventkws_http_connections " in get(metrics, "/")
+        (tmp_path / "hello.py").write_text(program[1].replace("Hello", "Hello again"))
+        os.kill(int((tmp_path / "hello.pid").read_text()), signal.SIGHUP)
+        wait_until(lambda: ask("/") == "Hello again\n")
+        os.kill(int((tmp_path / "hello.pid").read_text()), signal.SIGTERM)
+        assert server.wait() == 0
+        assert "Traceback" not in server.output
 
 
 def get(port: int, target: str) -> bytes:

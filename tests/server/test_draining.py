@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Iterator
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
 import pytest
 from gevent.event import Event as Signal
 
-from geventkws import WebSocketConnection, WebSocketServer, WebSocketService
+from geventkws import WebSocketCloseReasonCode, WebSocketConnection, WebSocketServer, WebSocketService
+from geventkws.server import departure
 from tests.certificates import Certificates
 from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import CLOSE, PING, TEXT, Frame, RawClient, close_frame, masked
@@ -231,22 +233,42 @@ class TestCodes:
 class TestWindow:
     def test_websockets_go_one_after_the_other_and_work_until_then(self, serve: Serve) -> None:
         service = Echo()
-        site = serve(service, drain_window=1.0)
-        clients = [site.connect() for _ in range(10)]
-        for _ in clients:
+        site = serve(service, stop_timeout=LONG, drain_window=LONG)
+        first, *others = [site.connect() for _ in range(3)]
+        for _ in range(3):
             service.expect("connected")
-        began = monotonic()
         stopped = stop(site)
-        ends = []
-        for client in clients:
-            if client is clients[-1]:
-                client.send(masked(TEXT, "still here"))
-                assert client.frame() == Frame(TEXT, b"still here")
-            answer_close(client)
-            ends.append(monotonic() - began)
-        assert ends[-1] > 0.8
-        assert ends[-1] - ends[0] > 0.5
+        answer_close(first)
+        for client in others:
+            client.send(masked(TEXT, "still here"))
+            assert client.frame() == Frame(TEXT, b"still here")
+            client.send(close_frame(1000))
         stopped.get()
+
+    def test_they_are_spread_evenly_and_all_are_asked_before_the_end(self, monkeypatch: Any) -> None:
+        now = 0.0
+        asked: list[float] = []
+
+        class Connection:
+            def _leave(self, reason: int) -> None:
+                asked.append(now)
+
+        def sleep(seconds: float) -> None:
+            nonlocal now
+            now += seconds
+
+        monkeypatch.setattr(departure, "monotonic", lambda: now)
+        monkeypatch.setattr(departure, "gevent", SimpleNamespace(sleep=sleep))
+        connections: Any = [Connection() for _ in range(100)]
+        departure.Departure(connections, WebSocketCloseReasonCode.GOING_AWAY, 5).run(lambda: 60)
+        assert len(asked) == 100
+        for number, moment in enumerate(asked):
+            assert moment == pytest.approx(number / 20, abs=2 * departure.STEP)
+        now = 0.0
+        asked.clear()
+        departure.Departure(connections, WebSocketCloseReasonCode.GOING_AWAY, 50).run(lambda: 10)
+        assert len(asked) == 100
+        assert 8.5 < asked[-1] <= 9 + departure.STEP
 
     def test_a_second_stop_that_has_less_time_ends_it(self, serve: Serve) -> None:
         service = Recorder()
