@@ -27,6 +27,7 @@ COMPILED = (
     *(f"http.{name}" for name in ("fields", "framing", "head", "reader", "request_durations")),
     *(f"http.{name}" for name in ("response", "stream")),
     *(f"loop.{name}" for name in ("channel", "durations", "loop", "roles")),
+    "net.transport",
     *(f"websocket.{name}" for name in ("census", "conversation", "tally")),
 )
 """Modules that are compiled from their Python source."""

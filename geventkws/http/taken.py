@@ -49,6 +49,7 @@ class LentTransport(PlainTransport):
     __slots__ = ("_lent",)
 
     def __init__(self, lent: socket) -> None:
+        super().__init__(-1, blocks=False)
         self._lent = lent
 
     def fileno(self) -> int:

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 from gevent import monkey
 
+from geventkws.backend import use_compiled
+
 IOV_MAX = os.sysconf("SC_IOV_MAX")
 JOIN_MAX = 64 * 1024
 """The most bytes that are joined into one write; more leave by ``writev``, uncopied."""
@@ -179,3 +181,6 @@ class PlainTransport:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             _close(fd)
+
+
+use_compiled(__name__, globals())
