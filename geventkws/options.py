@@ -290,7 +290,8 @@ class ServerOptions:
     upgrade_origins: tuple[str, ...] = _choice(
         (),
         "origins whose pages may open WebSockets that the application itself serves, with its own 101 or"
-        ' `environ["geventkws.socket"]`; `"*"` for any. By default, only pages of the same host and port',
+        ' `environ["geventkws.socket"]`, or by `environ["wsgi.websocket"]`; `"*"` for any. By default, only'
+        " pages of the same host and port",
         _check_origins,
     )
     on_start: Callable[[], object] | None = _choice(

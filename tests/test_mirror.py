@@ -42,11 +42,17 @@ ELSEWHERE = {
     "pubsub/settings.py": "pubsub/test_pubsub.py",
     "pubsub/subscriber.py": "pubsub/test_pubsub.py",
     "pubsub/values.py": "pubsub/test_pubsub.py",
+    **{
+        f"compat/geventwebsocket/{name}.py": "compat/test_geventwebsocket.py"
+        for name in ("exceptions", "gunicorn/workers", "resource", "server", "websocket")
+    },
     "testing/client.py": "testing/test_connect.py",
     "testing/leaks.py": "testing/test_plugin.py",
     "testing/portless.py": "testing/test_connect.py",
     "testing/servers.py": "testing/test_plugin.py",
     # What only a whole server shows.
+    "server/wsgi_websocket.py": "integration/test_wsgi_websocket.py",
+    "websocket/held.py": "integration/test_wsgi_websocket.py",
     "http/error_stream.py": "integration/test_request_bodies.py",
     "http/overdue.py": "integration/test_request_timeout.py",
     "http/taken.py": "integration/test_takeover.py",

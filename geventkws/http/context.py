@@ -13,7 +13,7 @@ from geventkws.http.head import RequestHead
 from geventkws.http.request_durations import RequestDurations
 from geventkws.http.response import Response
 from geventkws.http.stream import Stream
-from geventkws.http.taken import TakenSocket
+from geventkws.http.takeover import Takeover
 from geventkws.http.target import ALLOWED
 from geventkws.loop.channel import Channel
 from geventkws.loop.workers import Borrower
@@ -43,8 +43,8 @@ class Upgradable(Protocol):
     def response(self) -> Response | None:
         """The application's answer so far."""
 
-    def offer(self, check: Callable[[], None], read_ahead: bytes) -> TakenSocket:
-        """Return a socket by which the application may take the connection, if ``check`` does not raise."""
+    def offer(self, check: Callable[[], None], read_ahead: bytes) -> Takeover:
+        """Let the application take the connection, unless ``check`` raises, through what is returned."""
 
     def take(self) -> Channel:
         """Give the channel, open and with all answers sent, to another owner."""

@@ -27,7 +27,6 @@ from geventkws.http.reader import RequestReader
 from geventkws.http.response import Response
 from geventkws.http.spool import body_limit, decoded
 from geventkws.http.stream import Stream
-from geventkws.http.taken import TakenSocket
 from geventkws.http.takeover import Takeover
 from geventkws.loop.channel import Channel
 from geventkws.net.address import Address
@@ -93,10 +92,10 @@ class Exchange:
             channel.queue(fresh=True)
         return channel
 
-    def offer(self, check: Callable[[], None], read_ahead: bytes) -> TakenSocket:
-        """Return a socket by which the application may take the connection, if ``check`` does not raise."""
+    def offer(self, check: Callable[[], None], read_ahead: bytes) -> Takeover:
+        """Let the application take the connection, unless ``check`` raises, through what is returned."""
         self.takeover = Takeover(self.stream, check, read_ahead, self._context.body_timeout)
-        return self.takeover.socket
+        return self.takeover
 
     def serve(self, head: RequestHead) -> int:
         """Answer the request that ``head`` begins; return what becomes of the connection. Never raises."""
@@ -187,8 +186,11 @@ class Exchange:
         if body is not None and head.body_length == CHUNKED:
             with decoded(environ, body, context.options):
                 self._run(application, environ, body, response)
-        else:
+        elif self.takeover is None:
             self._run(application, environ, body, response)
+        else:
+            with self.takeover.during(environ):
+                self._run(application, environ, body, response)
 
     def _run(
         self, application: Any, environ: dict[str, Any], body: RequestBody | None, response: Response

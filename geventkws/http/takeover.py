@@ -7,8 +7,9 @@ connection belongs to the application until its response is closed.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from geventkws.http.stream import NEVER, Stream
 from geventkws.http.taken import LentTransport, TakenSocket
@@ -49,6 +50,11 @@ class Takeover:
         """The response so far; ``None`` unless the application is working."""
         self.is_taken = False
         """Whether the application has, or has had, the connection."""
+        self.environ: dict[str, Any] = {}
+        """The environ of the request, while the application is working."""
+        self.on_end: Callable[[BaseException | None], bool] | None = None
+        """Called when the application has answered or failed, by another way of taking the connection. With
+        what it has raised; returns whether that only says that the client has gone."""
         self._stream = stream
         self._check = check
         self._read_ahead = read_ahead
@@ -67,6 +73,24 @@ class Takeover:
         except HandshakeError as refusal:
             answer.refusal = refusal
             raise
+
+    @contextmanager
+    def during(self, environ: dict[str, Any]) -> Iterator[None]:
+        """Surround the application's work on the request of ``environ``."""
+        self.environ = environ
+        try:
+            yield
+        except BaseException as error:
+            if self._tell(error) and self.answer is not None:
+                self.answer.peer_gone = True
+            raise
+        else:
+            self._tell(None)
+        finally:
+            self.environ = {}
+
+    def _tell(self, error: BaseException | None) -> bool:
+        return self.on_end is not None and self.on_end(error)
 
     def _take(self) -> int:
         """Return the descriptor of the application's socket."""

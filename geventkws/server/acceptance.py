@@ -13,7 +13,8 @@ from geventkws.protocol.handshake import VERSION, HandshakeError
 from geventkws.protocol.headers import tokens
 from geventkws.service import WebSocketService
 from geventkws.service_check import check_service
-from geventkws.websocket.connection import NO_PARAMETERS
+from geventkws.websocket.connection import NO_PARAMETERS, WebSocketConnection
+from geventkws.websocket.held import hold
 
 ACCEPTOR = "geventkws.upgrade"
 """The key of the ``Acceptor`` in the environ of an upgrade request."""
@@ -95,7 +96,7 @@ class Acceptor:
         self,
         http: Upgradable,
         check: Callable[[WebSocketService], object],
-        accept: Callable[[WebSocketService, Mapping[str, Any]], None],
+        accept: Callable[[WebSocketService, Mapping[str, Any]], WebSocketConnection],
     ) -> None:
         """``check`` and ``accept`` raise ``HandshakeError`` to refuse."""
         self._http = http
@@ -112,6 +113,16 @@ class Acceptor:
         check_service(service)
         self._complete(self._begin(), service, NO_PARAMETERS)
 
+    def hold(self, service: WebSocketService) -> WebSocketConnection | None:
+        """Complete the handshake for the calling greenlet, which takes the messages of the connection itself.
+
+        Raises ``HandshakeError`` to refuse. Returns ``None`` if the client had already gone.
+        """
+        connection = self._complete(self._begin(), service, NO_PARAMETERS)
+        if connection is not None:
+            hold(connection)
+        return connection
+
     def check(self, service: WebSocketService) -> None:
         """Raise ``HandshakeError`` if ``service`` cannot take this handshake, or not from its ``Origin``."""
         self._check(service)
@@ -120,12 +131,12 @@ class Acceptor:
         """Do what ``accept`` does, for a service that has been checked."""
         parameters = MappingProxyType(dict(path_params)) if path_params else NO_PARAMETERS
         try:
-            opened = self._complete(self._begin(), service, parameters)
+            connection = self._complete(self._begin(), service, parameters)
         except ApplicationError as passed:
             raise passed.error from None
         except HandshakeError as refusal:
             return self.refuse(refusal)
-        return UpgradeAnswer(too_late=not opened)
+        return UpgradeAnswer(too_late=connection is None)
 
     def refuse(self, refusal: HandshakeError) -> UpgradeAnswer:
         """Let ``refusal`` be the answer, whatever the application returns."""
@@ -134,13 +145,15 @@ class Acceptor:
             self._http.response.refusal = refusal
         return UpgradeAnswer(refusal)
 
-    def _complete(self, response: Response, service: WebSocketService, params: Mapping[str, Any]) -> bool:
-        """Return whether there is a connection now. That the client has gone is nobody's mistake."""
+    def _complete(
+        self, response: Response, service: WebSocketService, params: Mapping[str, Any]
+    ) -> WebSocketConnection | None:
+        """Return the new connection. That the client has gone, so that there is none, is nobody's mistake."""
         try:
-            self._accept(service, params)
+            return self._accept(service, params)
         except OSError:
             response.peer_gone = True
-        return not response.peer_gone
+            return None
 
     def _begin(self) -> Response:
         if self._used or self._http.stream.is_given:

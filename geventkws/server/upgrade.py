@@ -20,6 +20,7 @@ from geventkws.loop.loop import Loop
 from geventkws.once import first_time
 from geventkws.protocol.deflate import deflate_for
 from geventkws.protocol.handshake import (
+    VERSION,
     Acceptance,
     ForeignOriginError,
     HandshakeError,
@@ -32,6 +33,7 @@ from geventkws.protocol.origin import ANY_ORIGIN, MAX_CACHED
 from geventkws.registry import ServiceRegistry
 from geventkws.request import Request, split_target
 from geventkws.server.acceptance import ACCEPTOR, Acceptor
+from geventkws.server.wsgi_websocket import VERSION_KEY, WEBSOCKET, WSGIWebSocket
 from geventkws.service import WebSocketService, pull_style_run
 from geventkws.websocket.connection import NO_PARAMETERS, WebSocketConnection
 from geventkws.websocket.conversation import COMPRESSED_READ
@@ -68,8 +70,11 @@ def upgrade(host: UpgradeHost, http: Upgradable, head: RequestHead, read_ahead: 
         path = split_target(head.target)[0]
         raise _refusal(Refusal.PATH, 404, f"No service has been registered for the path {path}")
     acceptor = Acceptor(http, partial(_negotiate, host, head), partial(accept, host, http, head, read_ahead))
-    sock = http.offer(partial(_check_takeover, host, head), read_ahead)
-    http.extra_environ = {**(http.extra_environ or {}), ACCEPTOR: acceptor, SOCKET: sock}
+    check = partial(_check_takeover, host, head)
+    takeover = http.offer(check, read_ahead)
+    websocket = WSGIWebSocket(host, acceptor, takeover, check, http.remote_address)
+    offers = {ACCEPTOR: acceptor, SOCKET: takeover.socket, WEBSOCKET: websocket, VERSION_KEY: VERSION}
+    http.extra_environ = {**(http.extra_environ or {}), **offers}
     return False
 
 
@@ -80,7 +85,7 @@ def accept(
     read_ahead: bytes,
     service: WebSocketService,
     path_params: Mapping[str, Any],
-) -> None:
+) -> WebSocketConnection:
     """Complete the handshake, answer 101 and start the connection; raises ``HandshakeError`` to refuse."""
     acceptance = _negotiate(host, head, service)
     if acceptance.compression is not None and len(read_ahead) > COMPRESSED_READ:
@@ -111,6 +116,7 @@ def accept(
         read_ahead=read_ahead,
     )
     host.websocket_opened(connection)
+    return connection
 
 
 def _check_takeover(host: UpgradeHost, head: RequestHead) -> None:

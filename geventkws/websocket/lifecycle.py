@@ -76,11 +76,11 @@ class Lifecycle(Generic[AnyConversation]):
         "_host",
         "_scheduled",
         "_senders",
-        "_told",
         "close_description",
         "outcome",
         "pulls",
         "state",
+        "told",
     )
 
     def __init__(self, connection: AnyConversation, host: Host[AnyConversation], pulls: bool) -> None:
@@ -94,7 +94,8 @@ class Lifecycle(Generic[AnyConversation]):
         """The text of the peer's close frame."""
         self._connection = connection
         self._host = host
-        self._told = Told.NOTHING
+        self.told = Told.NOTHING
+        """What the service has been called with."""
         self._final: Close | ProtocolError | None = None
         self._close_code = Code.NORMAL
         self._close_text = ""
@@ -193,7 +194,7 @@ class Lifecycle(Generic[AnyConversation]):
         connection = self._connection
         self.state = closing.CLOSED
         connection.active = False
-        self._told = Told.EVERYTHING
+        self.told = Told.EVERYTHING
         self._senders = None  # a thread of the parent may hold the lock of its gate
         self._farewells = None
         connection._rest = None
@@ -203,7 +204,7 @@ class Lifecycle(Generic[AnyConversation]):
 
     def is_busy(self) -> bool:
         """Return whether callbacks of the service have yet to return."""
-        return self._told != Told.EVERYTHING
+        return self.told != Told.EVERYTHING
 
     # How it ends (in any greenlet of the hub's thread)
 
@@ -300,9 +301,9 @@ class Lifecycle(Generic[AnyConversation]):
 
     def _is_news_due(self) -> bool:
         """Return whether a worker has something to do besides ``received``."""
-        if self._told == Told.NOTHING or self.state in closing.HELD:
+        if self.told == Told.NOTHING or self.state in closing.HELD:
             return True
-        return self.outcome is not None and self._told == Told.CONNECTED
+        return self.outcome is not None and self.told == Told.CONNECTED
 
     def _schedule(self) -> None:
         """Let a worker, or the greenlet in ``receive``, do what there is to do. In any greenlet."""
@@ -348,23 +349,23 @@ class Lifecycle(Generic[AnyConversation]):
 
     def _check_whether_over(self) -> None:
         """Tell the host when ``disconnected`` has returned and the descriptor is closed."""
-        if self._told == Told.EVERYTHING and self.state == closing.CLOSED:
+        if self.told == Told.EVERYTHING and self.state == closing.CLOSED:
             assert self.outcome is not None
             self._host.websocket_closed(self._connection, self.outcome)
 
     # Calls of the service (in a worker)
 
     def step(self) -> None:
-        if self._told == Told.NOTHING:
+        if self.told == Told.NOTHING:
             self._tell_connected()
         elif self.state in closing.HELD:
             self._go_on_to_last_word()
-        elif self.outcome is not None and self._told == Told.CONNECTED:
-            self._told = Told.DISCONNECTED
+        elif self.outcome is not None and self.told == Told.CONNECTED:
+            self.told = Told.DISCONNECTED
             try:
                 self._call("disconnected", self.outcome)
             finally:
-                self._told = Told.EVERYTHING
+                self.told = Told.EVERYTHING
                 self._connection._channel.loop.guard(self._check_whether_over)
         self._connection._has_news = self._is_news_due()
 
@@ -376,7 +377,7 @@ class Lifecycle(Generic[AnyConversation]):
             self.advance(closing.HANDLED)
 
     def _tell_connected(self) -> None:
-        self._told = Told.CONNECTED
+        self.told = Told.CONNECTED
         self._connection._greeted = True
         self._call("connected")
         if self.pulls:
@@ -420,7 +421,7 @@ class Lifecycle(Generic[AnyConversation]):
             self._go_on_to_last_word()
         if connection._has_messages():
             return
-        if self.state != closing.OPEN or self._told == Told.DISCONNECTED:
+        if self.state != closing.OPEN or self.told == Told.DISCONNECTED:
             reason = self._close_code if self.outcome is None else self.outcome
             raise ConnectionClosed(reason, self.close_description)
         if connection._receiver is not None:

@@ -1,0 +1,45 @@
+"""A connection held by code outside its service, such as a WSGI application: it takes the messages itself.
+
+The greenlet that accepted the connection stands in for a worker, so none is lent until it lets go. Then
+``disconnected`` is called as ever.
+"""
+
+from __future__ import annotations
+
+from geventkws.protocol import closing
+from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
+from geventkws.websocket.connection import WebSocketConnection
+from geventkws.websocket.lifecycle import Told
+
+
+def hold(connection: WebSocketConnection) -> None:
+    """Let the caller take the messages of a new connection, by ``receive``, until it calls ``let_go``."""
+    lifecycle = connection._lifecycle
+    lifecycle.pulls = True
+    lifecycle.told = Told.CONNECTED
+    connection._greeted = True
+    connection._has_news = False
+    connection._working = True
+
+
+def let_go(connection: WebSocketConnection, *, failed: bool = False) -> None:
+    """Close a connection that was held, with 1000, or 1011 if its holder has failed.
+
+    A request is followed by a turn of its channel, in which ``disconnected`` is called.
+    """
+    connection._working = False
+    connection._discard_inbox()
+    lifecycle = connection._lifecycle
+    if failed:
+        lifecycle.advance(closing.FAILED, Code.SERVER_ERROR)
+    else:
+        if lifecycle.state == closing.LEAVING:
+            lifecycle.advance(closing.HANDLED)
+        lifecycle.advance(closing.CLOSE, Code.NORMAL)
+
+
+def has_ended(connection: WebSocketConnection) -> bool:
+    """Return whether one side has closed the connection, and no message from before that is left."""
+    if connection._lifecycle.state == closing.OPEN:
+        return False
+    return not (connection.active and (connection._has_messages() or connection._rest is not None))
