@@ -327,8 +327,9 @@ def test_waiting_for_a_turn_is_not_part_of_a_callback(count: Count) -> None:
     ours.send(masked(TEXT, "first") + masked(TEXT, "x") * 20)
     wait_for(site.port, 21, f"{name}_count", service="/hog")
     scraped = wait_for(site.port, 22, f"{name}_count", **SERVICE)
-    assert scraped.value(f"{name}_sum", service="/hog") >= 1
-    assert scraped.value(f"{name}_sum", **SERVICE) < scraped.value(f"{name}_sum", service="/hog") / 2
+    # Were a wait for the hog a part of them, nearly all would be longer than one of its callbacks.
+    short = sum(number for bound, number in buckets(scraped, name, **SERVICE).items() if bound <= 0.05)
+    assert short > 11
 
 
 def test_run_is_not_timed_since_it_lasts_as_long_as_the_connection(count: Count) -> None:
