@@ -212,6 +212,9 @@ class ServerOptions:
         "connections from one client: one IPv4 address, or one IPv6 /64 network",
         "503 with `Retry-After`, closed",
     )
+    max_waiting_requests: int | None = _count(
+        1024, "requests that wait while the pool of `spawn` is full", "503, closed"
+    )
     max_connection_age: float | None = _time(
         None,
         "how long a connection may last, shortened at random by up to a tenth",
@@ -372,6 +375,7 @@ class Options(TypedDict, total=False):
     block_warning: float | None
     max_connections: int | None
     max_connections_per_address: int | None
+    max_waiting_requests: int | None
     max_connection_age: float | None
     max_requests: int | None
     max_target_size: int

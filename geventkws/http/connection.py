@@ -226,8 +226,8 @@ class HTTPConnection(roles.Owner):
             self.stream.deadline = NEVER
             if self._context.start is None:
                 loop.lend(self)
-            else:
-                self._context.start(self)
+            elif not self._context.start(self):
+                self._end(self._exchange.refuse(head, 503, "Too many requests are waiting"))
             if self.stream.is_given:
                 owner = self.channel.owner
                 owner._proceed()

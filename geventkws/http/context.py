@@ -134,9 +134,9 @@ class HTTPContext:
         self.log_access = log_access
         self.warn_once = warn_once
         """Logs a mistake that clients make, the first time. Never waits."""
-        self.start: Callable[[Borrower], None] | None = None
-        """Starts a greenlet in which a connection answers the request whose head it has read.
-        ``None``: the loop lends it one."""
+        self.start: Callable[[Borrower], bool] | None = None
+        """Starts a greenlet, now or later, in which a connection answers the request whose head it has read.
+        ``False``: too many are waiting for one. ``None``: the loop lends it one."""
         self.on_over: Callable[[Channel], None] = forget
         """Called when a connection is closed and no greenlet works for it."""
         self.on_refusal: Callable[[HandshakeError | None], object] = take_no_notice

@@ -9,7 +9,7 @@ from geventkws.loop.workers import Borrower
 
 
 class Spawning:
-    """Starts requests in order of arrival; while the pool is full, they wait."""
+    """Starts requests in order of arrival; while the pool is full, up to ``max_waiting_requests`` wait."""
 
     def __init__(self, server: Any) -> None:
         """``server`` is a gevent server, with ``pool`` and ``_spawn``, which it does not declare."""
@@ -17,10 +17,14 @@ class Spawning:
         self._waiting: deque[Borrower] = deque()
         self._awaits_room = False
 
-    def start(self, borrower: Borrower) -> None:
-        """Have a greenlet made for a request."""
+    def start(self, borrower: Borrower) -> bool:
+        """Have a greenlet made for a request; return ``False`` if too many others are waiting for one."""
+        limit = self._server.options.max_waiting_requests
+        if limit is not None and len(self._waiting) >= limit:
+            return False
         self._waiting.append(borrower)
         self._start_waiting()
+        return True
 
     def forsake(self) -> None:
         """Forget who waits: this is a child process, and the requests belong to its parent."""

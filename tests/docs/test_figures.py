@@ -32,6 +32,7 @@ LINES = {
         f"after {conversation.MAX_FRAMES} frames at the latest",
         f"While {loop.CROWD} or more connections wait",
         f"receives only {shown(loop.CROWDED_READ, BYTES)} at once",
+        f"If `max_waiting_requests` are waiting ({OPTIONS.max_waiting_requests:,} by",
         f"for `block_warning` seconds ({OPTIONS.block_warning:g};",
     ],
     "docs/topics/limits.md": [

@@ -285,6 +285,24 @@ class TestAPoolOfGreenlets:
             while site.server.http_connections > 2:
                 gevent.sleep(0.001)
 
+    def test_not_more_wait_than_may(self, serve: Serve) -> None:
+        application = Blocking()
+        site = serve(application=application, spawn=Pool(1), max_waiting_requests=1)
+        busy, waiting, refused = (site.connect(None) for _ in range(3))
+        busy.send(get("/wait"))
+        application.expect("/wait")
+        waiting.send(get("/next"))
+        spawning: Any = site.server._spawning
+        with gevent.Timeout(PATIENCE):
+            while not spawning._waiting:
+                gevent.sleep(0.001)
+        refused.send(get("/refused") + get("/refused"))
+        assert refused.read_head().startswith("HTTP/1.1 503")
+        assert refused.read_to_end() == b"Too many requests are waiting\n"
+        application.let("/wait")
+        assert answers(busy, 1) == [b"/wait"]
+        assert answers(waiting, 1) == [b"/next"]
+
     def test_a_websocket_takes_no_place(self, serve: Serve) -> None:
         service = Recorder()
         site = serve(service, application=tell_path, spawn=Pool(1))
