@@ -13,11 +13,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import TIMEOUT_MAX, Event
 from types import FrameType
 from typing import Any
 
+import gevent
 from gevent.os import make_nonblocking, nb_read
+
+from geventkws.http.context import Application
+from geventkws.net.listeners import native_socket
+from geventkws.protocol.close_codes import WebSocketCloseReasonCode
+from geventkws.server.server import WebSocketServer
 
 DESCRIPTORS = "GEVENTKWS_RELOAD_DESCRIPTORS"
 """The environment variable with the descriptors: the sockets in order, then the pipe."""
@@ -59,7 +66,26 @@ def obey(pipe: int, restart: Callable[[], object], stop: Callable[[], object]) -
         stop()
 
 
+def serve_as_child(application: Application, **tls: Any) -> None:
+    """Serve an application on the one socket of the other process, until that process says otherwise."""
+    [descriptor], pipe = inherited()
+    server = WebSocketServer(native_socket(fileno=descriptor), application, **tls)
+    restart = partial(server.stop, PATIENCE, WebSocketCloseReasonCode.SERVICE_RESTART)
+    gevent.spawn(obey, pipe, restart, server.stop)
+    server.serve_forever()
+
+
 # The process that holds the sockets
+
+
+def hold(address: tuple[str, int], directory: str, say: Callable[[str], object]) -> int:
+    """Listen on ``address`` for processes that ``serve_as_child``; the rest is as in ``watch``."""
+    holder = WebSocketServer(address)
+    try:
+        holder.init_socket()
+        return watch([holder.socket.fileno()], [directory], os.environ, say)
+    finally:
+        holder.close()
 
 
 def watch(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import websocket
 
+from tests.cli.test_reload import change
 from tests.programs import Program
 from tests.waiting import PATIENCE
 
@@ -52,6 +53,31 @@ def test_serve_patches_first_and_serves_until_a_signal(site: Path) -> None:
         client.shutdown()
         program.signal(signal.SIGTERM)
         assert program.wait() == 0
+
+
+def test_with_reload_a_change_is_served_on_the_same_port_and_clients_are_asked_to_come_back(
+    site: Path,
+) -> None:
+    with flask(site, "serve", "--port", "0", "--reload") as program:
+        port = program.expect(r"Listening on port (\d+)")[1]
+        client = websocket.create_connection(f"ws://127.0.0.1:{port}/echo", timeout=PATIENCE)
+        assert client.recv() == "patched: True"
+        change(site / "site_of_flask.py", SITE.replace("patched: {", "changed, patched: {"))
+        opcode, data = client.recv_data()
+        assert (opcode, int.from_bytes(data[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1012)
+        client.shutdown()
+        client = websocket.create_connection(f"ws://127.0.0.1:{port}/echo", timeout=PATIENCE)
+        assert client.recv() == "changed, patched: True"
+        client.shutdown()
+        program.signal(signal.SIGTERM)
+        assert program.wait() == 0
+
+
+def test_reload_says_what_it_needs(site: Path) -> None:
+    (site / "watchfiles.py").write_text("raise ModuleNotFoundError(name='watchfiles')")
+    with flask(site, "serve", "--port", "0", "--reload") as program:
+        assert program.wait() == 2
+        assert "--reload needs watchfiles: pip install watchfiles" in program.output
 
 
 def test_serve_has_help(site: Path) -> None:

@@ -6,19 +6,15 @@ import argparse
 import logging
 import os
 import sys
-from functools import partial
 from typing import Any
 
-import gevent
 from django.apps import apps
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.core.servers.basehttp import get_internal_wsgi_application
 
 from geventkws import reloading
-from geventkws.net.listeners import native_socket
 from geventkws.patched import run_patched
-from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.server.server import WebSocketServer
 from geventkws.server.start_up import LOG_FORMAT
 
@@ -42,36 +38,24 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Restart with the standard library patched for gevent, then serve."""
         if options["reload"] and not reloading.is_child():
-            sys.exit(self._watch((options["host"], options["port"])))
+            sys.exit(self._hold((options["host"], options["port"])))
         run_patched(sys.argv[0])
         logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
         tls = {"certfile": options["certfile"], "keyfile": options["keyfile"]}
         if options["reload"]:
-            _serve_as_child(tls)
+            reloading.serve_as_child(_application(), **tls)
         else:
             WebSocketServer((options["host"], options["port"]), _application(), **tls).serve_forever()
 
-    def _watch(self, address: tuple[str, int]) -> int:
+    def _hold(self, address: tuple[str, int]) -> int:
         """Hold the listening socket for the processes that serve, one after another."""
-        holder = WebSocketServer(address)
         try:
-            holder.init_socket()
-            return reloading.watch([holder.socket.fileno()], [_directory()], os.environ, self._say)
+            return reloading.hold(address, _directory(), self._say)
         except ModuleNotFoundError as error:
             raise CommandError(f"--reload needs {error.name}: pip install {error.name}") from None
-        finally:
-            holder.close()
 
     def _say(self, text: str) -> None:
         self.stderr.write(self.style.NOTICE(text))
-
-
-def _serve_as_child(tls: dict[str, Any]) -> None:
-    [descriptor], pipe = reloading.inherited()
-    server = WebSocketServer(native_socket(fileno=descriptor), _application(), **tls)
-    restart = partial(server.stop, reloading.PATIENCE, WebSocketCloseReasonCode.SERVICE_RESTART)
-    gevent.spawn(reloading.obey, pipe, restart, server.stop)
-    server.serve_forever()
 
 
 def _directory() -> str:
