@@ -2,9 +2,17 @@
 
 from geventkws.pubsub.listener import Listener
 from geventkws.pubsub.pubsub import PubSub
-from geventkws.pubsub.values import Position, PositionLost, PresenceEvent, Publication, Subscription
+from geventkws.pubsub.values import (
+    BrokerUnavailable,
+    Position,
+    PositionLost,
+    PresenceEvent,
+    Publication,
+    Subscription,
+)
 
 __all__ = [
+    "BrokerUnavailable",
     "Listener",
     "Position",
     "PositionLost",

@@ -49,6 +49,12 @@ class Node(Protocol):
     def commanded(self, command: Command) -> None:
         """Take a command, which may concern users of other nodes."""
 
+    def lost(self, channel: str) -> None:
+        """Take note that publications of a channel have been lost."""
+
+    def wants(self, channel: str) -> bool:
+        """Return whether anybody on this node has subscribed to a channel."""
+
     def flush(self) -> None:
         """Deliver what has been taken: called without any lock."""
 
@@ -58,6 +64,16 @@ class Node(Protocol):
 
 class Broker(Protocol):
     """Takes messages from publishers to subscribers, and keeps histories and presence."""
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether what others publish does not arrive now, although somebody waits for it."""
+
+    def start(self) -> None:
+        """Begin to listen to other nodes. Never waits."""
+
+    def stop(self) -> None:
+        """End all connections to other nodes."""
 
     def open(self, channel: str) -> None:
         """Let the node be told of the channel; return when nothing of what follows is missed."""

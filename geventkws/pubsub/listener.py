@@ -54,6 +54,10 @@ class Listener:
     def take_event(self, event: PresenceEvent, encoded: Encoded) -> None:
         """Do nothing: a listener gets messages."""
 
+    def lose(self, channel: str) -> None:
+        """Say that publications are missing."""
+        logger.warning("publications of %r have been lost before a listener got them", channel)
+
     def _call(self) -> None:
         while self._waiting:
             publication = self._waiting.popleft()

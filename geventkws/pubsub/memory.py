@@ -78,11 +78,21 @@ class MemoryBroker:
         self._keys: OrderedDict[tuple[str, str], tuple[float, Position | None]] = OrderedDict()
         self._present: dict[str, dict[str, Any]] = {}
 
+    @property
+    def is_deaf(self) -> bool:
+        return False
+
+    def start(self) -> None:
+        """Do nothing: there are no others."""
+
+    def stop(self) -> None:
+        """Do nothing, for the same reason."""
+
     def open(self, channel: str) -> None:
         """Do nothing: the node is told of all channels."""
 
     def close(self, channel: str) -> None:
-        """Do nothing, for the same reason."""
+        """Do nothing: the node tells apart what it wants."""
 
     def publish(
         self, channel: str, message: Message, exclude: Excluded, key: str | None, settings: Settings

@@ -45,6 +45,13 @@ class LocalNode:
         for outlet in self._outlets:
             outlet.put(partial(outlet.obey, command))
 
+    def lost(self, channel: str) -> None:
+        for outlet in self._outlets:
+            outlet.put(partial(outlet.lose, channel))
+
+    def wants(self, channel: str) -> bool:
+        return any(outlet.wants(channel) for outlet in self._outlets)
+
     def flush(self) -> None:
         for outlet in self._outlets:
             outlet.flush()
@@ -61,7 +68,7 @@ class LocalNode:
     def abandoned(self, channel: str, member: str | None) -> None:
         if member is not None:
             self.broker.leave(channel, member)
-        if not any(outlet.wants(channel) for outlet in self._outlets):
+        if not self.wants(channel):
             self.broker.close(channel)
 
     def emptied(self, outlet: Outlet) -> None:

@@ -95,6 +95,11 @@ class Outlet:
         for receiver in list(self._receivers.get(event.channel, {}).values()):
             receiver.take_event(event, encoded)
 
+    def lose(self, channel: str) -> None:
+        """Tell those who have subscribed that some of the channel is lost."""
+        for receiver in list(self._receivers.get(channel, {}).values()):
+            receiver.lose(channel)
+
     def obey(self, command: Command) -> None:
         """Do with the connections of a user what the command says."""
         for connection in list(self._users.get(command.user, ())):

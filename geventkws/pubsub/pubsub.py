@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from geventkws.loop.loop import Loop
-from geventkws.pubsub.broker import Command, Excluded
+from geventkws.pubsub.broker import Broker, Command, Excluded, Node
 from geventkws.pubsub.listener import Listener
 from geventkws.pubsub.memory import MemoryBroker
 from geventkws.pubsub.node import LocalNode
@@ -31,14 +31,30 @@ class PubSub:
     ``history``, ``presence``, ``disconnect`` and ``channels`` may be called in any greenlet and in any native
     thread, with or without a server; so may the methods that take a connection.
 
+    Without a ``url``, they are those of one process. With one, they are shared by all processes that use the
+    same Redis or Valkey, version 7 or later, and the same ``prefix`` of its keys: ``redis://host:6379/0``,
+    ``rediss://`` for TLS, ``unix:///path``, as in redis-py (the extra ``redis``). Nothing is connected before
+    it is needed; then, whatever cannot be done within about 20 seconds raises ``BrokerUnavailable``.
+
     ``max_message_size`` is the largest message that may be published, in bytes.
     """
 
-    def __init__(self, *, max_message_size: int = MAX_MESSAGE_SIZE) -> None:
+    def __init__(
+        self, url: str | None = None, *, prefix: str = "geventkws", max_message_size: int = MAX_MESSAGE_SIZE
+    ) -> None:
         self._max_message_size = max_message_size
         self._patterns = Patterns()
-        self._node = LocalNode(MemoryBroker)
+        self._node = LocalNode(MemoryBroker if url is None else _redis_broker(url, prefix))
         self._broker = self._node.broker
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether messages do not arrive now, because Redis is away. They are made up for when it is back."""
+        return self._broker.is_deaf
+
+    def close(self) -> None:
+        """Close the connections to Redis, in the thread that has subscribed. Nothing arrives any more."""
+        self._broker.stop()
 
     def configure(
         self, pattern: str, history_size: int = 0, history_ttl: float = 300, presence: bool = False
@@ -135,7 +151,14 @@ class PubSub:
         outlet = self._node.outlet(Loop.current())
         listener = Listener(callback, lambda one: outlet.stop_listening(one, channel))
         outlet.listen(listener, channel)
-        self._broker.open(channel)
+        try:
+            self._broker.open(channel)
+            settings = self._patterns.settings_of(channel)
+            if settings.history_size:
+                self._broker.history(channel, None, 0, settings)  # from here on, nothing is missed
+        except BaseException:
+            listener.stop()
+            raise
         return listener
 
     # Publishing
@@ -154,9 +177,10 @@ class PubSub:
         the position of that one is returned: so a publication may be repeated when it is not known whether
         it succeeded.
 
-        Never waits for subscribers. Returns the position of the message, or ``None`` in a channel without
-        history. Raises ``TypeError`` for a message of another type, and ``ValueError`` for one that is too
-        large or, if text, not UTF-8.
+        Never waits for subscribers, but for Redis, and so not in the hub itself. Returns the position of the
+        message, or ``None`` in a channel without history. Raises ``TypeError`` for a message of another type,
+        and ``ValueError`` for one that is too large or, if text, not UTF-8; with Redis, ``BrokerUnavailable``
+        if it does not answer: then it is not known whether the message was published.
         """
         check_channel(channel)
         if isinstance(message, (bytearray, memoryview)):
@@ -220,6 +244,7 @@ class PubSub:
 
     def _identify(self, connection: WebSocketConnection, user: str) -> None:
         if connection.active:
+            self._broker.start()
             self._node.outlet(connection._channel.loop).identify(connection, user)
 
     def disconnect(self, user: str, reason: int | None = None) -> None:
@@ -230,6 +255,14 @@ class PubSub:
         if not isinstance(user, str):
             raise TypeError(f"a user is identified by a str, not {user!r}")
         self._broker.command(Command(user, None, int(close_code(reason, None))))
+
+
+def _redis_broker(url: str, prefix: str) -> Callable[[Node], Broker]:
+    try:
+        from geventkws.pubsub.redis.broker import RedisBroker
+    except ImportError as error:
+        raise ImportError("channels on Redis need redis-py: pip install 'geventkws[redis]'") from error
+    return lambda node: RedisBroker(node, url, prefix)
 
 
 def _loop_of(connection: object) -> Loop:

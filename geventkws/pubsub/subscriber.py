@@ -101,6 +101,10 @@ class Subscriber:
         if self.wishes.announce is not None and event.id != self._connection.id:
             self._send(self.wishes.announce, event, encoded)
 
+    def lose(self, channel: str) -> None:
+        """End the connection: its client comes back with its position, and is told that this is lost."""
+        self._connection.drop(Code.TRY_AGAIN_LATER, "Messages have been lost: subscribe again")
+
     def _send(self, render: Callable[[Any], Message | None], subject: object, encoded: Encoded) -> None:
         """Send what ``render`` makes of a publication or an event: it is asked once for all connections."""
         if render not in encoded:

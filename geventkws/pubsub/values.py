@@ -52,3 +52,7 @@ class PresenceEvent(NamedTuple):
 
 class PositionLost(LookupError):
     """The history no longer has everything that was published after a position."""
+
+
+class BrokerUnavailable(ConnectionError):
+    """Redis cannot be reached, or does not answer: it is not known whether what was asked for was done."""

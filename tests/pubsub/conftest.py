@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import tempfile
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gevent.monkey import get_original
+from redis import Redis
+from redis.exceptions import RedisError
 
 from geventkws import WebSocketService
 from geventkws.pubsub import PubSub
 from geventkws.testing import ServiceClient, connect
+from tests.helpers import require_program
 from tests.waiting import PATIENCE, wait_until
 
 start_new_thread: Callable[..., int] = get_original("_thread", "start_new_thread")
@@ -25,6 +33,61 @@ def in_native_thread(function: Callable[[], Any]) -> Any:
     return results[0]
 
 
+class RedisServer:
+    """A server of a test's own, on a Unix-domain socket, which may be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"unix://{folder}/socket"
+
+    def start(self, *options: str) -> None:
+        """Start, and wait until it answers."""
+        command = [require_program("redis-server"), "--port", "0", "--unixsocket", f"{self._folder}/socket"]
+        self._process = subprocess.Popen(
+            [*command, "--dir", str(self._folder), "--save", "", *options], stdout=subprocess.DEVNULL
+        )
+        wait_until(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("PING"))
+        except RedisError:
+            return False
+
+    def ask(self, *words: str | int) -> Any:
+        """Run a command."""
+        with Redis.from_url(self.url, protocol=2) as client:
+            return client.execute_command(*words)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal; if it is SIGKILL, wait for the end."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        if number == signal.SIGKILL:
+            self._process.wait(PATIENCE)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis server for one test."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = RedisServer(Path(folder))
+        server.start()
+        yield server
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server for all tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = RedisServer(Path(folder))
+        server.start()
+        yield server
+        server.kill()
+
+
 class Quiet(WebSocketService):
     """A service that says nothing by itself."""
 
@@ -35,13 +98,22 @@ class Quiet(WebSocketService):
 Connect = Callable[..., ServiceClient]
 
 
-@pytest.fixture(params=["memory"])
-def pubsub(request: pytest.FixtureRequest) -> PubSub:
-    """Channels: those below ``kept:`` have a history, and in those below ``seen:`` people see each other."""
-    pubsub = PubSub()
+def configured(pubsub: PubSub) -> PubSub:
+    """Let channels below ``kept:`` have a history, and people see each other in those below ``seen:``."""
     pubsub.configure("kept:*", history_size=5)
     pubsub.configure("seen:*", presence=True)
     return pubsub
+
+
+@pytest.fixture(params=["memory", "redis"])
+def pubsub(request: pytest.FixtureRequest) -> Iterator[PubSub]:
+    """Channels that nobody has used."""
+    if request.param == "memory":
+        yield configured(PubSub())
+        return
+    server: RedisServer = request.getfixturevalue("redis_server")
+    with closing(PubSub(server.url, prefix=uuid.uuid4().hex)) as pubsub:
+        yield configured(pubsub)
 
 
 @pytest.fixture

@@ -27,6 +27,11 @@ class Notes:
 
     def commanded(self, command: Command) -> None: ...
 
+    def lost(self, channel: str) -> None: ...
+
+    def wants(self, channel: str) -> bool:
+        return True
+
     def flush(self) -> None: ...
 
     def census(self) -> dict[str, int]:

@@ -301,7 +301,8 @@ def test_what_is_published_during_the_recovery_comes_after_it(pubsub: PubSub, cl
     assert not subscribing.ready()
     assert [ann.receive()[:1] for _ in range(4)] == [b"\x00", b"\x01", b"\x02", b"l"]
     begun = subscribing.get(timeout=PATIENCE)
-    assert begun == Subscription(True, pubsub.history("kept:news")[-1].position)
+    assert begun.recovered
+    assert begun.position in [publication.position for publication in pubsub.history("kept:news")[-2:]]
 
 
 def test_too_much_during_the_recovery_ends_it_with_1013(pubsub: PubSub, client: Connect) -> None:
@@ -313,7 +314,7 @@ def test_too_much_during_the_recovery_ends_it_with_1013(pubsub: PubSub, client: 
     wait_until(lambda: ann.connection.traffic.messages_sent)
     for _ in range(2):
         pubsub.publish("kept:news", b"x" * 60_000)
-    assert not ann.connection.active
+    wait_until(lambda: not ann.connection.active)
     subscribing.get(timeout=PATIENCE)
     assert pubsub.channels() == {}
 
@@ -352,7 +353,7 @@ def test_who_is_there_is_known_where_that_is_configured(pubsub: PubSub, client: 
     assert pubsub.presence("seen:room") == {ann.connection.id: {"name": "Ann"}, ben.connection.id: None}
     assert pubsub.presence("news") == {}
     pubsub.unsubscribe(ann.connection, "seen:room")
-    assert pubsub.presence("seen:room") == {ben.connection.id: None}
+    wait_until(lambda: pubsub.presence("seen:room") == {ben.connection.id: None})
 
 
 def test_others_are_told_who_joins_and_leaves(pubsub: PubSub, client: Connect) -> None:

@@ -74,3 +74,10 @@ class WhoIsThere(Context):
                 assert ann.receive() == "Ben has joined"
                 block.pubsub.disconnect("Ben")
                 assert ann.receive() == "Ben has left"
+
+
+class OnRedis(Context):
+    """Nothing is connected before it is needed."""
+
+    def check(self, block: SimpleNamespace) -> None:
+        assert not block.pubsub.is_deaf

@@ -1,0 +1,1 @@
+"""Channels of many processes and machines, on Redis or Valkey."""

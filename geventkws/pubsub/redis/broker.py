@@ -1,0 +1,273 @@
+"""The broker of many processes and machines: Redis, or Valkey."""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import gevent
+from gevent import Greenlet, monkey
+
+from geventkws.loop.loop import Loop, allocate_lock
+from geventkws.pubsub.broker import Command, Excluded, Node, Stream
+from geventkws.pubsub.redis.commands import Commands, Words
+from geventkws.pubsub.redis.control import Control
+from geventkws.pubsub.redis.envelope import body_of, from_bus, position_from, publication_from
+from geventkws.pubsub.redis.feed import Feed
+from geventkws.pubsub.redis.link import Address
+from geventkws.pubsub.redis.members import Members, present
+from geventkws.pubsub.redis.reader import Reader
+from geventkws.pubsub.redis.scripts import HISTORY, PUBLISH, Script
+from geventkws.pubsub.settings import Settings
+from geventkws.pubsub.values import BrokerUnavailable, Message, Position, PresenceEvent
+
+KEY_TTL = 300
+"""Seconds for which the key of a publication is remembered."""
+
+OWN_KEY_TTL = 30
+"""Seconds for which our own keys are remembered: longer than ``Commands`` repeats anything."""
+
+OPEN_TIMEOUT = 10.0
+"""Seconds within which Redis must acknowledge a subscription."""
+
+MAX_CHECKERS = 100
+"""How many feeds are checked at the same time."""
+
+Result = TypeVar("Result")
+NativeLocal: Any = monkey.get_original("_thread", "_local")
+
+
+class Ears:
+    """What a process needs to hear what is published: in the thread that was first to subscribe."""
+
+    def __init__(self, broker: RedisBroker, address: Address, prefix: str) -> None:
+        if not monkey.is_module_patched("socket"):
+            raise RuntimeError(
+                "to subscribe over Redis, the standard library must be patched: begin the program with"
+                " from gevent import monkey; monkey.patch_all()"
+            )
+        self.loop = Loop.current()
+        self.feeds: dict[str, Feed] = {}
+        self.reader = Reader(address, prefix, broker.subscribed, broker.received, broker.probe)
+        self.members = Members(broker.call_on)
+        self._to_check: deque[Feed] = deque()
+        self._checkers: set[Greenlet[..., None]] = set()
+        self._history = broker.history_since
+
+    def stop(self) -> None:
+        self.reader.stop()
+        self.members.stop()
+        gevent.killall(list(self._checkers))
+
+    def check(self, feed: Feed) -> None:
+        """Let a feed be checked. Never waits."""
+        self._to_check.append(feed)
+        if len(self._checkers) < MAX_CHECKERS:
+            checker = Greenlet.spawn(self._check_feeds)
+            self._checkers.add(checker)
+            checker.rawlink(self._checkers.discard)
+
+    def _check_feeds(self) -> None:
+        while self._to_check:
+            feed = self._to_check.popleft()
+            feed.check(partial(self._history, feed.channel))
+
+
+class RedisBroker:
+    """A ``Broker`` on Redis. Nothing is connected before it is needed."""
+
+    def __init__(self, node: Node, url: str, prefix: str) -> None:
+        self._node = node
+        self._address = Address(url)
+        self._prefix = prefix
+        self._local = NativeLocal()
+        self._lock = allocate_lock()
+        self._ears: Ears | None = None
+        self._control = Control(self._run, node, prefix)
+
+    # What is asked of Redis, in any thread
+
+    def publish(
+        self, channel: str, message: Message, exclude: Excluded, key: str | None, settings: Settings
+    ) -> Position | None:
+        body, size = body_of(message, exclude), settings.history_size
+        ttl, fresh = int(settings.history_ttl * 1000), uuid.uuid4().hex[:8]
+        # With a key of our own, a publication may be sent again when nobody knows what became of it.
+        own_key, key_ttl = (uuid.uuid4().hex, OWN_KEY_TTL) if key is None else (key, KEY_TTL)
+        keys = (
+            self._bus(channel),
+            *self._history_keys(channel),
+            f"{self._prefix}:key:{channel}:{'own' if key is None else 'given'}:{own_key}",
+        )
+        answer: bytes = self._call(PUBLISH, keys, lambda run: (body, size, ttl, run, fresh, key_ttl * 1000))
+        return position_from(*answer.split(b" "))
+
+    def history(self, channel: str, since: Position | None, limit: int | None, settings: Settings) -> Stream:
+        offset, epoch = since or (0, "")
+        # With a position, 0 stands for no limit; without one, for nothing.
+        fresh, count = uuid.uuid4().hex[:8], limit or 0
+        answer = self._call(
+            HISTORY, self._history_keys(channel), lambda run: (run, fresh, epoch, offset, count)
+        )
+        top = Position(int(answer[1]), answer[0].decode())
+        publications = []
+        for entry_id, (_, body) in answer[3]:
+            position = Position(int(entry_id.partition(b"-")[0]), top.epoch)
+            publications.append(publication_from(channel, body, position)[0])
+        self._in_ears(lambda ears: self._note_position(ears, channel, top))
+        return Stream(top, publications, bool(answer[2]))
+
+    def _note_position(self, ears: Ears, channel: str, top: Position) -> None:
+        """Begin to count a channel's publications, if it is the first time that we know where it stands."""
+        feed = ears.feeds.get(channel)
+        if feed is not None and feed.position is None:
+            feed.position = top
+
+    def history_since(self, channel: str, since: Position) -> Stream:
+        """Return what was published after a position, however long it takes until Redis is there."""
+        while True:
+            try:
+                return self.history(channel, since, None, Settings())
+            except BrokerUnavailable:
+                continue
+
+    def presence(self, channel: str) -> dict[str, Any]:
+        return present(self.call_on, channel)
+
+    def command(self, command: Command) -> None:
+        self._control.command(command)
+
+    def census(self) -> dict[str, int]:
+        return self._control.census()
+
+    def call_on(self, script: Script, channel: str, arguments: tuple[str, ...]) -> Any:
+        """Run one of the scripts about who is on a channel."""
+        keys = (f"{self._prefix}:in:{channel}", f"{self._prefix}:until:{channel}", self._bus(channel))
+        return self._call(script, keys, lambda run: arguments)
+
+    def probe(self, inbox: str) -> None:
+        """Publish a message that nobody needs."""
+        self._run("PUBLISH", inbox, "")
+
+    def _run(self, *words: str | int) -> Any:
+        return self._ask(lambda commands: commands.run(lambda run: words))
+
+    def _call(self, script: Script, keys: Sequence[str], arguments: Callable[[str], Words]) -> Any:
+        return self._ask(lambda commands: commands.call(script, keys, arguments))
+
+    def _ask(self, function: Callable[[Commands], Result]) -> Result:
+        """Use the connection of the thread that subscribes; if there is none, that of this thread."""
+        ears = self._ears
+        if ears is None or not ears.loop.is_foreign_thread():
+            return function(self._commands)
+        results: list[Result] = []
+        ears.loop.wait_for_call(lambda: results.append(function(self._commands)))
+        return results[0]
+
+    @property
+    def _commands(self) -> Commands:
+        """The connection of the calling thread."""
+        commands: Commands | None = getattr(self._local, "commands", None)
+        if commands is None:
+            commands = self._local.commands = Commands(self._address)
+        return commands
+
+    def _bus(self, channel: str) -> str:
+        return f"{self._prefix}:bus:{channel}"
+
+    def _history_keys(self, channel: str) -> tuple[str, str]:
+        return f"{self._prefix}:meta:{channel}", f"{self._prefix}:stream:{channel}"
+
+    # What Redis is to tell this process
+
+    @property
+    def is_deaf(self) -> bool:
+        return self._ears is not None and self._ears.reader.is_deaf
+
+    def start(self) -> None:
+        """Begin to listen to the other nodes. Never waits."""
+        with self._lock:
+            if self._ears is None:
+                self._ears = Ears(self, self._address, self._prefix)
+                self._ears.reader.add(self._control.name)
+
+    def stop(self) -> None:
+        ears, self._ears = self._ears, None
+        if ears is not None:
+            ears.stop()
+        self._commands.close()
+
+    def _in_ears(self, function: Callable[[Ears], object]) -> None:
+        """Call a function, which must not wait, in the thread of the ears, if there are any."""
+        ears = self._ears
+        if ears is not None:
+            if ears.loop.is_foreign_thread():
+                ears.loop.call_from_thread(function, ears)
+            else:
+                function(ears)
+
+    def open(self, channel: str) -> None:
+        self.start()
+        assert self._ears is not None
+        ears = self._ears
+        if ears.loop.is_foreign_thread():
+            ears.loop.wait_for_call(self._open, ears, channel)
+        else:
+            self._open(ears, channel)
+
+    def _open(self, ears: Ears, channel: str) -> None:
+        feed = ears.feeds.get(channel)
+        if feed is None:
+            feed = ears.feeds[channel] = Feed(channel, self._node, ears.check)
+            ears.reader.add(self._bus(channel))
+        if not feed.acknowledged.wait(OPEN_TIMEOUT):
+            raise BrokerUnavailable(f"Redis has not acknowledged the subscription to {channel!r}")
+
+    def close(self, channel: str) -> None:
+        self._in_ears(lambda ears: self._close(ears, channel))
+
+    def _close(self, ears: Ears, channel: str) -> None:
+        # In the time that the news took, somebody may have come.
+        if not self._node.wants(channel) and ears.feeds.pop(channel, None) is not None:
+            ears.reader.remove(self._bus(channel))
+
+    def join(self, channel: str, member: str, info: Any) -> None:
+        assert self._ears is not None
+        ears = self._ears
+        if ears.loop.is_foreign_thread():
+            ears.loop.wait_for_call(ears.members.join, channel, member, info)
+        else:
+            ears.members.join(channel, member, info)
+
+    def leave(self, channel: str, member: str) -> None:
+        self._in_ears(lambda ears: ears.members.leave(channel, member))
+
+    # What Redis tells
+
+    def subscribed(self, name: str) -> None:
+        """Take note that the messages of a channel come from now on."""
+        feed = self._feed(name)
+        if feed is not None:
+            feed.subscribed()
+
+    def received(self, name: str, data: bytes) -> None:
+        """Take a message."""
+        if name == self._control.name:
+            self._control.received(data)
+            return
+        feed = self._feed(name)
+        if feed is None:
+            return  # not any more
+        said = from_bus(feed.channel, data)
+        if isinstance(said, PresenceEvent):
+            self._node.presence_changed(said)
+        else:
+            feed.take(*said)
+        self._node.flush()
+
+    def _feed(self, name: str) -> Feed | None:
+        assert self._ears is not None
+        return self._ears.feeds.get(name.removeprefix(self._bus("")))

@@ -1,0 +1,87 @@
+"""Who is on which channel, as far as connections of this process are: kept alive in Redis while they are.
+
+A member is remembered there for a minute, and this is renewed three times within it. So the members of a
+process that has been killed are gone a minute later, and whoever notices first tells that they have left.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+from geventkws.pubsub.redis.scripts import JOIN, LEAVE, PRESENCE, Script
+from geventkws.pubsub.values import BrokerUnavailable
+
+TTL = 60
+"""Seconds for which a member is remembered."""
+
+RENEWAL = 20.0
+"""Seconds between two renewals."""
+
+Call = Callable[[Script, str, tuple[str, ...]], Any]
+"""Runs a script on a channel with these arguments."""
+
+
+class Members:
+    """The members of this process. In the reader's thread, except ``present``."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._infos: dict[tuple[str, str], str] = {}
+        self._leaving: deque[tuple[str, str]] = deque()
+        self._is_leaving = Event()
+        self._greenlets = [gevent.spawn(work) for work in (self._renew, self._tell_who_leaves)]
+
+    def stop(self) -> None:
+        """Renew nothing any more."""
+        gevent.killall(self._greenlets)
+
+    def join(self, channel: str, member: str, info: Any) -> None:
+        """Let others see a member."""
+        self._infos[channel, member] = json.dumps(info)
+        self._renew_one(channel, member)
+
+    def leave(self, channel: str, member: str) -> None:
+        """Let others no longer see it. Never waits."""
+        self._infos.pop((channel, member), None)
+        self._leaving.append((channel, member))
+        self._is_leaving.set()
+
+    def _renew_one(self, channel: str, member: str) -> None:
+        info = self._infos.get((channel, member))
+        if info is not None:
+            self._call(JOIN, channel, (member, info, str(TTL)))
+            if (channel, member) not in self._infos:
+                self.leave(channel, member)  # while it was renewed
+
+    def _renew(self) -> None:
+        while True:
+            gevent.sleep(RENEWAL)
+            for channel, member in list(self._infos):
+                try:
+                    self._renew_one(channel, member)
+                except BrokerUnavailable:
+                    break  # all are renewed when Redis is back
+
+    def _tell_who_leaves(self) -> None:
+        while True:
+            self._is_leaving.wait()
+            self._is_leaving.clear()
+            while self._leaving:
+                channel, member = self._leaving.popleft()
+                with suppress(BrokerUnavailable):  # then it is forgotten in a minute
+                    if (channel, member) not in self._infos:  # it may have come back
+                        self._call(LEAVE, channel, (member,))
+
+
+def present(call: Call, channel: str) -> dict[str, Any]:
+    """Return who is on a channel."""
+    words: list[bytes] = call(PRESENCE, channel, ())
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return {member.decode(): json.loads(info) for member, info in pairs}

@@ -1,0 +1,310 @@
+"""What goes wrong with Redis: nothing is lost in silence, nothing comes twice, nothing waits for ever."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import gevent
+import pytest
+
+from geventkws import ConnectionClosed
+from geventkws.pubsub import BrokerUnavailable, Publication, PubSub
+from geventkws.testing import ServiceClient
+from tests.programs import ROOT
+from tests.pubsub.conftest import Connect, RedisServer, configured
+from tests.pubsub.proxy import Proxy
+from tests.waiting import PATIENCE, wait_until
+
+
+@pytest.fixture
+def pubsub(own_redis: RedisServer) -> Iterator[PubSub]:
+    with closing(configured(PubSub(own_redis.url))) as pubsub:
+        yield pubsub
+
+
+@contextmanager
+def nodes(*urls: str) -> Iterator[list[PubSub]]:
+    """Yield a node for each URL."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(closing(configured(PubSub(url)))) for url in urls]
+
+
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what takes seconds take fractions of them."""
+    package = "geventkws.pubsub.redis"
+    for name, seconds in (
+        ("commands.SOCKET_TIMEOUT", 1.0),
+        ("commands.PATIENCE", 1.0),
+        ("reader.PROBE_INTERVAL", 0.2),
+        ("reader.DEAF_AFTER", 2.0),
+        ("broker.OPEN_TIMEOUT", 1.0),
+        ("link.CONNECT_TIMEOUT", 2.0),
+    ):
+        monkeypatch.setattr(f"{package}.{name}", seconds)
+
+
+def insist(pubsub: PubSub, message: str, channel: str = "kept:news") -> None:
+    """Publish a message until that succeeds, once."""
+    key = uuid.uuid4().hex
+    with gevent.Timeout(PATIENCE):
+        while True:
+            try:
+                pubsub.publish(channel, message, key=key)
+            except BrokerUnavailable:
+                continue
+            return
+
+
+def is_told_of_the_loss(client: ServiceClient) -> bool:
+    """Return whether the connection ends with 1013, for its client to come back."""
+    with pytest.raises(ConnectionClosed, match="1013"):
+        client.receive()
+    return True
+
+
+@pytest.mark.parametrize("kind", ["pubsub", "normal"])
+def test_a_killed_connection_loses_nothing(
+    pubsub: PubSub, own_redis: RedisServer, client: Connect, kind: str
+) -> None:
+    pubsub.configure("kept:*", history_size=1000)
+    ann = client()
+    pubsub.subscribe(ann.connection, "kept:news")
+    for number in range(100):
+        if number % 25 == 10:
+            own_redis.ask("CLIENT", "KILL", "TYPE", kind)
+        pubsub.publish("kept:news", str(number))
+    assert [ann.receive() for _ in range(100)] == [str(number) for number in range(100)]
+
+
+def test_more_than_the_history_has_is_told_as_lost(
+    pubsub: PubSub, own_redis: RedisServer, client: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Publication] = []
+    listener = pubsub.listen("kept:news", heard.append)
+    ann = client()
+    pubsub.subscribe(ann.connection, "kept:news")
+    first = pubsub.publish("kept:news", "first")
+    assert ann.receive() == "first"
+    # It takes a while to connect again.
+    monkeypatch.setattr("geventkws.pubsub.redis.link.FIRST_DELAY", 0.5)
+    pubsub._broker._ears.reader._link.disconnect()  # type: ignore[attr-defined]
+    for number in range(10):
+        pubsub.publish("kept:news", str(number))
+    assert is_told_of_the_loss(ann)
+    ben = client()
+    assert not pubsub.subscribe(ben.connection, "kept:news", since=first).recovered
+    pubsub.publish("kept:news", "after")
+    assert ben.receive() == "after"
+    wait_until(lambda: heard[-1].message == "after")
+    listener.stop()
+
+
+def test_a_restart_without_persistence_is_told_as_a_loss(
+    pubsub: PubSub, own_redis: RedisServer, client: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann, ben = client(), client()
+    pubsub.subscribe(ann.connection, "kept:news")
+    pubsub.subscribe(ben.connection, "news")
+    since = pubsub.publish("kept:news", "before")
+    assert ann.receive() == "before"
+    own_redis.kill()
+    wait_until(lambda: pubsub.is_deaf)
+    own_redis.start()
+    assert is_told_of_the_loss(ann)
+    wait_until(lambda: not pubsub.is_deaf)
+    eve = client()
+    assert not pubsub.subscribe(eve.connection, "kept:news", since=since).recovered
+    pubsub.publish("kept:news", "after")
+    assert eve.receive() == "after"
+    # A channel without a history goes on.
+    pubsub.publish("news", "hello")
+    assert ben.receive() == "hello"
+    assert caplog.text.count("no messages come from Redis") == 1
+
+
+def test_a_restart_from_an_older_dump_is_told_as_a_loss(
+    pubsub: PubSub, own_redis: RedisServer, client: Connect
+) -> None:
+    since = pubsub.publish("kept:news", "kept")
+    own_redis.ask("SAVE")
+    pubsub.publish("kept:news", "lost")
+    own_redis.kill()
+    own_redis.start()
+    # Nothing has been published since; but "lost" has.
+    ann = client()
+    assert not pubsub.subscribe(ann.connection, "kept:news", since=since).recovered
+    again = pubsub.publish("kept:news", "in its place")
+    assert since is not None
+    assert again is not None
+    assert again.offset == since.offset + 1
+    assert again.epoch != since.epoch
+    assert [publication.message for publication in pubsub.history("kept:news")] == ["kept", "in its place"]
+
+
+def test_flushall_is_told_as_a_loss(pubsub: PubSub, own_redis: RedisServer, client: Connect) -> None:
+    ann = client()
+    pubsub.subscribe(ann.connection, "kept:news")
+    pubsub.publish("kept:news", "before")
+    assert ann.receive() == "before"
+    own_redis.ask("FLUSHALL")
+    pubsub.publish("kept:news", "after")
+    assert is_told_of_the_loss(ann)
+
+
+def test_scripts_that_redis_has_forgotten_are_told_again(pubsub: PubSub, own_redis: RedisServer) -> None:
+    pubsub.publish("kept:news", "first")
+    own_redis.ask("SCRIPT", "FLUSH")
+    position = pubsub.publish("kept:news", "second")
+    assert position is not None
+    assert position.offset == 2
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_a_server_that_stands_still_delays_but_loses_nothing(
+    pubsub: PubSub, own_redis: RedisServer, client: Connect
+) -> None:
+    ann = client()
+    pubsub.subscribe(ann.connection, "kept:news")
+    own_redis.kill(signal.SIGSTOP)
+    with pytest.raises(BrokerUnavailable, match="does not answer"):
+        pubsub.publish("kept:news", "in vain", key="1")
+    wait_until(lambda: pubsub.is_deaf)
+    own_redis.kill(signal.SIGCONT)
+    insist(pubsub, "after")
+    received = [ann.receive()]
+    if received == ["in vain"]:  # it had been sent, though not answered
+        received.append(ann.receive())
+    assert received[-1] == "after"
+    wait_until(lambda: not pubsub.is_deaf)
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_redis_may_be_away_at_the_start(own_redis: RedisServer, client: Connect) -> None:
+    own_redis.kill()
+    with closing(configured(PubSub(own_redis.url))) as pubsub:
+        ann = client()
+        assert not pubsub.is_deaf  # nobody listens yet
+        for call in (
+            lambda: pubsub.publish("news", "in vain"),
+            lambda: pubsub.subscribe(ann.connection, "news"),
+            lambda: pubsub.listen("news", print),
+            lambda: pubsub.disconnect("ann"),
+        ):
+            with pytest.raises(BrokerUnavailable):
+                call()
+        assert pubsub.is_deaf
+        own_redis.start()
+        wait_until(lambda: not pubsub.is_deaf)
+        wait_until(lambda: subscribed(pubsub, ann))
+        insist(pubsub, "hello", "news")
+        assert ann.receive() == "hello"
+
+
+def subscribed(pubsub: PubSub, client: ServiceClient) -> bool:
+    try:
+        pubsub.subscribe(client.connection, "news")
+    except BrokerUnavailable:
+        return False
+    return True
+
+
+@pytest.fixture
+def proxy(own_redis: RedisServer) -> Iterator[Proxy]:
+    with closing(Proxy(own_redis.url.removeprefix("unix://"))) as proxy:
+        yield proxy
+
+
+def test_an_answer_that_is_cut_off_does_not_double_a_publication(
+    proxy: Proxy, own_redis: RedisServer, client: Connect
+) -> None:
+    with nodes(proxy.url, own_redis.url) as (pubsub, near):
+        ann = client()
+        for channel in ("kept:news", "news"):
+            near.subscribe(ann.connection, channel)
+            pubsub.publish(channel, "first")
+            proxy.cut_after = b"second"
+            pubsub.publish(channel, "second")
+            assert proxy.cut_after == b""
+            pubsub.publish(channel, "third")
+            assert [ann.receive() for _ in range(3)] == ["first", "second", "third"]
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_a_network_that_swallows_everything_is_found_out(
+    proxy: Proxy, own_redis: RedisServer, client: Connect
+) -> None:
+    with nodes(proxy.url, own_redis.url) as (pubsub, near):
+        ann = client()
+        pubsub.subscribe(ann.connection, "kept:news")
+        proxy.is_silent = True
+        insist(near, "meanwhile")
+        wait_until(lambda: pubsub.is_deaf)
+        proxy.is_silent = False
+        insist(pubsub, "after")
+        assert [ann.receive() for _ in range(2)] == ["meanwhile", "after"]
+
+
+def test_a_message_that_nobody_understands_is_logged_and_the_next_arrives(
+    pubsub: PubSub, own_redis: RedisServer, client: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = client()
+    pubsub.subscribe(ann.connection, "news")
+    for channel in ("geventkws:bus:news", "geventkws:control"):
+        own_redis.ask("PUBLISH", channel, "nonsense")
+    pubsub.publish("news", "hello")
+    assert ann.receive() == "hello"
+    wait_until(lambda: caplog.text.count("cannot be understood") == 2)
+    caplog.clear()
+
+
+def test_the_members_of_a_node_that_vanishes_leave_once(
+    own_redis: RedisServer, client: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geventkws.pubsub.redis.members.TTL", 1)
+    monkeypatch.setattr("geventkws.pubsub.redis.members.RENEWAL", 0.2)
+    with nodes(own_redis.url, own_redis.url) as (near, far):
+        ann, ben = client(), client()
+        near.subscribe(
+            ann.connection, "seen:room", "Ann", announce=lambda event: f"{event.info} {event.joined}"
+        )
+        far.subscribe(ben.connection, "seen:room", "Ben")
+        assert ann.receive() == "Ben True"
+        far.close()  # without a word about Ben
+        assert ann.receive() == "Ben False"
+        assert near.presence("seen:room") == {ann.connection.id: "Ann"}
+        near.publish("seen:room", "end")
+        assert ann.receive() == "end"
+
+
+def run(code: str, url: str, folder: Path) -> str:
+    """Run a program that does not patch the standard library, and return what it prints."""
+    program = folder / "program.py"
+    program.write_text(f"from geventkws.pubsub import PubSub\npubsub = PubSub({url!r})\n{code}")
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_a_program_that_patches_nothing_may_publish_but_not_listen(
+    pubsub: PubSub, own_redis: RedisServer, client: Connect, tmp_path: Path
+) -> None:
+    ann = client()
+    pubsub.subscribe(ann.connection, "news")
+    run("pubsub.publish('news', 'hello')", own_redis.url, tmp_path)
+    assert ann.receive() == "hello"
+    code = "try: pubsub.listen('news', print)\nexcept RuntimeError as error: print(error)"
+    assert "must be patched" in run(code, own_redis.url, tmp_path)
