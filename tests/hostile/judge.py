@@ -8,7 +8,7 @@ from tests.hostile.kinds import KINDS
 from tests.hostile.scene import STOP_TIMEOUT, Outcome
 
 LONGEST_WAIT = 1.0
-"""Seconds that an innocent may wait: many times what it needs, to allow for busy machines."""
+"""Seconds that an innocent may wait, without waits for a core (``cores``): many times what it needs."""
 MEDIAN_WAIT = 0.25
 """Seconds that half of the waits may take: a busy machine spoils one wait, an unfair server all of them."""
 QUEUED = 0.002

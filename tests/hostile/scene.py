@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.certificates import Certificates
+from tests.hostile.cores import kept_waiting, of_process
 from tests.programs import Program
 
 SERVER = Path(__file__).parent / "server.py"
@@ -114,9 +115,7 @@ def run(plan: Plan, target: Target, look: Callable[[float], object] = lambda ela
             server = stack.enter_context(Program(*target.command(plan.tls), env=target.environment))
         about = json.loads(server.expect(JSON_LINE)[1])
         with placed(server=False):
-            innocents, attacker = (
-                stack.enter_context(each) for each in _clients(plan, target, about["port"])
-            )
+            innocents, attacker = (stack.enter_context(each) for each in _clients(plan, target, about))
         innocents.expect("ready\n")
         attacker.expect("ready\n")
         began = time.monotonic()
@@ -131,7 +130,7 @@ def run(plan: Plan, target: Target, look: Callable[[float], object] = lambda ela
         figures = json.loads(attacker.expect(JSON_LINE)[1])
         seconds = time.monotonic() - began
         memory = peak_memory(about["process"])
-        stop = _stop(server)
+        stop = _stop(server, about["process"])
         attacker.end_input()
     return Outcome(
         plan,
@@ -145,20 +144,24 @@ def run(plan: Plan, target: Target, look: Callable[[float], object] = lambda ela
     )
 
 
-def _clients(plan: Plan, target: Target, port: int) -> Iterator[Program]:
-    common = [f"--port={port}", *([f"--authority={target.authority}"] if plan.tls else [])]
-    yield Program(sys.executable, "-m", "tests.hostile.innocents", *common)
+def _clients(plan: Plan, target: Target, about: dict[str, Any]) -> Iterator[Program]:
+    common = [f"--port={about['port']}", *([f"--authority={target.authority}"] if plan.tls else [])]
+    yield Program(sys.executable, "-m", "tests.hostile.innocents", f"--server={about['process']}", *common)
     flood = [f"--kind={plan.kind}", f"--connections={plan.connections}"]
     yield Program(sys.executable, "-m", "tests.hostile.attacker", *common, *flood)
 
 
-def _stop(server: Program) -> float | None:
-    """Send SIGTERM, while the flood goes on; return the seconds until the end."""
+def _stop(server: Program, process: int) -> float | None:
+    """Send SIGTERM, while the flood goes on; return the seconds until the end, without waits for a core."""
+    count = of_process(process)
+    before = kept = kept_waiting(count)
     began = time.monotonic()
     server.signal(signal.SIGTERM)
-    if not server.ends_within(STOP_PATIENCE):
-        return None
-    return time.monotonic() - began
+    while not server.ends_within(0.01):
+        kept = max(kept, kept_waiting(count))
+        if time.monotonic() - began - (kept - before) > STOP_PATIENCE:
+            return None
+    return time.monotonic() - began - (kept - before)
 
 
 def peak_memory(process: int) -> int | None:
