@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Callable
 from typing import Any
 
 from gevent.socket import socket
 
 from geventkws.net.transport import PlainTransport
-
-_MADE_AT_FIRST_USE = frozenset(
-    {"_closed", "_io_refs", "_read_event", "_sock", "_write_event", "hub", "timeout"}
-)
-"""The attributes that the constructor of gevent's socket sets."""
 
 
 class TakenSocket(socket):
@@ -37,10 +34,44 @@ class TakenSocket(socket):
         super().__init__(fileno=descriptor)
         return getattr(self, name)
 
+    # What sets attributes is a use, too: the constructor would set them again.
+
+    def settimeout(self, howlong: float | None) -> None:
+        self.fileno()
+        super().settimeout(howlong)
+
+    def setblocking(self, flag: bool) -> None:
+        self.fileno()
+        super().setblocking(flag)
+
+    def dup(self) -> Any:
+        """Return another socket of the same connection, as simple-websocket makes one."""
+        copy = socket(self.family, self.type, self.proto, os.dup(self.fileno()))
+        copy.settimeout(self.gettimeout())
+        return copy
+
     def __repr__(self) -> str:
         if self._take is not None:
             return f"<{type(self).__name__}, not used yet>"
         return super().__repr__()
+
+
+class UpgradeInput(io.BytesIO):
+    """The ``wsgi.input`` of an upgrade request, which is empty.
+
+    ``raw._sock`` is the socket: libraries that know gevent's own server look for it there.
+    """
+
+    def __init__(self, sock: TakenSocket) -> None:
+        super().__init__()
+        self.raw = _Raw(sock)
+
+
+class _Raw:
+    __slots__ = ("_sock",)
+
+    def __init__(self, sock: TakenSocket) -> None:
+        self._sock = sock
 
 
 class LentTransport(PlainTransport):

@@ -14,6 +14,7 @@ from geventkws.http.context import Upgradable
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.errors import ApplicationTimeoutError
 from geventkws.http.head import RequestHead
+from geventkws.http.taken import UpgradeInput
 from geventkws.http.takeover import SOCKET
 from geventkws.lazy import check_result
 from geventkws.loop.loop import Loop
@@ -73,8 +74,14 @@ def upgrade(host: UpgradeHost, http: Upgradable, head: RequestHead, read_ahead: 
     check = partial(_check_takeover, host, head)
     takeover = http.offer(check, read_ahead)
     websocket = WSGIWebSocket(host, acceptor, takeover, check, http.remote_address)
-    offers = {ACCEPTOR: acceptor, SOCKET: takeover.socket, WEBSOCKET: websocket, VERSION_KEY: VERSION}
-    http.extra_environ = {**(http.extra_environ or {}), **offers}
+    http.extra_environ = {
+        **(http.extra_environ or {}),
+        ACCEPTOR: acceptor,
+        SOCKET: takeover.socket,
+        "wsgi.input": UpgradeInput(takeover.socket),
+        WEBSOCKET: websocket,
+        VERSION_KEY: VERSION,
+    }
     return False
 
 
