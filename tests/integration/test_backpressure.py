@@ -130,10 +130,10 @@ class TestSend:
         flooded.site.wait_until_empty()
 
     def test_a_peer_that_reads_a_little_is_not(self, serve: Serve) -> None:
-        flooded = Flooded(serve, count=40, send_timeout=0.4)
+        flooded = Flooded(serve, count=40, send_timeout=2.0)
         for index in range(40):
             assert flooded.client.frame() == Frame(BINARY, message(index))
-            gevent.sleep(0.025)
+            gevent.sleep(0.06)  # in all, longer than ``send_timeout``
         wait_until(lambda: len(flooded.sent) == 40)
         assert all(flooded.sent)
 
