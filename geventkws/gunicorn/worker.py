@@ -44,6 +44,12 @@ AFTER_THE_FORK = {"os": monkey.patch_os, "signal": monkey.patch_signal, "subproc
 """What is patched only in the workers: gunicorn's main process needs it to fork and to wait."""
 
 
+SEPARATE_CHANNELS = (
+    "PubSub() has channels in each of the %d workers, and what one publishes does not reach the clients of"
+    " the others: let them share Redis, PubSub('redis://...'), or use one worker"
+)
+
+
 def _patch(modules: Mapping[str, Callable[[], object]]) -> None:
     """Patch modules of the standard library, each only once: patched twice, they would fail at every fork."""
     for name, patch in modules.items():
@@ -122,6 +128,7 @@ class Worker(BaseWorker):
 
     def run(self) -> None:
         """Serve until a signal arrives, or until there have been ``max_requests``."""
+        self._warn_of_channels()
         self.begin()
         beating = gevent.spawn(self._beat)
         try:
@@ -166,6 +173,12 @@ class Worker(BaseWorker):
     def make_server(self, *args: Any, **keywords: Any) -> WebSocketServer:
         """Return a server that counts its requests and handshakes."""
         return Server(self._count, *args, **keywords)
+
+    def _warn_of_channels(self) -> None:
+        """Warn, in the first worker, of channels that end where a process does."""
+        channels: Any = sys.modules.get("geventkws.pubsub.pubsub")  # if the application has imported them
+        if self.age == 1 and self.cfg.workers > 1 and channels and channels.PubSub._any_in_memory:
+            self.log.warning(SEPARATE_CHANNELS, self.cfg.workers)
 
     def _beat(self) -> None:
         """Let gunicorn know that the hub is not blocked; stop if gunicorn is gone."""

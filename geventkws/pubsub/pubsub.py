@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from geventkws.loop.loop import Loop
 from geventkws.pubsub.broker import Broker, Command, Excluded, Node
@@ -39,6 +39,9 @@ class PubSub:
     ``max_message_size`` is the largest message that may be published, in bytes.
     """
 
+    _any_in_memory: ClassVar[bool] = False
+    """Whether this process has one without a ``url``, which other processes do not share."""
+
     def __init__(
         self, url: str | None = None, *, prefix: str = "geventkws", max_message_size: int = MAX_MESSAGE_SIZE
     ) -> None:
@@ -46,6 +49,8 @@ class PubSub:
         self._patterns = Patterns()
         self._node = LocalNode(MemoryBroker if url is None else _redis_broker(url, prefix))
         self._broker = self._node.broker
+        if url is None:
+            PubSub._any_in_memory = True
 
     @property
     def is_deaf(self) -> bool:

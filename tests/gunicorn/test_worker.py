@@ -166,6 +166,20 @@ class worker_class(Worker):
 
 
 class TestLogs:
+    @pytest.mark.parametrize(("workers", "warnings"), [(1, 0), (2, 1)])
+    def test_channels_that_several_workers_do_not_share_are_warned_of_once(
+        self, start: Start, tmp_path: Path, workers: int, warnings: int
+    ) -> None:
+        with (tmp_path / "app.py").open("a") as file:
+            file.write("from geventkws.pubsub import PubSub\npubsub = PubSub()\n")
+        server = start(workers=workers)
+        if warnings:
+            server.expect(r"PubSub\(\) has channels in each of the 2 workers")
+        server.get()
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert server.output.count("PubSub()") == warnings
+
     def test_gunicorns_access_log_in_its_format(self, start: Start) -> None:
         form = "%(h)s %(m)s %(U)s %(q)s %(s)s %(b)s %(L)s %({x-own}i)s"
         server = start("--access-logfile", "-", "--access-logformat", form)
