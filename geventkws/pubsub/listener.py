@@ -63,6 +63,6 @@ class Listener:
             publication = self._waiting.popleft()
             try:
                 self._callback(publication)
-            except Exception:
+            except BaseException:  # a gevent.Timeout, too
                 logger.exception("a listener to %r has failed", publication.channel)
         self._is_calling = False

@@ -20,7 +20,7 @@ FORGET_AFTER = 10
 """A history is forgotten, and its epoch with it, this many times its TTL after its last publication."""
 
 SWEEP = 2
-"""How many histories each publication looks at, to forget what is too old: more than it can add."""
+"""How many histories each call looks at, to forget what is too old: more than it can add."""
 
 
 class History:
@@ -132,6 +132,7 @@ class MemoryBroker:
 
     def history(self, channel: str, since: Position | None, limit: int | None, settings: Settings) -> Stream:
         with self._lock:
+            self._sweep()  # a channel that is only looked at has a history as well
             history = self._history(channel)
             history.ttl = settings.history_ttl
             history.trim(settings)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, ClassVar
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from geventkws.http.takeover import Takeover
@@ -259,8 +260,8 @@ class WSGIWebSocket:
     def _enter(self) -> None:
         """Join the server's clients. Behind a proxy or on a Unix socket, several may have one address."""
         clients = clients_of(self._server)
-        if self._connection is not None and self._address in clients:
-            self._address = (self._address, self._connection.id)
+        if self._address in clients:
+            self._address = (self._address, uuid4().hex)
         self._handler = Handler(self._server, self, self._address)
         clients[self._address] = Client(self._address, self)
 
@@ -272,7 +273,7 @@ class WSGIWebSocket:
         has_gone = isinstance(error, WebSocketError) and self.closed
         self._is_told = True
         self._environ[WEBSOCKET] = None
-        del clients_of(self._server)[self._address]
+        clients_of(self._server).pop(self._address, None)
         if connection is not None:
             let_go(connection, failed=error is not None and not has_gone)
         return has_gone

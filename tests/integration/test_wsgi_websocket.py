@@ -443,6 +443,36 @@ def test_clients_of_the_server(serve: Serve) -> None:
     assert one.frame() == two.frame() == Frame(TEXT, b"x")
 
 
+def test_a_client_that_went_before_its_101_takes_nobody_elses_place(serve: Serve) -> None:
+    is_asked, has_gone, over = Event(), Event(), Event()
+    outcomes: list[object] = []
+
+    def app(environ, start_response):
+        ws = environ["wsgi.websocket"]
+        if ws.path == "/late":
+            is_asked.set()
+            assert has_gone.wait(PATIENCE)
+            outcomes.append(ws.receive() if not ws.closed else "closed")
+            over.set()
+        else:
+            echo(ws)
+        return []
+
+    site = serve(application=app, trusted_proxies=["127.0.0.1"])
+    stays = site.connect("/stays", "X-Forwarded-For: 192.0.2.1")
+    late = site.connect(None)
+    late.send(upgrade_request("/late", "X-Forwarded-For: 192.0.2.1"))
+    assert is_asked.wait(PATIENCE)
+    late.reset_at_once()
+    has_gone.set()
+    assert over.wait(PATIENCE)
+    assert outcomes == ["closed"]
+    stays.send(masked(TEXT, "x") + close_frame(1000))
+    assert stays.frame() == Frame(TEXT, b"x")
+    assert stays.close_code() == (1000, "")
+    site.wait_until_empty()
+
+
 def test_messages_are_not_compressed(serve: Serve) -> None:
     client = serve(application=App(echo)).connect("/", "Sec-WebSocket-Extensions: permessage-deflate")
     assert "Extensions" not in client.head

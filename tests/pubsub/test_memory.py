@@ -83,6 +83,16 @@ def test_histories_in_use_do_not_keep_others_from_being_forgotten(clock: Clock) 
     assert set(broker._histories) == {f"in use {number}" for number in range(50)}
 
 
+def test_histories_of_channels_that_are_only_looked_at_are_forgotten(clock: Clock) -> None:
+    broker = MemoryBroker(Notes())
+    for number in range(50):
+        broker.history(f"old {number}", None, 0, KEPT)
+    clock.now += KEPT.history_ttl * FORGET_AFTER + 1
+    for _ in range(50):
+        broker.history("new", None, 0, KEPT)
+    assert set(broker._histories) == {"new"}
+
+
 def test_a_key_is_forgotten_after_five_minutes(clock: Clock) -> None:
     notes = Notes()
     broker = MemoryBroker(notes)
