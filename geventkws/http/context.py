@@ -43,6 +43,10 @@ class Upgradable(Protocol):
     def response(self) -> Response | None:
         """The application's answer so far."""
 
+    @property
+    def takeover(self) -> Takeover | None:
+        """How the application may take the connection."""
+
     def offer(self, check: Callable[[], None], read_ahead: bytes) -> Takeover:
         """Let the application take the connection, unless ``check`` raises, through what is returned."""
 

@@ -22,6 +22,11 @@ SOCKET = "geventkws.socket"
 """The key of the socket in the environ of an upgrade request."""
 
 
+OnEnd = Callable[[BaseException | None], bool]
+"""Called when the application has answered or failed, with what it has raised; returns whether that only says
+that the client has gone."""
+
+
 class Answer(Protocol):
     """What a takeover asks of the response to the upgrade request."""
 
@@ -52,9 +57,8 @@ class Takeover:
         """Whether the application has, or has had, the connection."""
         self.environ: dict[str, Any] = {}
         """The environ of the request, while the application is working."""
-        self.on_end: Callable[[BaseException | None], bool] | None = None
-        """Called when the application has answered or failed, by another way of taking the connection. With
-        what it has raised; returns whether that only says that the client has gone."""
+        self.on_end: OnEnd | None = None
+        """Set by another way of taking the connection."""
         self._stream = stream
         self._check = check
         self._read_ahead = read_ahead

@@ -9,6 +9,7 @@ from typing import Any
 
 from geventkws.http.context import Upgradable
 from geventkws.http.response import Response
+from geventkws.http.takeover import OnEnd
 from geventkws.protocol.handshake import VERSION, HandshakeError
 from geventkws.protocol.headers import tokens
 from geventkws.service import WebSocketService
@@ -113,14 +114,24 @@ class Acceptor:
         check_service(service)
         self._complete(self._begin(), service, NO_PARAMETERS)
 
-    def hold(self, service: WebSocketService) -> WebSocketConnection | None:
+    def hold(self, service: WebSocketService, on_end: OnEnd) -> WebSocketConnection | None:
         """Complete the handshake for the calling greenlet, which takes the messages of the connection itself.
 
-        Raises ``HandshakeError`` to refuse. Returns ``None`` if the client had already gone.
+        ``on_end`` is called when the request is over. Returns ``None`` if the client had already gone. Raises
+        ``HandshakeError``, which becomes the answer, for an origin that is not in ``upgrade_origins`` and
+        whatever else is wrong.
         """
-        connection = self._complete(self._begin(), service, NO_PARAMETERS)
+        takeover = self._http.takeover
+        assert takeover is not None
+        takeover.allow()
+        try:
+            connection = self._complete(self._begin(), service, NO_PARAMETERS)
+        except HandshakeError as refusal:
+            self.refuse(refusal)
+            raise
         if connection is not None:
             hold(connection)
+        takeover.on_end = on_end
         return connection
 
     def check(self, service: WebSocketService) -> None:

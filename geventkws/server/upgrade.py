@@ -71,9 +71,8 @@ def upgrade(host: UpgradeHost, http: Upgradable, head: RequestHead, read_ahead: 
         path = split_target(head.target)[0]
         raise _refusal(Refusal.PATH, 404, f"No service has been registered for the path {path}")
     acceptor = Acceptor(http, partial(_negotiate, host, head), partial(accept, host, http, head, read_ahead))
-    check = partial(_check_takeover, host, head)
-    takeover = http.offer(check, read_ahead)
-    websocket = WSGIWebSocket(host, acceptor, takeover, check, http.remote_address)
+    takeover = http.offer(partial(_check_takeover, host, head), read_ahead)
+    websocket = WSGIWebSocket(host, acceptor, takeover, http.remote_address)
     http.extra_environ = {
         **(http.extra_environ or {}),
         ACCEPTOR: acceptor,

@@ -7,7 +7,6 @@ something of it is used: until then, the application may still refuse.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -15,7 +14,6 @@ from weakref import WeakKeyDictionary
 
 from geventkws.http.takeover import Takeover
 from geventkws.net.address import Address
-from geventkws.protocol.handshake import HandshakeError
 from geventkws.protocol.opcodes import BINARY, PING, TEXT
 from geventkws.protocol.origin import ANY_ORIGIN
 from geventkws.server.acceptance import Acceptor
@@ -45,14 +43,21 @@ class ApplicationWebSockets(WebSocketService):
 
     allowed_origins = ANY_ORIGIN  # they have been checked, by the option upgrade_origins
 
-    def __init__(self, protocol: str = "") -> None:
+    def __init__(
+        self, protocol: str | None, connection_timeout: float | None, max_message_size: int | None
+    ) -> None:
         self.subprotocols = (protocol,) if protocol else ()
+        self.connection_timeout = connection_timeout
+        if max_message_size is not None:
+            self.max_message_size = max_message_size
 
 
 @lru_cache
-def _service(protocol: str) -> ApplicationWebSockets:
-    """Return the service of the connections that speak ``protocol``, if any."""
-    return ApplicationWebSockets(protocol)
+def application_service(
+    protocol: str | None = None, connection_timeout: float | None = None, max_message_size: int | None = None
+) -> ApplicationWebSockets:
+    """Return the service of the connections that speak ``protocol``, if any, and have these limits."""
+    return ApplicationWebSockets(protocol, connection_timeout, max_message_size)
 
 
 class Client:
@@ -117,22 +122,17 @@ class WSGIWebSocket:
         server: Any,
         acceptor: Acceptor,
         takeover: Takeover,
-        check: Callable[[], None],
         address: Address,
     ) -> None:
-        """``check`` raises ``HandshakeError`` for a request that must be refused."""
         self._server = server
         self._acceptor = acceptor
         self._takeover = takeover
-        self._check = check
         self._address: Any = address
         self._environ: dict[str, Any] = {}
         self._connection: WebSocketConnection | None = None
         self._handler: Handler | None = None
-        self._refusal: HandshakeError | None = None
         self._is_used = False
         self._is_told = False  # that the connection has ended
-        takeover.on_end = self._end
 
     # Of the request
 
@@ -236,16 +236,8 @@ class WSGIWebSocket:
 
     def _use(self) -> WebSocketConnection | None:
         """Return the connection, after answering the handshake; ``None`` if the client had gone by then."""
-        if self._refusal is not None:
-            raise self._refusal
         if not self._is_used:
-            try:
-                self._check()
-                self._connection = self._acceptor.hold(_service(self._subprotocol()))
-            except HandshakeError as refusal:
-                self._refusal = refusal
-                self._acceptor.refuse(refusal)
-                raise
+            self._connection = self._acceptor.hold(application_service(self._subprotocol()), self._end)
             self._is_used = True
             self._environ = self._takeover.environ
             self._enter()
@@ -267,8 +259,6 @@ class WSGIWebSocket:
 
     def _end(self, error: BaseException | None) -> bool:
         """Close, since the request is over; return whether ``error`` only says that the client has gone."""
-        if not self._is_used:
-            return False
         connection = self._connection
         has_gone = isinstance(error, WebSocketError) and self.closed
         self._is_told = True

@@ -38,6 +38,11 @@ def let_go(connection: WebSocketConnection, *, failed: bool = False) -> None:
         lifecycle.advance(closing.CLOSE, Code.NORMAL)
 
 
+def end_of(connection: WebSocketConnection) -> Code:
+    """Return the code with which a connection has ended; 1005 if that is not known yet."""
+    return connection._lifecycle.outcome or Code.NO_REASON_CODE_SENT
+
+
 def has_ended(connection: WebSocketConnection) -> bool:
     """Return whether one side has closed the connection, and no message from before that is left."""
     if connection._lifecycle.state == closing.OPEN:

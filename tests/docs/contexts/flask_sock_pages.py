@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from simple_websocket import Server
 
 from tests.docs.contexts.context import Context, echoes
 
@@ -12,6 +16,23 @@ class FlaskSockServer(Context):
 
     def visit(self, address: str) -> None:
         echoes(address, "/echo")
+
+
+class FlaskSockInstalled(Context):
+    """Our frames for the program; what other tests use is left as it was."""
+
+    def names(self) -> dict[str, Any]:
+        self._patch = pytest.MonkeyPatch()
+        for name in ("__init__", "send", "receive", "close"):
+            self._patch.setattr(Server, name, getattr(Server, name))
+        self._patch.setattr(Server, "connected", False, raising=False)
+        return {}
+
+    def check(self, block: SimpleNamespace) -> None:
+        try:
+            assert isinstance(vars(Server)["connected"], property)
+        finally:
+            self._patch.undo()
 
 
 class FlaskSockNative(Context):
