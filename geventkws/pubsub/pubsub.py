@@ -33,8 +33,10 @@ class PubSub:
 
     Without a ``url``, they are those of one process. With one, they are shared by all processes that use the
     same Redis or Valkey, version 7 or later, and the same ``prefix`` of its keys: ``redis://host:6379/0``,
-    ``rediss://`` for TLS, ``unix:///path``, as in redis-py (the extra ``redis``). Nothing is connected before
-    it is needed; then, whatever cannot be done within about 20 seconds raises ``BrokerUnavailable``.
+    ``rediss://`` for TLS, ``unix:///path``, as in redis-py (the extra ``redis``); or
+    ``redis+sentinel://host:26379,host:26379/service/0`` for the master that Sentinel knows. Nothing is
+    connected before it is needed; then, whatever cannot be done within about 20 seconds raises
+    ``BrokerUnavailable``.
 
     ``max_message_size`` is the largest message that may be published, in bytes.
     """

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from gevent.monkey import get_original
-from redis import Redis
 from redis.exceptions import RedisError
 
 from geventkws import WebSocketService
 from geventkws.pubsub import PubSub
+from geventkws.pubsub.redis.link import address_of
 from geventkws.testing import ServiceClient, connect
 from tests.helpers import require_program
 from tests.waiting import PATIENCE, wait_until
@@ -34,18 +34,20 @@ def in_native_thread(function: Callable[[], Any]) -> Any:
 
 
 class RedisServer:
-    """A server of a test's own, on a Unix-domain socket, which may be killed and started again."""
+    """A server on a Unix-domain socket, by default on no port, which may be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._options = options or ("--port", "0")
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"unix://{folder}/socket"
 
-    def start(self, *options: str) -> None:
+    def start(self) -> None:
         """Start, and wait until it answers."""
-        command = [require_program("redis-server"), "--port", "0", "--unixsocket", f"{self._folder}/socket"]
+        command = [require_program("redis-server"), "--unixsocket", f"{self._folder}/socket"]
         self._process = subprocess.Popen(
-            [*command, "--dir", str(self._folder), "--save", "", *options], stdout=subprocess.DEVNULL
+            [*command, "--dir", str(self._folder), "--save", "", *self._options],
+            stdout=subprocess.DEVNULL,
         )
         wait_until(self._answers)
 
@@ -57,8 +59,13 @@ class RedisServer:
 
     def ask(self, *words: str | int) -> Any:
         """Run a command."""
-        with Redis.from_url(self.url, protocol=2) as client:
-            return client.execute_command(*words)
+        connection = address_of(self.url).connection(PATIENCE)
+        try:
+            connection.connect()
+            connection.send_command(*words)
+            return connection.read_response()
+        finally:
+            connection.disconnect()
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal; if it is SIGKILL, wait for the end."""

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from geventkws import ConnectionClosed
 from geventkws.pubsub import BrokerUnavailable, Publication, PubSub
+from geventkws.pubsub.redis.link import Backoff
 from geventkws.testing import ServiceClient
 from tests.programs import ROOT
 from tests.pubsub.conftest import Connect, RedisServer, configured
@@ -92,11 +94,12 @@ def test_more_than_the_history_has_is_told_as_lost(
     pubsub.subscribe(ann.connection, "kept:news")
     first = pubsub.publish("kept:news", "first")
     assert ann.receive() == "first"
-    # It takes a while to connect again.
-    monkeypatch.setattr("geventkws.pubsub.redis.link.FIRST_DELAY", 0.5)
+    is_published = Event()
+    monkeypatch.setattr(Backoff, "delay", lambda backoff: float(not is_published.wait(PATIENCE)))
     pubsub._broker._ears.reader._link.disconnect()  # type: ignore[attr-defined]
     for number in range(10):
         pubsub.publish("kept:news", str(number))
+    is_published.set()
     assert is_told_of_the_loss(ann)
     ben = client()
     assert not pubsub.subscribe(ben.connection, "kept:news", since=first).recovered

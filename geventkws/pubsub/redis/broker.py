@@ -17,7 +17,7 @@ from geventkws.pubsub.redis.commands import Commands, Words
 from geventkws.pubsub.redis.control import Control
 from geventkws.pubsub.redis.envelope import body_of, from_bus, position_from, publication_from
 from geventkws.pubsub.redis.feed import Feed
-from geventkws.pubsub.redis.link import Address
+from geventkws.pubsub.redis.link import Address, address_of
 from geventkws.pubsub.redis.members import Members, present
 from geventkws.pubsub.redis.reader import Reader
 from geventkws.pubsub.redis.scripts import HISTORY, PUBLISH, Script
@@ -81,7 +81,7 @@ class RedisBroker:
 
     def __init__(self, node: Node, url: str, prefix: str) -> None:
         self._node = node
-        self._address = Address(url)
+        self._address = address_of(url)
         self._prefix = prefix
         self._local = NativeLocal()
         self._lock = allocate_lock()

@@ -55,8 +55,8 @@ class Commands:
     """The connection of one native thread."""
 
     def __init__(self, address: Address) -> None:
-        self._link = address.connection(SOCKET_TIMEOUT)
-        self._is_connected = False
+        self._address = address
+        self._link: Any = None
         self._run_id = ""
         self._waiting: list[Request] = []
         self._is_serving = False
@@ -85,8 +85,9 @@ class Commands:
 
     def close(self) -> None:
         """Close the connection; the next command makes another."""
-        self._is_connected = False
-        self._link.disconnect()
+        link, self._link = self._link, None
+        if link is not None:
+            link.disconnect()
 
     def _serve_others(self) -> None:
         try:
@@ -134,11 +135,11 @@ class Commands:
                 request.outcome.set_exception(error)
 
     def _connect(self) -> None:
-        if self._is_connected:
+        if self._link is not None:
             return
+        self._link = self._address.connection(SOCKET_TIMEOUT)
         self._link.connect()
         self._run_id = run_id(self._link)
         for script in ALL:
             self._link.send_command("SCRIPT", "LOAD", script.source)
             self._link.read_response()
-        self._is_connected = True

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, Protocol
 
 from redis.backoff import NoBackoff
 from redis.connection import ConnectionPool
 from redis.exceptions import RedisError
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 CONNECT_TIMEOUT = 5.0
 """Seconds for a connection to be made."""
@@ -20,17 +21,30 @@ FIRST_DELAY = 0.05
 LONGEST_DELAY = 3.0
 
 
-class Address:
-    """Where Redis is, and how to make connections to it."""
+SENTINEL = "redis+sentinel://"
+
+_Sentinel: Any = Sentinel  # it has no types
+
+
+class Address(Protocol):
+    """Where Redis is."""
+
+    def connection(self, socket_timeout: float) -> Any:
+        """Return a connection of redis-py that has yet to be made. May ask where Redis is now."""
+
+
+class ServerAddress:
+    """The address of one server."""
 
     def __init__(self, url: str) -> None:
         """``url`` is one of redis-py: ``redis://``, ``rediss://`` or ``unix://``."""
         self._pool: Any = ConnectionPool.from_url(url)
 
-    def connection(self, socket_timeout: float) -> Any:
-        """Return a connection of redis-py that has yet to be made; we repeat things ourselves."""
+    def connection(self, socket_timeout: float, **place: str | int) -> Any:
+        """Return a connection, to another ``host`` and ``port`` perhaps; we repeat things ourselves."""
         options = {
             **self._pool.connection_kwargs,
+            **place,
             "protocol": 2,
             "retry": Retry(NoBackoff(), 0),
             "socket_connect_timeout": CONNECT_TIMEOUT,
@@ -40,6 +54,47 @@ class Address:
         if "path" in options:
             del options["socket_keepalive"]
         return self._pool.connection_class(**options)
+
+
+class SentinelAddress:
+    """The address of whichever server Sentinel calls the master."""
+
+    def __init__(self, url: str) -> None:
+        """``url`` is ``redis+sentinel://[user:password@]host:port[,host:port...]/service[/database]``.
+
+        The user and the password are those of Redis.
+        """
+        place, _, path = url.removeprefix(SENTINEL).partition("/")
+        login, at, hosts = place.rpartition("@")
+        self._service, _, database = path.partition("/")
+        self._sentinels = [_host_and_port(host) for host in hosts.split(",")]
+        if not self._service:
+            raise ValueError(f"the name of the service is missing: {SENTINEL}{hosts}/NAME")
+        self._server = ServerAddress(f"redis://{login}{at}localhost/{database}")
+
+    def connection(self, socket_timeout: float) -> Any:
+        """Ask the sentinels, and return a connection to the master."""
+        sentinel: Any = _Sentinel(
+            self._sentinels, socket_timeout=CONNECT_TIMEOUT, protocol=2, retry=Retry(NoBackoff(), 0)
+        )
+        try:
+            host, port = sentinel.discover_master(self._service)
+        finally:
+            for client in sentinel.sentinels:
+                client.close()
+        return self._server.connection(socket_timeout, host=host, port=port)
+
+
+def _host_and_port(place: str) -> tuple[str, int]:
+    host, _, port = place.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"a sentinel is given as host:port, not {place!r}")
+    return host, int(port)
+
+
+def address_of(url: str) -> Address:
+    """Return the address that a URL means; raise ``ValueError`` if it means none."""
+    return SentinelAddress(url) if url.startswith(SENTINEL) else ServerAddress(url)
 
 
 class Backoff:

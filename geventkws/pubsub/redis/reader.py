@@ -80,8 +80,9 @@ class Reader:
     def _read(self) -> None:
         backoff = Backoff()
         while True:
-            link = self._address.connection(DEAF_AFTER)
+            link: Any = None
             try:
+                link = self._address.connection(DEAF_AFTER)
                 link.connect()
                 self._link = link
                 self._changed.extend(self._names)
@@ -95,7 +96,8 @@ class Reader:
                 self.is_deaf = True
             finally:
                 self._link = None
-                link.disconnect()
+                if link is not None:
+                    link.disconnect()
             gevent.sleep(backoff.delay())
 
     def _handle(self, answer: Any) -> None:
