@@ -55,6 +55,13 @@ class Owner(roles.Owner):
         """Wait for the next calls, which must be these."""
         assert [self.calls.get(timeout=PATIENCE) for _ in calls] == list(calls)
 
+    def expect_readable(self, data: bytes) -> None:
+        """Wait until it has received ``data``; on a busy machine, the channel has to ask for a turn first."""
+        call = self.calls.get(timeout=PATIENCE)
+        if call == ("proceed",):
+            call = self.calls.get(timeout=PATIENCE)
+        assert call == ("readable", data)
+
     def told(self) -> list[Call]:
         """Return the calls so far that were not expected."""
         return [self.calls.get_nowait() for _ in range(self.calls.qsize())]
@@ -125,9 +132,9 @@ class TestReading:
         owner = line.owner()
         line.channel.start_reading()
         line.peer.sendall(b"hello")
-        owner.expect(("readable", b"hello"))
+        owner.expect_readable(b"hello")
         line.peer.close()
-        owner.expect(("readable", b""))
+        owner.expect_readable(b"")
 
     def test_it_gets_none_if_there_is_nothing_to_read(self, line: Line) -> None:
         assert line.channel.recv() is None
@@ -147,7 +154,7 @@ class TestReading:
         assert owner.told() == []
         line.channel.resume()
         assert line.channel.is_reading
-        owner.expect(("readable", b"later"))
+        owner.expect_readable(b"later")
 
     def test_a_second_pause_changes_nothing(self, line: Line) -> None:
         line.owner()
@@ -163,7 +170,7 @@ class TestReading:
         line.channel.start_reading()
         line.channel.resume()
         line.peer.sendall(b"x")
-        owner.expect(("readable", b"x"))
+        owner.expect_readable(b"x")
         gevent.sleep(0.01)
         assert owner.told() == []
 
@@ -240,7 +247,7 @@ class TestTurns:
         gevent.sleep(0.01)
         assert ("readable", b"hello") not in owner.told()
         line.channel.resume()
-        owner.expect(("readable", b"hello"))
+        owner.expect_readable(b"hello")
 
     def test_an_owner_that_has_not_come_to_its_end_is_given_no_more(self, line: Line) -> None:
         owner = line.owner(proceed=line.channel.queue)
@@ -279,9 +286,9 @@ class TestTheOwner:
         first = line.owner(readable=lambda: setattr(line.channel, "owner", second))
         line.channel.start_reading()
         line.peer.sendall(b"1")
-        first.expect(("readable", b"1"))
+        first.expect_readable(b"1")
         line.peer.sendall(b"2")
-        second.expect(("readable", b"2"))
+        second.expect_readable(b"2")
         assert first.told() == []
 
     def test_what_was_not_read_yet_is_read_by_the_one_that_took_its_place(self, line: Line) -> None:
@@ -290,7 +297,7 @@ class TestTheOwner:
         line.peer.sendall(b"hello")
         line.in_hub(line.channel.start_reading, line.spend_the_slice, line.channel, line.channel.proceed)
         assert first.told() == [("proceed",)]
-        second.expect(("readable", b"hello"))
+        second.expect_readable(b"hello")
 
     def test_what_was_corked_is_flushed_by_the_one_that_took_its_place(self, line: Line) -> None:
         second = Owner(line.channel)
@@ -302,7 +309,7 @@ class TestTheOwner:
         first = line.owner(readable=hand_over)
         line.channel.start_reading()
         line.peer.sendall(b"1")
-        first.expect(("readable", b"1"))
+        first.expect_readable(b"1")
         second.expect(("flush",))
         assert first.told() == []
 
@@ -336,9 +343,11 @@ class TestAnError:
         owner = line.owner(readable=failing(kind))
         line.channel.start_reading()
         line.peer.sendall(b"1")
-        owner.expect(("readable", b"1"), ("crashed", kind))
+        owner.expect_readable(b"1")
+        owner.expect(("crashed", kind))
         line.peer.sendall(b"2")
-        owner.expect(("readable", b"2"), ("crashed", kind))
+        owner.expect_readable(b"2")
+        owner.expect(("crashed", kind))
         assert not line.loop.corking
 
     def test_in_a_turn_is_given_to_the_owner_and_the_next_is_served(
@@ -451,6 +460,6 @@ class TestTheEnd:
         owner = line.owner(readable=line.channel.release)
         line.channel.start_reading()
         line.peer.sendall(b"1")
-        owner.expect(("readable", b"1"))
+        owner.expect_readable(b"1")
         gevent.sleep(0.01)
         assert owner.told() == []

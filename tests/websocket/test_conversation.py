@@ -243,7 +243,7 @@ class TestTheInbox:
         line.channel.pause()
         gevent.sleep(0.05)
         line.talk._resume_reading()
-        assert line.talk._heard_at >= heard_at + 0.05
+        assert line.talk._heard_at >= heard_at + 0.04, "libuv may wake up a little early"
 
 
 class TestTheService:
