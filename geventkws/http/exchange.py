@@ -169,7 +169,8 @@ class Exchange:
             return self._cut_off(response)
         if response.keep_alive and (body is None or body.discard()):
             return NEXT
-        unread = self._reader.has_more() or self._reader.body_left
+        # Nothing is read after an upgrade request, so nobody knows what is there.
+        unread = head.upgrade or self._reader.has_more() or self._reader.body_left
         return LINGER if unread else CLOSE
 
     def _call(self, head: RequestHead, body: RequestBody | None, response: Response) -> None:

@@ -573,3 +573,15 @@ class TestEndings:
                 client.read_to_end()
             site.wait_until_empty()
         assert '"GET / HTTP/1.1" 101 ' in caplog.text
+
+
+def test_an_ordinary_answer_arrives_even_at_a_client_that_did_not_wait_for_it(serve: Serve) -> None:
+    """Closing with unread bytes would reset the connection, and could destroy the answer on its way."""
+
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"no"]
+
+    client = serve(application=application).connect("/", behind=bytes(100_000))
+    assert client.head.startswith("HTTP/1.1 200 ")
+    assert client.read_to_end() == b"no"
