@@ -37,18 +37,21 @@ WAYS: dict[str, Callable[[str], tuple[str, ...]]] = {
 READY = {"gunicorn": r"Listening at: http://127\.0\.0\.1:(\d+)"}
 LISTENING = r"Listening on port (\d+)"
 
-Run = Callable[[str], int]
+Run = Callable[..., int]
 
 
 @pytest.fixture(params=WAYS)
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Serve the application of a module of this folder, and return the port; no traceback may be written."""
+    """Serve the application of a module of this folder, with this environment, and return the port.
+
+    No traceback may be written.
+    """
     with ExitStack() as programs:
         running: list[Program] = []
 
-        def start(module: str) -> int:
+        def start(module: str, **env: str) -> int:
             command = WAYS[request.param](f"tests.compat.{module}")
-            running.append(programs.enter_context(Program(sys.executable, "-u", *command)))
+            running.append(programs.enter_context(Program(sys.executable, "-u", *command, env=env)))
             return int(running[-1].expect(READY.get(request.param, LISTENING))[1])
 
         yield start

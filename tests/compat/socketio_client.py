@@ -1,0 +1,52 @@
+"""Two clients of python-socketio, which try everything that the application offers: ``PORT TRANSPORT``."""
+
+import queue
+import sys
+
+import socketio
+
+PATIENCE = 20.0
+
+
+class Client:
+    """A connected client that keeps the events of the namespace ``/`` in order of arrival."""
+
+    def __init__(self, port: str, transport: str) -> None:
+        self.events: dict[str, queue.Queue[object]] = {
+            name: queue.Queue() for name in ("welcome", "left", "reversed", "told", "disconnect")
+        }
+        self.client = socketio.Client(reconnection=False)
+        for name, kept in self.events.items():
+            self.client.on(name, kept.put)
+        self.client.connect(
+            f"http://127.0.0.1:{port}",
+            transports=None if transport == "upgrade" else [transport],
+            namespaces=["/", "/other"],
+            wait_timeout=PATIENCE,
+        )
+        self.sid = self.expect("welcome")
+
+    def expect(self, event: str) -> object:
+        return self.events[event].get(timeout=PATIENCE)
+
+
+def main(port: str, transport: str) -> None:
+    ann, bob = Client(port, transport), Client(port, transport)
+    assert ann.client.transport() == ("polling" if transport == "polling" else "websocket")
+    assert ann.client.call("add", (1, 2), timeout=PATIENCE) == 3
+    assert ann.client.call("echo", "text", namespace="/other", timeout=PATIENCE) == "other text"
+    ann.client.emit("reverse", {"data": b"\0\1\2"})
+    assert ann.expect("reversed") == {"data": b"\2\1\0"}
+    for client in (ann, bob):
+        assert client.client.call("join", "room", timeout=PATIENCE) == "joined"
+    bob.client.emit("tell", ("room", "x" * 100_000))
+    assert ann.expect("told") == bob.expect("told") == "x" * 100_000
+    bob.client.disconnect()
+    assert ann.expect("left") == bob.sid
+    ann.client.emit("go")
+    ann.expect("disconnect")
+    ann.client.disconnect()
+    print("everything works", flush=True)
+
+
+main(*sys.argv[1:])
