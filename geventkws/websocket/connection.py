@@ -206,10 +206,16 @@ class WebSocketConnection(Conversation):
             self._channel.loop.take_turn()
         if not self._has_messages():
             check_timeout(timeout)
-            with Timeout.start_new(timeout, TimeoutError(f"no message within {timeout} s")):
-                while not self._has_messages():
-                    self._lifecycle.wait_for_message()
+            if timeout is None:
+                self._wait_for_message()
+            else:
+                with Timeout.start_new(timeout, TimeoutError(f"no message within {timeout} s")):
+                    self._wait_for_message()
         return self._next_message()
+
+    def _wait_for_message(self) -> None:
+        while not self._has_messages():
+            self._lifecycle.wait_for_message()
 
     def __iter__(self) -> Iterator[str | bytes]:
         """Yield the messages as ``receive`` returns them, until the connection ends."""
