@@ -7,7 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import gevent
@@ -267,23 +267,71 @@ def test_a_message_that_nobody_understands_is_logged_and_the_next_arrives(
     caplog.clear()
 
 
-def test_the_members_of_a_node_that_vanishes_leave_once(
+NODE = """
+from gevent import monkey; monkey.patch_all()
+import sys, time
+from geventkws import WebSocketService
+from geventkws.pubsub import PubSub
+from geventkws.pubsub.redis import members
+from geventkws.testing import connect
+
+class Quiet(WebSocketService):
+    def received(self, message, connection): pass
+
+members.TTL, members.RENEWAL = 1, 0.2
+pubsub = PubSub(sys.argv[1])
+pubsub.configure("seen:*", presence=True)
+with connect(Quiet()) as client:
+    pubsub.subscribe(client.connection, "seen:room", "Ben")
+    time.sleep(100)
+"""
+"""A process with one connection, on which members are soon forgotten."""
+
+
+def test_the_members_of_a_process_that_is_killed_leave_once(
     own_redis: RedisServer, client: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geventkws.pubsub.redis.members.TTL", 1)
     monkeypatch.setattr("geventkws.pubsub.redis.members.RENEWAL", 0.2)
-    with nodes(own_redis.url, own_redis.url) as (near, far):
-        ann, ben = client(), client()
-        near.subscribe(
+    with nodes(own_redis.url) as (pubsub,):
+        ann = client()
+        pubsub.subscribe(
             ann.connection, "seen:room", "Ann", announce=lambda event: f"{event.info} {event.joined}"
         )
-        far.subscribe(ben.connection, "seen:room", "Ben")
-        assert ann.receive() == "Ben True"
-        far.close()  # without a word about Ben
+        with subprocess.Popen([sys.executable, "-c", NODE, own_redis.url], cwd=ROOT) as process:
+            try:
+                assert ann.receive() == "Ben True"
+            finally:
+                process.kill()
         assert ann.receive() == "Ben False"
-        assert near.presence("seen:room") == {ann.connection.id: "Ann"}
-        near.publish("seen:room", "end")
+        assert pubsub.presence("seen:room") == {ann.connection.id: "Ann"}
+        pubsub.publish("seen:room", "end")
         assert ann.receive() == "end"
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_members_are_there_again_after_redis_was_away(
+    pubsub: PubSub, own_redis: RedisServer, client: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geventkws.pubsub.redis.members.RENEWAL", 0.1)
+    ann = client()
+    pubsub.subscribe(ann.connection, "seen:room", "Ann")
+    own_redis.kill()
+    with pytest.raises(BrokerUnavailable):  # for so long that a renewal fails, too
+        pubsub.presence("seen:room")
+    own_redis.start()
+    assert is_there(pubsub, ann)
+    ann.close()
+    wait_until(lambda: pubsub.channels() == {})
+
+
+def is_there(pubsub: PubSub, client: ServiceClient) -> bool:
+    """Wait until a client is present."""
+    there: dict[str, object] = {}
+    with gevent.Timeout(PATIENCE):
+        while client.connection.id not in there:
+            with suppress(BrokerUnavailable):
+                there = pubsub.presence("seen:room")
+    return True
 
 
 def run(code: str, url: str, folder: Path) -> str:
