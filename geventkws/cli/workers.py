@@ -106,23 +106,20 @@ def _metrics_directory(plan: Plan, settings: dict[str, Any]) -> Iterator[None]:
     if plan.metrics is None and plan.metrics_bind is None:
         yield
         return
-    settings["child_exit"] = _forget_process
     master, directory = os.getpid(), None
     if METRICS_DIRECTORY not in os.environ:
         directory = os.environ[METRICS_DIRECTORY] = tempfile.mkdtemp(prefix="geventkws-metrics-")
     try:
         # Only now, since it looks at the variable when it is imported.
         serving.import_for_metrics(plan)
+        # Not when a process has ended: gunicorn 23 calls it in a signal handler, in the middle of an import.
+        from geventkws.metrics.multiprocess import forget_process
+
+        settings["child_exit"] = lambda arbiter, worker: forget_process(worker.pid)
         yield
     finally:
         if directory is not None and os.getpid() == master:
             shutil.rmtree(directory, ignore_errors=True)
-
-
-def _forget_process(arbiter: Any, worker: Any) -> None:
-    from geventkws.metrics.multiprocess import forget_process
-
-    forget_process(worker.pid)
 
 
 class Log(Logger):
