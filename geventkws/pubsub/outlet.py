@@ -82,6 +82,8 @@ class Outlet:
                 self._queue.popleft()()
         finally:
             self._is_draining = False
+            if self._queue:  # the greenlet was killed, or its time was up: others must not wait for it
+                self.loop.call_from_thread(self.drain)
 
     def publish(self, publication: Publication, exclude: Excluded) -> None:
         """Give a publication to those who have subscribed."""

@@ -9,7 +9,7 @@ import pytest
 from gevent.event import Event
 
 from geventkws.loop.loop import Loop, allocate_lock
-from geventkws.pubsub import PubSub
+from geventkws.pubsub import Publication, PubSub
 from geventkws.pubsub.outlet import Outlet
 from tests.pubsub.conftest import Connect, in_native_thread, start_new_thread
 from tests.waiting import PATIENCE, wait_until
@@ -34,6 +34,24 @@ def test_a_native_thread_waits_while_too_much_is_queued(
     wait_until(lambda: len(heard) == 1000)
     assert longest <= 10 + 1
     listener.stop()
+
+
+def test_a_publisher_that_is_killed_holds_up_nobody(client: Connect) -> None:
+    pubsub, is_waiting = PubSub(), Event()
+
+    def transform(publication: Publication) -> str:
+        if publication.message == "first":
+            is_waiting.set()
+            gevent.sleep(PATIENCE)
+        return str(publication.message)
+
+    one = client()
+    pubsub.subscribe(one.connection, "news", transform=transform)
+    publisher = gevent.spawn(pubsub.publish, "news", "first")
+    assert is_waiting.wait(PATIENCE)
+    pubsub.publish("news", "second")
+    publisher.kill()
+    assert one.receive() == "second"
 
 
 def test_the_listeners_of_another_hub_hear_in_its_thread(pubsub: PubSub) -> None:
