@@ -161,6 +161,17 @@ def test_flushall_is_told_as_a_loss(pubsub: PubSub, own_redis: RedisServer, clie
     assert is_told_of_the_loss(ann)
 
 
+def test_without_its_epoch_a_history_begins_anew(pubsub: PubSub, own_redis: RedisServer) -> None:
+    since = pubsub.publish("kept:news", "before")
+    pubsub.publish("kept:news", "too")
+    own_redis.ask("DEL", "geventkws:meta:kept:news")  # as if it had been evicted
+    after = pubsub.publish("kept:news", "after")
+    assert since is not None
+    assert after is not None
+    assert (after.offset, after.epoch == since.epoch) == (1, False)
+    assert [publication.message for publication in pubsub.history("kept:news")] == ["after"]
+
+
 def test_scripts_that_redis_has_forgotten_are_told_again(pubsub: PubSub, own_redis: RedisServer) -> None:
     pubsub.publish("kept:news", "first")
     own_redis.ask("SCRIPT", "FLUSH")

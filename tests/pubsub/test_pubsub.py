@@ -305,6 +305,17 @@ def test_what_is_published_during_the_recovery_comes_after_it(pubsub: PubSub, cl
     assert begun.position in [publication.position for publication in pubsub.history("kept:news")[-2:]]
 
 
+def test_it_goes_live_only_with_room_for_what_comes(pubsub: PubSub, client: Connect) -> None:
+    since = pubsub.publish("kept:news", b"seen")
+    pubsub.publish("kept:news", b"x" * 1_000_000)
+    ann = client(max_send_buffer=100_000)
+    subscribing = gevent.spawn(pubsub.subscribe, ann.connection, "kept:news", since=since)
+    wait_until(lambda: ann.connection.traffic.messages_sent)
+    pubsub.publish("kept:news", b"live")
+    assert [len(ann.receive()) for _ in range(2)] == [1_000_000, 4]
+    assert subscribing.get(timeout=PATIENCE).recovered
+
+
 def test_too_much_during_the_recovery_ends_it_with_1013(pubsub: PubSub, client: Connect) -> None:
     since = pubsub.publish("kept:news", b"seen")
     for number in range(3):
