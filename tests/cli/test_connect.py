@@ -31,8 +31,6 @@ from tests.certificates import Certificates
 from tests.programs import ROOT, Program
 from tests.waiting import PATIENCE
 
-pytestmark = pytest.mark.once  # its programs are those of a user, whatever they run on
-
 COMMAND = (sys.executable, "-u", "-m", "geventkws", "connect")
 
 

@@ -11,8 +11,6 @@ from geventkws.cli.health import Health
 from tests.cli.conftest import Serve
 from tests.waiting import PATIENCE
 
-pytestmark = pytest.mark.once  # its programs are those of a user, whatever they run on
-
 
 def answer(health: Health, path: str = "/up", method: str = "GET") -> tuple[str, dict[str, str], bytes]:
     told: list[Any] = []

@@ -20,8 +20,6 @@ from tests.cli.conftest import Fail, Serve
 from tests.programs import ROOT, Program
 from tests.waiting import PATIENCE
 
-pytestmark = pytest.mark.once  # its programs are those of a user, whatever they run on
-
 SHOUT = ("--service", "/chat=chat:Shout")
 
 

@@ -18,8 +18,6 @@ from tests.helpers import require_program
 from tests.programs import ROOT
 from tests.waiting import PATIENCE
 
-pytestmark = pytest.mark.once  # its programs are those of a user, whatever they run on
-
 NOBODY = 65534
 
 

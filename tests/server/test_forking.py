@@ -19,8 +19,6 @@ from tests.programs import ROOT, Program
 from tests.raw import CLOSE, TEXT, Frame, RawClient, close_frame, masked
 from tests.waiting import PATIENCE
 
-pytestmark = pytest.mark.once  # its programs run on both event loops
-
 SERVER = """
 from gevent import monkey; monkey.patch_all()
 import logging, multiprocessing, os, signal, subprocess, sys, gevent
