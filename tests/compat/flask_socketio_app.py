@@ -1,4 +1,4 @@
-"""An application with Flask-SocketIO, whose ``async_mode`` is ``MODE`` of the environment."""
+"""An application with Flask-SocketIO: ``MODE`` is its ``async_mode``, and ``QUEUE`` a Redis server."""
 
 import os
 import sys
@@ -13,9 +13,11 @@ if FRAMES == "ours":
 
 from flask import Flask, request  # noqa: E402
 from flask_socketio import SocketIO, disconnect, emit, join_room  # noqa: E402
+from socketio import RedisManager  # noqa: E402
 
 app = Flask(__name__)
-socketio = SocketIO(app, async_mode=MODE)
+manager = RedisManager(os.environ["QUEUE"]) if "QUEUE" in os.environ else None
+socketio = SocketIO(app, async_mode=MODE, client_manager=manager)
 
 
 @socketio.on("connect")

@@ -1,4 +1,7 @@
-"""Two clients of python-socketio, which try everything that the application offers: ``PORT TRANSPORT``."""
+"""Two clients of python-socketio, which try everything that the application offers.
+
+``PORT OTHER TRANSPORT``: the ports of one server, or of two.
+"""
 
 import queue
 import sys
@@ -30,8 +33,8 @@ class Client:
         return self.events[event].get(timeout=PATIENCE)
 
 
-def main(port: str, transport: str) -> None:
-    ann, bob = Client(port, transport), Client(port, transport)
+def main(port: str, other: str, transport: str) -> None:
+    ann, bob = Client(port, transport), Client(other, transport)
     assert ann.client.transport() == ("polling" if transport == "polling" else "websocket")
     assert ann.client.call("add", (1, 2), timeout=PATIENCE) == 3
     assert ann.client.call("echo", "text", namespace="/other", timeout=PATIENCE) == "other text"
