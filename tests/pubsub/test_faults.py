@@ -9,14 +9,18 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
 from gevent.event import Event
+from redis.exceptions import ResponseError
 
 from geventkws import ConnectionClosed
-from geventkws.pubsub import BrokerUnavailable, Publication, PubSub
+from geventkws.pubsub import BrokerUnavailable, Position, Publication, PubSub
+from geventkws.pubsub.broker import Stream
 from geventkws.pubsub.redis.link import Backoff
+from geventkws.pubsub.redis.scripts import LEAVE
 from geventkws.testing import ServiceClient
 from tests.programs import ROOT
 from tests.pubsub.conftest import Connect, RedisServer, configured
@@ -370,3 +374,66 @@ def test_a_program_that_patches_nothing_may_publish_but_not_listen(
     assert ann.receive() == "hello"
     code = "try: pubsub.listen('news', print)\nexcept RuntimeError as error: print(error)"
     assert "must be patched" in run(code, own_redis.url, tmp_path)
+
+
+@pytest.mark.usefixtures("short_patience")
+class TestWhatRedisRefuses:
+    """It may be allowed again a moment later."""
+
+    def test_members_are_renewed_when_there_is_memory_again(
+        self, own_redis: RedisServer, pubsub: PubSub, client: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("geventkws.pubsub.redis.members.RENEWAL", 0.05)
+        one = client()
+        pubsub.subscribe(one.connection, "seen:room", "Ann")
+        own_redis.ask("CONFIG", "SET", "maxmemory", 1)
+        wait_until(lambda: b"errorstat_OOM" in own_redis.ask("INFO", "errorstats"))
+        own_redis.ask("CONFIG", "SET", "maxmemory", 0)
+        own_redis.ask("FLUSHALL")
+        wait_until(lambda: pubsub.presence("seen:room") == {one.connection.id: "Ann"})
+
+    def test_leaving_is_told_when_there_is_memory_again(
+        self, own_redis: RedisServer, pubsub: PubSub, client: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, two = client(), client()
+        for each in (one, two):
+            pubsub.subscribe(each.connection, "seen:room")
+        broker: Any = pubsub._broker
+        call, refusals = broker.call_on, [ResponseError("OOM")]
+
+        def refusing(script: object, *rest: Any) -> object:
+            if script is LEAVE and refusals:
+                raise refusals.pop()
+            return call(script, *rest)
+
+        monkeypatch.setattr(broker._ears.members, "_call", refusing)
+        pubsub.unsubscribe(one.connection, "seen:room")
+        wait_until(lambda: not refusals)
+        pubsub.unsubscribe(two.connection, "seen:room")
+        wait_until(lambda: two.connection.id not in pubsub.presence("seen:room"))
+
+    def test_messages_to_ourselves_go_on(
+        self, own_redis: RedisServer, pubsub: PubSub, client: Connect
+    ) -> None:
+        pubsub.subscribe(client().connection, "news")
+        own_redis.ask("ACL", "SETUSER", "default", "-publish")
+        wait_until(lambda: b"errorstat_NOPERM" in own_redis.ask("INFO", "errorstats"))
+        own_redis.ask("CONFIG", "RESETSTAT")
+        own_redis.ask("ACL", "SETUSER", "default", "+publish")
+        wait_until(lambda: b"cmdstat_publish:calls=" in own_redis.ask("INFO", "commandstats"))
+
+    def test_what_was_missed_is_asked_for_again(
+        self, pubsub: PubSub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broker: Any = pubsub._broker
+        stream = Stream(Position(1, "e"), [], True)
+        answers: list[object] = [stream, ResponseError("OOM")]
+
+        def history(*args: object) -> object:
+            answer = answers.pop()
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(broker, "history", history)
+        assert broker.history_since("news", Position(1, "e")) is stream

@@ -17,7 +17,7 @@ from geventkws.pubsub.redis.commands import Commands, Words
 from geventkws.pubsub.redis.control import Control
 from geventkws.pubsub.redis.envelope import body_of, from_bus, position_from, publication_from
 from geventkws.pubsub.redis.feed import Feed
-from geventkws.pubsub.redis.link import Address, address_of
+from geventkws.pubsub.redis.link import LOST, Address, Backoff, address_of
 from geventkws.pubsub.redis.members import Members, present
 from geventkws.pubsub.redis.reader import Reader
 from geventkws.pubsub.redis.scripts import HISTORY, PUBLISH, Script
@@ -127,12 +127,13 @@ class RedisBroker:
             feed.position = top
 
     def history_since(self, channel: str, since: Position) -> Stream:
-        """Return what was published after a position, however long it takes until Redis is there."""
+        """Return what was published after a position, however long it takes until Redis can say it."""
+        backoff = Backoff()
         while True:
             try:
                 return self.history(channel, since, None, Settings())
-            except BrokerUnavailable:
-                continue
+            except LOST:
+                gevent.sleep(backoff.delay())
 
     def presence(self, channel: str) -> dict[str, Any]:
         return present(self.call_on, channel)

@@ -15,8 +15,8 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
+from geventkws.pubsub.redis.link import LOST
 from geventkws.pubsub.redis.scripts import JOIN, LEAVE, PRESENCE, Script
-from geventkws.pubsub.values import BrokerUnavailable
 
 TTL = 60
 """Seconds for which a member is remembered."""
@@ -66,7 +66,7 @@ class Members:
             for channel, member in list(self._infos):
                 try:
                     self._renew_one(channel, member)
-                except BrokerUnavailable:
+                except LOST:  # or Redis refuses it, without memory left for example
                     break  # all are renewed when Redis is back
 
     def _tell_who_leaves(self) -> None:
@@ -75,7 +75,7 @@ class Members:
             self._is_leaving.clear()
             while self._leaving:
                 channel, member = self._leaving.popleft()
-                with suppress(BrokerUnavailable):  # then it is forgotten in a minute
+                with suppress(*LOST):  # then it is forgotten in a minute
                     if (channel, member) not in self._infos:  # it may have come back
                         self._call(LEAVE, channel, (member,))
 

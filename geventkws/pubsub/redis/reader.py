@@ -142,5 +142,5 @@ class Reader:
             gevent.sleep(PROBE_INTERVAL)
             try:
                 self._probe(self._inbox)
-            except ConnectionError as error:
+            except LOST as error:
                 logger.debug("no message to ourselves: %s", error)
