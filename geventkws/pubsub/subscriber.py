@@ -15,6 +15,9 @@ from geventkws.websocket.connection import WebSocketConnection
 
 logger = logging.getLogger("geventkws.pubsub")
 
+OVERHEAD = 64
+"""Bytes of memory that it takes to hold a publication back, beside its message."""
+
 Transform = Callable[[Publication], Message | None]
 Announce = Callable[[PresenceEvent], Message | None]
 Encoded = dict[Hashable, Broadcast | None]
@@ -59,7 +62,7 @@ class Subscriber:
     def _hold(self, publication: Publication, exclude: Excluded) -> None:
         assert self._held is not None
         self._held.append((publication, exclude))
-        self._held_size += len(publication.message)
+        self._held_size += _size(publication)
         if self._held_size > self._connection._max_send_buffer:
             self._held.clear()
             self._connection.drop(Code.TRY_AGAIN_LATER, "The peer reads too slowly")
@@ -73,7 +76,7 @@ class Subscriber:
             self._replay(publication)
         while self._has_room() and self._held:
             publication, exclude = self._held.popleft()
-            self._held_size -= len(publication.message)
+            self._held_size -= _size(publication)
             if not _is_old(publication, position):
                 position = publication.position
                 if self._connection.id not in exclude:
@@ -121,6 +124,11 @@ class Subscriber:
     def _fail(self, error: Exception) -> None:
         logger.error("a message cannot be made of what was published", exc_info=error)
         self._connection.drop(Code.SERVER_ERROR)
+
+
+def _size(publication: Publication) -> int:
+    """Return what it counts for while it is held back; an empty message takes memory, too."""
+    return len(publication.message) + OVERHEAD
 
 
 def _is_old(publication: Publication, position: Position | None) -> bool:

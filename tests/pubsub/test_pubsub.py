@@ -316,15 +316,18 @@ def test_it_goes_live_only_with_room_for_what_comes(pubsub: PubSub, client: Conn
     assert subscribing.get(timeout=PATIENCE).recovered
 
 
-def test_too_much_during_the_recovery_ends_it_with_1013(pubsub: PubSub, client: Connect) -> None:
+@pytest.mark.parametrize(("message", "times"), [(b"x" * 60_000, 2), (b"", 2000)], ids=["large", "many"])
+def test_too_much_during_the_recovery_ends_it_with_1013(
+    message: bytes, times: int, pubsub: PubSub, client: Connect
+) -> None:
     since = pubsub.publish("kept:news", b"seen")
     for number in range(3):
         pubsub.publish("kept:news", bytes([number]) * 300_000)
     ann = client(max_send_buffer=100_000)
     subscribing = gevent.spawn(pubsub.subscribe, ann.connection, "kept:news", since=since)
     wait_until(lambda: ann.connection.traffic.messages_sent)
-    for _ in range(2):
-        pubsub.publish("kept:news", b"x" * 60_000)
+    for _ in range(times):
+        pubsub.publish("kept:news", message)
     wait_until(lambda: not ann.connection.active)
     subscribing.get(timeout=PATIENCE)
     assert pubsub.channels() == {}
