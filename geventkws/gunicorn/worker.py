@@ -137,6 +137,10 @@ class Worker(BaseWorker):
                 finishing = gevent.spawn(self.finish, self._reason)
                 finishing.rawlink(lambda _: self._stopped.set())
                 self._stopped.wait()
+        except KeyboardInterrupt:
+            # An application has raised it. It must end this process alone: gunicorn's own code, of which there
+            # is a copy above us, would take it for Ctrl-C in the main process.
+            sys.exit(1)
         finally:
             beating.kill()
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it may come again at any time

@@ -9,6 +9,9 @@ from typing import NamedTuple
 MAX_CHANNEL = 255
 """The longest name of a channel, in bytes of UTF-8."""
 
+MAX_TTL = 10 * 366 * 24 * 3600
+"""The longest that a history may be kept, in seconds: no channel is kept for ever."""
+
 
 class Settings(NamedTuple):
     """What is kept for a channel: that many publications for that many seconds, and who is there."""
@@ -36,8 +39,10 @@ class Patterns:
             raise ValueError(f"history_size must not be negative, as {settings.history_size} is")
         if isinstance(settings.history_ttl, bool) or not isinstance(settings.history_ttl, (int, float)):
             raise TypeError(f"history_ttl is a number of seconds, not {settings.history_ttl!r}")
-        if not settings.history_ttl > 0:
-            raise ValueError(f"history_ttl must be more than 0 seconds, not {settings.history_ttl}")
+        if not 0 < settings.history_ttl <= MAX_TTL:
+            raise ValueError(
+                f"history_ttl must be more than 0 seconds, and at most {MAX_TTL}, not {settings.history_ttl}"
+            )
         compiled = re.compile(translate(pattern))
         # The new pattern comes first. A new dict: another thread may be looking into the old one.
         others = {key: value for key, value in self._patterns.items() if key != pattern}

@@ -48,6 +48,8 @@ def app(environ, start_response):
         print("blocking", flush=True)
         while not Path(query).exists():
             monkey.get_original("time", "sleep")(0.005)
+    elif path == "/interrupt":
+        raise KeyboardInterrupt
     status = "500 Internal Server Error" if path == "/fail" else "200 OK"
     start_response(status, [("Content-Type", "text/plain")])
     answer = {"/loaded": LOADED_BY, "/scheme": environ["wsgi.url_scheme"]}

@@ -256,3 +256,16 @@ def test_a_change_of_the_program_replaces_the_worker(start: Start, tmp_path: Pat
     client.send(close_frame(1012))
     [second] = server.booted()
     assert server.get() == str(second) != str(first)
+
+
+def test_an_application_that_raises_keyboardinterrupt_ends_its_own_worker_alone(start: Start) -> None:
+    server = start(workers=2)
+    before = set(server.booted())
+    server.connect().send(b"GET /interrupt HTTP/1.1\r\nHost: h\r\n\r\n")
+    [new] = server.booted(1)
+    assert new not in before
+    assert len(server.children() & before) == 1
+    assert int(server.get()) in server.children()
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert "Bad file descriptor" not in server.output
