@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import random
+import secrets
 import shutil
 import socket
 import sys
@@ -20,6 +21,9 @@ from gevent.event import AsyncResult
 
 import geventkws.backend
 from tests.waiting import PATIENCE
+
+FIRST_PORT, FIRST_EPHEMERAL_PORT = 10_000, 32_768
+"""Where the ports begin that ``free_port`` chooses from, and where they end on Linux by default."""
 
 Feed = Callable[[bytes], Iterator[bytes]]
 Result = TypeVar("Result")
@@ -54,10 +58,15 @@ FEED_MODES: dict[str, Feed] = {
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nothing listens now, for a program that needs a port number."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 on which nothing listens now, for a program that needs a port number.
+
+    It is none of those that the system gives to connections, which could take it before the program does.
+    """
+    while True:
+        port = FIRST_PORT + secrets.randbelow(FIRST_EPHEMERAL_PORT - FIRST_PORT)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def require_program(*names: str) -> str:

@@ -16,6 +16,7 @@ from gevent.event import Event
 from gunicorn.workers.base import Worker as BaseWorker
 
 from geventkws.gunicorn import settings
+from geventkws.gunicorn.held_signals import hold_signals_back, let_parents_release, release_signals
 from geventkws.gunicorn.logs import use_log
 from geventkws.http.context import Application
 from geventkws.net.listeners import native_socket
@@ -81,6 +82,7 @@ class Worker(BaseWorker):
     def setup(cls) -> None:
         """Patch the standard library before an application is loaded (called by gunicorn)."""
         _patch(BEFORE_THE_FORK)
+        let_parents_release()
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -88,12 +90,12 @@ class Worker(BaseWorker):
         settings.check(settings.server_keywords(cfg, cls.options), cfg.graceful_timeout)
         settings.do_without_control_socket(cfg)
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        hold_signals_back()  # gunicorn forks next
+
     def init_process(self) -> None:
         self._awaited, self._stopped = Event(), Event()
-        # gunicorn's own handlers are still set, and a signal that comes now would be lost.
-        signal.signal(signal.SIGTERM, self.handle_exit)
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, self.handle_quit)
         gevent.reinit()
         _patch(BEFORE_THE_FORK | AFTER_THE_FORK)
         self.set_up_logs()
@@ -104,6 +106,10 @@ class Worker(BaseWorker):
         use_log(self.log)
 
     # Signals
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        release_signals()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop gracefully: SIGTERM, which gunicorn may repeat."""
@@ -138,8 +144,8 @@ class Worker(BaseWorker):
                 finishing.rawlink(lambda _: self._stopped.set())
                 self._stopped.wait()
         except KeyboardInterrupt:
-            # An application has raised it. It must end this process alone: gunicorn's own code, of which there
-            # is a copy above us, would take it for Ctrl-C in the main process.
+            # An application has raised it. It must end this process alone: gunicorn's own code, of which this
+            # process has a copy, would take it for Ctrl-C in the main process.
             sys.exit(1)
         finally:
             beating.kill()

@@ -22,6 +22,7 @@ cdef class Channel(roles.Corked):
     cdef readonly bint is_queued
     cdef bint _corked
     cdef bint _is_readable
+    cdef bint _is_muted
 
     cpdef use(self, transport)
     cpdef detach(self)
@@ -30,6 +31,7 @@ cdef class Channel(roles.Corked):
     cdef _start_reader(self)
     cpdef pause(self)
     cpdef resume(self)
+    cdef _mute(self)
     @cython.locals(owner=roles.Owner)
     cdef _receive_before_error(self, bint received)
     cdef _restart_reader(self)

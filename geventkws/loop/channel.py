@@ -34,6 +34,7 @@ class Channel(roles.Corked):
     __slots__ = (
         "_corked",
         "_fd",
+        "_is_muted",
         "_is_readable",
         "_reader",
         "_writer",
@@ -64,6 +65,7 @@ class Channel(roles.Corked):
         self._writer: Any = None
         self._corked = False
         self._is_readable = False  # whether it became readable while waiting for its turn
+        self._is_muted = False  # whether its descriptor is not watched until then
 
     def use(self, transport: Transport) -> None:
         """Move bytes through ``transport``, on the same descriptor, from now on."""
@@ -113,8 +115,8 @@ class Channel(roles.Corked):
         """
         loop = self.loop
         if self.is_queued or not (loop.begin_turn() or events < 0):
-            if events < 0:
-                self._restart_reader()
+            if self._is_readable or events < 0:
+                self._mute()
             self._is_readable = True
             self.queue(fresh=True)
             return
@@ -131,6 +133,15 @@ class Channel(roles.Corked):
         finally:
             loop.corking = corking
             loop.end_turn()
+
+    def _mute(self) -> None:
+        """Watch no more until the connection's turn has come.
+
+        Else, where thousands wait, each poll would take its time to report all of them again.
+        """
+        if self._reader is not None:
+            self._is_muted = True
+            self._reader.stop()
 
     def _receive_before_error(self, received: bool) -> None:
         """Keep receiving until the error itself arrives. If there is none, watch again."""
@@ -194,6 +205,9 @@ class Channel(roles.Corked):
             self.owner._crashed(error)
         finally:
             loop.corking = corking
+            if self._is_muted and not self.is_queued:
+                self._is_muted = False
+                self._restart_reader()
 
     # Sending
 

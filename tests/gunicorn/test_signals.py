@@ -96,6 +96,25 @@ class TestTERM:
             assert client.read_to_end().endswith(f"\r\n{first}".encode())
 
 
+def test_a_worker_that_has_only_just_been_forked_ends_gracefully(start: Start) -> None:
+    conf = (
+        "import time\nfrom pathlib import Path\n"
+        "def post_fork(server, worker):\n"
+        "    print('forked', worker.pid, flush=True)\n"
+        "    while not Path('go-on').exists():\n"
+        "        time.sleep(0.005)\n"
+    )
+    server = start(conf=conf)
+    pid = int(server.expect(r"forked (\d+)")[1])
+    os.kill(pid, signal.SIGTERM)
+    server.let("go-on")
+    server.expect(rf"Worker exiting \(pid: {pid}\)")
+    assert int(server.get()) != pid
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert "was sent SIGTERM" not in server.output
+
+
 class TestTheEndAtOnce:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
     def test_nobody_is_waited_for(self, start: Start, number: int) -> None:

@@ -227,6 +227,29 @@ class TestTurns:
         line.in_hub(line.channel.proceed, line.channel.proceed)
         assert [call for call in owner.told() if call[0] == "readable"] == [("readable", None)]
 
+    def test_until_then_it_is_reported_twice_at_most(self, line: Line) -> None:
+        owner = line.owner()
+        line.peer.sendall(b"hello")
+        watched: list[bool] = []
+
+        def look() -> None:
+            watched.append(line.channel._reader.active)
+
+        line.in_hub(line.channel.start_reading, line.spend_the_slice, line.channel, look, line.channel, look)
+        assert watched == [True, False]
+        owner.expect(("proceed",), ("readable", b"hello"))
+        line.peer.sendall(b"again")
+        owner.expect_readable(b"again")
+
+    def test_one_that_is_paused_meanwhile_is_watched_when_it_goes_on(self, line: Line) -> None:
+        owner = line.owner(proceed=line.channel.pause)
+        line.in_hub(line.channel.start_reading, line.spend_the_slice, line.channel, line.channel)
+        owner.expect(("proceed",))
+        assert not line.channel._reader.active
+        line.peer.sendall(b"hello")
+        line.in_hub(line.channel.resume)
+        owner.expect_readable(b"hello")
+
     def test_it_goes_before_those_without_news(self, line: Line, other: Line) -> None:
         third = Line(line.loop)
         order: list[Line] = []
@@ -359,6 +382,16 @@ class TestAnError:
         bystander.expect(("proceed",))
         assert owner.told() == [("proceed",), ("crashed", kind)]
         assert not line.loop.corking
+
+    def test_in_a_turn_that_was_waited_for_the_watching_goes_on(
+        self, line: Line, kind: type[BaseException]
+    ) -> None:
+        owner = line.owner(proceed=failing(kind))
+        line.in_hub(line.channel.start_reading, line.spend_the_slice, line.channel, line.channel)
+        owner.expect(("proceed",), ("crashed", kind))
+        owner.acts.clear()
+        line.peer.sendall(b"hello")
+        owner.expect_readable(b"hello")
 
     def test_in_sending_is_given_to_the_owner_and_the_next_is_flushed(
         self, line: Line, other: Line, kind: type[BaseException]

@@ -519,7 +519,11 @@ def test_those_who_announce_and_those_who_listen_do_not_disturb_each_other(
         (lambda it, one: it.configure("*", history_size=-1), ValueError, "must not be negative"),
         (lambda it, one: it.configure("*", history_ttl="long"), TypeError, "number of seconds"),
         (lambda it, one: it.configure("*", history_ttl=0), ValueError, "more than 0 seconds"),
-        (lambda it, one: it.configure("*", history_ttl=float("inf")), ValueError, "at most 316224000, not inf"),
+        (
+            lambda it, one: it.configure("*", history_ttl=float("inf")),
+            ValueError,
+            "and at most 316224000",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
