@@ -13,6 +13,7 @@ import signal
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
+import gevent
 import hypothesis
 import pytest
 from gevent.monkey import get_original
@@ -21,6 +22,7 @@ from tests import passes
 from tests.backends import BACKENDS, Backend
 from tests.helpers import FEED_MODES, Feed
 from tests.programs import ROOT
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.certificates import Certificates
@@ -82,6 +84,13 @@ def nothing_is_left_open() -> Iterator[None]:
     """
     yield
     gc.collect()
+
+
+@pytest.fixture
+def in_time() -> Iterator[None]:
+    """End a test that waits for ever."""
+    with gevent.Timeout(PATIENCE):
+        yield
 
 
 @pytest.fixture(params=BACKENDS, scope="session")

@@ -9,6 +9,9 @@ import gevent
 PATIENCE = 20.0
 """Seconds to wait for what must happen: a busy machine may take its time, and a test that passes does not."""
 
+LONG = 60.0
+"""Seconds that no test waits: whoever gets this much time must not need it."""
+
 
 def wait_until(is_so: Callable[[], object]) -> None:
     """Wait until ``is_so()``, while greenlets and the hub run."""

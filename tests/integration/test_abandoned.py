@@ -17,18 +17,12 @@ from tests.helpers import running
 from tests.integration.conftest import Serve
 from tests.raw import RawClient
 from tests.tls import tls_socket
-from tests.waiting import PATIENCE
-
-LONG = 60.0
+from tests.waiting import LONG, PATIENCE
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 OLD_GET = b"GET / HTTP/1.0\r\nHost: h\r\n\r\n"
 
-
-@pytest.fixture(autouse=True)
-def in_time() -> Iterator[None]:
-    with gevent.Timeout(PATIENCE):
-        yield
+pytestmark = pytest.mark.usefixtures("in_time")
 
 
 class Events:

@@ -8,31 +8,10 @@ import pytest
 
 from geventkws import WebSocketServer
 from tests.integration.conftest import Serve, Site
+from tests.integration.plain_http import GET, answered, exchange, hello
 from tests.raw import RawClient
 
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 OLD_GET = b"GET / HTTP/1.0\r\n\r\n"
-
-
-def hello(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"Hello"]
-
-
-def exchange(site: Site, data: bytes) -> bytes:
-    with RawClient(site.port) as client:
-        client.send(data)
-        return client.read_to_end()
-
-
-def answered(client: RawClient) -> None:
-    """Send a request and read the response, so that the connection is certainly counted."""
-    client.send(GET)
-    assert client.read_head().startswith("HTTP/1.1 200")
-
-
-def turned_away(site: Site, data: bytes = GET) -> bool:
-    return exchange(site, data).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
 
 
 class TestRequestsOfAConnection:

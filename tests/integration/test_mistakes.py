@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -17,32 +17,12 @@ from geventkws.http.connection import LOST_UPGRADE, SPEAKS_TLS
 from geventkws.server.arrival import SPEAKS_PLAIN_HTTP
 from tests.certificates import HOST, Certificates
 from tests.integration.conftest import Recorder, Serve
+from tests.integration.lazy_callbacks import LAZY, coroutine, errors
 from tests.raw import BINARY, TEXT, masked, upgrade_request
 from tests.tls import connected_socket
 from tests.waiting import PATIENCE
 
 Callback = Callable[..., Any]
-
-
-async def coroutine(*args: object) -> None:
-    pass
-
-
-def generator(*args: object) -> Iterator[None]:
-    yield
-
-
-async def async_generator(*args: object) -> Any:
-    yield
-
-
-LAZY = [coroutine, generator, async_generator]
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the errors in the log, each with the text of its exception."""
-    found = [record for record in caplog.records if record.levelname == "ERROR"]
-    return [f"{record.getMessage()}: {record.exc_info[1]}" for record in found if record.exc_info]
 
 
 @pytest.mark.logs_errors

@@ -20,24 +20,18 @@ from geventkws.loop.channel import Channel
 from tests.helpers import in_hub
 from tests.integration.conftest import Recorder, Serve, Site
 from tests.raw import upgrade_request
-from tests.waiting import PATIENCE, wait_until
+from tests.waiting import LONG, wait_until
 
 LIMIT = 1000
 """Seconds, which pass only by the clock of a test."""
 
 CLOSE_TIMEOUT = 100
 
-LONG = 60.0
-
 GET = b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n"
 
 StartResponse = Callable[..., Callable[[bytes], object]]
 
-
-@pytest.fixture(autouse=True)
-def in_time() -> Iterator[None]:
-    with gevent.Timeout(PATIENCE):
-        yield
+pytestmark = pytest.mark.usefixtures("in_time")
 
 
 @pytest.fixture

@@ -17,10 +17,7 @@ from geventkws.loop.loop import Loop
 from geventkws.loop.roles import Owner
 from geventkws.net.transport import PlainTransport
 from tests.raw import RawClient
-from tests.waiting import PATIENCE, wait_until
-
-LONG = 60.0
-"""Seconds that no test waits."""
+from tests.waiting import LONG, PATIENCE, wait_until
 
 
 class Line:

@@ -11,16 +11,11 @@ import pytest
 
 from tests.integration.conftest import Echo, Recorder, Serve
 from tests.raw import TEXT, Frame, close_frame, masked, upgrade_request
-from tests.waiting import PATIENCE
 
 AGE = 0.4
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
-
-@pytest.fixture(autouse=True)
-def in_time() -> Any:
-    with gevent.Timeout(PATIENCE):
-        yield
+pytestmark = pytest.mark.usefixtures("in_time")
 
 
 def hello(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

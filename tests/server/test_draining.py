@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from time import monotonic
 from types import SimpleNamespace
 from typing import Any
@@ -18,18 +18,11 @@ from tests.certificates import Certificates
 from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import CLOSE, PING, TEXT, Frame, RawClient, close_frame, masked
 from tests.tls import connected_socket
-from tests.waiting import PATIENCE, wait_until
+from tests.waiting import LONG, PATIENCE, wait_until
 
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
-LONG = 60.0
-"""Seconds that no test waits: whoever gets this much time must not need it."""
-
-
-@pytest.fixture(autouse=True)
-def in_time() -> Iterator[None]:
-    with gevent.Timeout(PATIENCE):
-        yield
+pytestmark = pytest.mark.usefixtures("in_time")
 
 
 def hello(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

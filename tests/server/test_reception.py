@@ -11,32 +11,10 @@ import requests
 from geventkws.http.forwarded import TrustedProxies
 from geventkws.server.reception import MAX_TURNED_AWAY, Admission
 from tests.certificates import Certificates
-from tests.integration.conftest import Recorder, Serve, Site
+from tests.integration.conftest import Recorder, Serve
+from tests.integration.plain_http import answered, hello, turned_away
 from tests.raw import RawClient
 from tests.waiting import PATIENCE
-
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-
-
-def hello(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"Hello"]
-
-
-def exchange(site: Site, data: bytes) -> bytes:
-    with RawClient(site.port) as client:
-        client.send(data)
-        return client.read_to_end()
-
-
-def answered(client: RawClient) -> None:
-    """Send a request and read the response, so that the connection is certainly counted."""
-    client.send(GET)
-    assert client.read_head().startswith("HTTP/1.1 200")
-
-
-def turned_away(site: Site, data: bytes = GET) -> bool:
-    return exchange(site, data).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
 
 
 class TestAdmission:

@@ -21,18 +21,11 @@ from tests.certificates import Certificates
 from tests.integration.conftest import Echo, Recorder, Serve, Site
 from tests.raw import BINARY, TEXT, Frame, RawClient, close_frame, masked, upgrade_request
 from tests.tls import connected_socket
-from tests.waiting import PATIENCE
+from tests.waiting import LONG, PATIENCE
 
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
-LONG = 60.0
-"""Seconds that no test waits: whoever gets this much time must not need it."""
-
-
-@pytest.fixture(autouse=True)
-def in_time() -> Iterator[None]:
-    with gevent.Timeout(PATIENCE):
-        yield
+pytestmark = pytest.mark.usefixtures("in_time")
 
 
 def stop(site: Site, timeout: float | None = LONG) -> gevent.Greenlet[..., None]:

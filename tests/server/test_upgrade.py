@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -12,31 +12,11 @@ import pytest
 from geventkws import WebSocketService
 from geventkws.once import MAX_TOLD
 from tests.integration.conftest import Recorder, Serve
+from tests.integration.lazy_callbacks import LAZY, errors
 from tests.raw import RawClient
 from tests.waiting import PATIENCE
 
 Callback = Callable[..., Any]
-
-
-async def coroutine(*args: object) -> None:
-    pass
-
-
-def generator(*args: object) -> Iterator[None]:
-    yield
-
-
-async def async_generator(*args: object) -> Any:
-    yield
-
-
-LAZY = [coroutine, generator, async_generator]
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the errors in the log, each with the text of its exception."""
-    found = [record for record in caplog.records if record.levelname == "ERROR"]
-    return [f"{record.getMessage()}: {record.exc_info[1]}" for record in found if record.exc_info]
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -80,3 +80,7 @@ class Line:
         self.peer.close()
         self.connection._abandon()
         self.until(lambda: not self.connection._working)
+
+
+Start = Callable[..., Line]
+"""Starts a connection of a service."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -18,7 +18,7 @@ from geventkws.websocket.lifecycle import Lifecycle
 from tests.helpers import in_hub
 from tests.raw import CLOSE, PING, PONG, TEXT, Frame, close_frame, masked
 from tests.waiting import PATIENCE
-from tests.websocket.lines import Line
+from tests.websocket.lines import Line, Start
 
 
 class Teller(WebSocketService):
@@ -47,22 +47,6 @@ class Puller(Teller):
 
     def run(self, connection: WebSocketConnection) -> None:
         self._act("run", connection=connection)
-
-
-Start = Callable[..., Line]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    lines: list[Line] = []
-
-    def begin(service: WebSocketService, **options: Any) -> Line:
-        lines.append(Line(service, **options))
-        return lines[-1]
-
-    yield begin
-    for line in lines:
-        line.close()
 
 
 def life(line: Line) -> Lifecycle[WebSocketConnection]:

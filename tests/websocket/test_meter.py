@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
 from time import monotonic
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +20,7 @@ from tests.integration.conftest import Recorder, Serve
 from tests.raw import BINARY, PING, PONG, TEXT, Frame, close_frame, masked
 from tests.tls import tls_socket
 from tests.waiting import PATIENCE
-from tests.websocket.lines import Line
+from tests.websocket.lines import Line, Start
 
 SLOWLY = 0.001
 """A rate at which nothing accrues while a test lasts, except by its own clock."""
@@ -55,28 +54,12 @@ def received(messages: int = 0, count: int = 0) -> Any:
     return SimpleNamespace(messages_received=messages, bytes_received=count)
 
 
-Start = Callable[..., Line]
-
-
 def wait_until_slowed(line: Line) -> None:
     line.until(lambda: line.channel.paused_at is not None)
 
 
 def wait_until_told(line: Line, service: Keeper, number: int) -> None:
     line.until(lambda: len(service.told) >= number)
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    lines: list[Line] = []
-
-    def begin(service: WebSocketService, **options: Any) -> Line:
-        lines.append(Line(service, **options))
-        return lines[-1]
-
-    yield begin
-    for line in lines:
-        line.close()
 
 
 class Clock:
