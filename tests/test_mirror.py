@@ -25,6 +25,10 @@ ELSEWHERE = {
     "patched.py": "flask/test_command.py",
     "reloading.py": "cli/test_reload.py",
     # One face of several modules.
+    **{
+        f"centrifuge/protocol/{name}.py": "centrifuge/protocol/test_codecs.py"
+        for name in ("codec", "fields", "json_codec", "parts", "protobuf_codec", "replies", "requests")
+    },
     "django/apps.py": "django/test_project.py",
     "django/management/commands/serve.py": "django/test_project.py",
     "django/views.py": "django/test_project.py",

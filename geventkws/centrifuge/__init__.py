@@ -1,0 +1,1 @@
+"""The Centrifuge client protocol on channels: clients that reconnect, and get what they have missed."""
