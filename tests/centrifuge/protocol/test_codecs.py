@@ -189,7 +189,7 @@ def test_malformed_protobuf_is_refused(frame: str | bytes) -> None:
 @CODECS
 @given(data=st.data())
 def test_whatever_arrives_is_decoded_or_refused(codec: Codec, data: st.DataObject) -> None:
-    frame = data.draw(st.text() if codec is JSON else st.binary())
+    frame: Any = data.draw(st.text() if codec is JSON else st.binary())
     try:
         commands = codec.decode(frame)
     except ValueError:
