@@ -49,6 +49,7 @@ ELSEWHERE = {
     "pubsub/redis/control.py": "pubsub/test_nodes.py",
     "pubsub/redis/envelope.py": "pubsub/test_pubsub.py",
     "pubsub/redis/feed.py": "pubsub/test_faults.py",
+    "pubsub/redis/lease.py": "pubsub/test_nodes.py",
     "pubsub/redis/link.py": "pubsub/test_sentinel.py",
     "pubsub/redis/members.py": "pubsub/test_nodes.py",
     "pubsub/redis/reader.py": "pubsub/test_faults.py",

@@ -4,6 +4,7 @@ from geventkws.pubsub.listener import Listener
 from geventkws.pubsub.pubsub import PubSub
 from geventkws.pubsub.values import (
     BrokerUnavailable,
+    NodeInfo,
     Position,
     PositionLost,
     PresenceEvent,
@@ -14,6 +15,7 @@ from geventkws.pubsub.values import (
 __all__ = [
     "BrokerUnavailable",
     "Listener",
+    "NodeInfo",
     "Position",
     "PositionLost",
     "PresenceEvent",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from geventkws.pubsub.settings import Settings
-from geventkws.pubsub.values import Message, Position, PresenceEvent, Publication
+from geventkws.pubsub.values import Message, NodeInfo, Position, PresenceEvent, Publication
 
 Excluded = frozenset[str]
 """The ids of connections that a publication is not sent to."""
@@ -28,13 +28,13 @@ class Stream(NamedTuple):
 
 
 class Command(NamedTuple):
-    """What every node is to do with the connections of a user: disconnect them, or unsubscribe them."""
+    """What every node is to do with the connections of a user."""
 
     user: str
-    channel: str | None
-    """The channel to unsubscribe them from; ``None`` to disconnect them."""
-    reason: int | None = None
-    """The close code."""
+    name: str
+    """What is to be done."""
+    details: Any = None
+    """What else must be known for that: anything that JSON can express."""
 
 
 class Node(Protocol):
@@ -58,8 +58,11 @@ class Node(Protocol):
     def flush(self) -> None:
         """Deliver what has been taken: called without any lock."""
 
-    def census(self) -> dict[str, int]:
-        """Return the channels that connections of this node have subscribed to, and how many each."""
+    def census(self, pattern: str) -> dict[str, int]:
+        """Return the channels that match a pattern and have subscribers on this node, and how many each."""
+
+    def describe(self, node_id: str) -> NodeInfo:
+        """Return what others are told of this node."""
 
 
 class Broker(Protocol):
@@ -99,7 +102,10 @@ class Broker(Protocol):
         """Return who is on a channel, with their infos."""
 
     def command(self, command: Command) -> None:
-        """Tell all nodes."""
+        """Tell all nodes, each once."""
 
-    def census(self) -> dict[str, int]:
+    def census(self, pattern: str) -> dict[str, int]:
         """Return the sum of what the nodes answer."""
+
+    def nodes(self) -> list[NodeInfo]:
+        """Return the nodes that have listened lately."""

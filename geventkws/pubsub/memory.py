@@ -11,7 +11,7 @@ from typing import Any
 from geventkws.loop.loop import allocate_lock
 from geventkws.pubsub.broker import Command, Excluded, Node, Stream
 from geventkws.pubsub.settings import Settings
-from geventkws.pubsub.values import Message, Position, PresenceEvent, Publication
+from geventkws.pubsub.values import Message, NodeInfo, Position, PresenceEvent, Publication
 
 KEY_TTL = 300.0
 """Seconds for which the key of a publication is remembered."""
@@ -72,6 +72,7 @@ class MemoryBroker:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._id = uuid.uuid4().hex
         # Held while a publication gets its offset and its place among what is delivered, but not longer.
         self._lock = allocate_lock()
         self._histories: OrderedDict[str, History] = OrderedDict()
@@ -164,5 +165,8 @@ class MemoryBroker:
         self._node.commanded(command)
         self._node.flush()
 
-    def census(self) -> dict[str, int]:
-        return self._node.census()
+    def census(self, pattern: str) -> dict[str, int]:
+        return self._node.census(pattern)
+
+    def nodes(self) -> list[NodeInfo]:
+        return [self._node.describe(self._id)]

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import socket
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
+from typing import Any
 
 from geventkws.loop.loop import Loop, allocate_lock
 from geventkws.pubsub.broker import Broker, Command, Excluded
 from geventkws.pubsub.outlet import Outlet
-from geventkws.pubsub.values import PresenceEvent, Publication
+from geventkws.pubsub.settings import matcher
+from geventkws.pubsub.values import NodeInfo, PresenceEvent, Publication
+from geventkws.websocket.connection import WebSocketConnection
+
+logger = logging.getLogger("geventkws.pubsub")
+
+Handler = Callable[[WebSocketConnection, Any], object]
+"""Does what a command says with a connection of the user, given its details. Must not wait."""
 
 
 class LocalNode:
     """A ``Node`` for the broker, and the ``Owner`` of its outlets. In any thread."""
 
-    def __init__(self, make_broker: Callable[[LocalNode], Broker]) -> None:
+    def __init__(self, make_broker: Callable[[LocalNode], Broker], name: str | None) -> None:
+        self.handlers: dict[str, Handler] = {}
+        """What to do when a command of this name comes."""
+        self._name = name
+        self._started = monotonic()
         self._lock = allocate_lock()
         self._outlets: tuple[Outlet, ...] = ()
         self.broker = make_broker(self)
@@ -42,8 +58,12 @@ class LocalNode:
                 outlet.put(partial(outlet.announce, event))
 
     def commanded(self, command: Command) -> None:
+        handler = self.handlers.get(command.name)
+        if handler is None:
+            logger.debug("nothing here knows the command %r of another process", command.name)
+            return
         for outlet in self._outlets:
-            outlet.put(partial(outlet.obey, command))
+            outlet.put(partial(outlet.obey, command, handler))
 
     def lost(self, channel: str) -> None:
         for outlet in self._outlets:
@@ -56,12 +76,20 @@ class LocalNode:
         for outlet in self._outlets:
             outlet.flush()
 
-    def census(self) -> dict[str, int]:
+    def census(self, pattern: str) -> dict[str, int]:
+        matches = matcher(pattern)
         total: dict[str, int] = {}
         for outlet in self._outlets:
             for channel, count in outlet.census().items():
-                total[channel] = total.get(channel, 0) + count
+                if matches(channel):
+                    total[channel] = total.get(channel, 0) + count
         return total
+
+    def describe(self, node_id: str) -> NodeInfo:
+        host, pid = socket.gethostname(), os.getpid()
+        name = f"{host}:{pid}" if self._name is None else self._name
+        connections = sum(outlet.connections for outlet in self._outlets)
+        return NodeInfo(node_id, name, host, pid, connections, monotonic() - self._started)
 
     # What the outlets tell
 

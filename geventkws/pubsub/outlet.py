@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from geventkws.loop.loop import Loop
 from geventkws.pubsub.broker import Command, Excluded
@@ -55,6 +55,11 @@ class Outlet:
     def census(self) -> dict[str, int]:
         """Return how many have subscribed to each channel. In any thread."""
         return {channel: len(receivers) for channel, receivers in self._receivers.copy().items()}
+
+    @property
+    def connections(self) -> int:
+        """How many have subscribed or been identified. In any thread."""
+        return len(self._channels)
 
     # The queue
 
@@ -102,13 +107,10 @@ class Outlet:
         for receiver in list(self._receivers.get(channel, {}).values()):
             receiver.lose(channel)
 
-    def obey(self, command: Command) -> None:
+    def obey(self, command: Command, handler: Callable[[WebSocketConnection, Any], object]) -> None:
         """Do with the connections of a user what the command says."""
         for connection in list(self._users.get(command.user, ())):
-            if command.channel is None:
-                connection.close(command.reason)
-            else:
-                self.unsubscribe(connection, command.channel)
+            handler(connection, command.details)
 
     # Who is here
 

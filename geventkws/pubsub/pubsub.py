@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, ClassVar, TypeVar
+
+from gevent import Greenlet
 
 from geventkws.loop.loop import Loop
 from geventkws.pubsub.broker import Broker, Command, Excluded, Node
@@ -13,9 +17,11 @@ from geventkws.pubsub.memory import MemoryBroker
 from geventkws.pubsub.node import LocalNode
 from geventkws.pubsub.settings import Patterns, Settings, check_channel
 from geventkws.pubsub.subscriber import Announce, Subscriber, Transform, Wishes
-from geventkws.pubsub.values import Message, Position, PositionLost, Publication, Subscription
+from geventkws.pubsub.values import Message, NodeInfo, Position, PositionLost, Publication, Subscription
 from geventkws.websocket.arguments import close_code
 from geventkws.websocket.connection import WebSocketConnection
+
+logger = logging.getLogger("geventkws.pubsub")
 
 Result = TypeVar("Result")
 NOBODY: Excluded = frozenset()
@@ -38,19 +44,27 @@ class PubSub:
     connected before it is needed; then, whatever cannot be done within about 20 seconds raises
     ``BrokerUnavailable``.
 
-    ``max_message_size`` is the largest message that may be published, in bytes.
+    ``max_message_size`` is the largest message that may be published, in bytes. ``name`` is what ``nodes``
+    calls this process; by default, it is made of its host and its id.
     """
 
     _any_in_memory: ClassVar[bool] = False
     """Whether this process has one without a ``url``, which other processes do not share."""
 
     def __init__(
-        self, url: str | None = None, *, prefix: str = "geventkws", max_message_size: int = MAX_MESSAGE_SIZE
+        self,
+        url: str | None = None,
+        *,
+        prefix: str = "geventkws",
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        name: str | None = None,
     ) -> None:
         self._max_message_size = max_message_size
         self._patterns = Patterns()
-        self._node = LocalNode(MemoryBroker if url is None else _redis_broker(url, prefix))
+        self._node = LocalNode(MemoryBroker if url is None else _redis_broker(url, prefix), name)
         self._broker = self._node.broker
+        self._node.handlers["disconnect"] = _close
+        self._node.handlers["unsubscribe"] = self._obey_unsubscribe
         if url is None:
             PubSub._any_in_memory = True
 
@@ -103,7 +117,7 @@ class PubSub:
         loop = _loop_of(connection)
         check_channel(channel)
         _check_since(since)
-        _check_info(info)
+        _check_json(info, "the info of a subscriber")
         hash((transform, announce))  # raises TypeError
         present = self._patterns.settings_of(channel).presence
         wishes = Wishes(transform, announce, present)
@@ -140,10 +154,13 @@ class PubSub:
         """End a subscription, if there is one; that of a user (a ``str``), on all connections of the user."""
         check_channel(channel)
         if isinstance(connection, str):
-            self._broker.command(Command(connection, channel))
+            self._broker.command(Command(connection, "unsubscribe", channel))
             return
         loop = _loop_of(connection)
-        _call_in(loop, lambda: self._node.outlet(loop).unsubscribe(connection, channel))
+        _call_in(loop, lambda: self._obey_unsubscribe(connection, channel))
+
+    def _obey_unsubscribe(self, connection: WebSocketConnection, channel: str) -> None:
+        self._node.outlet(connection._channel.loop).unsubscribe(connection, channel)
 
     def listen(self, channel: str, callback: Callable[[Publication], object]) -> Listener:
         """Call ``callback(publication)`` for each message of a channel, without a connection.
@@ -236,16 +253,28 @@ class PubSub:
         check_channel(channel)
         return self._broker.presence(channel)
 
-    def channels(self) -> dict[str, int]:
-        """Return the channels that somebody has subscribed or listens to, and how many have."""
-        return self._broker.census()
+    def channels(self, pattern: str = "*") -> dict[str, int]:
+        """Return the channels that somebody has subscribed or listens to, and how many have, on all nodes.
+
+        Only those whose names match ``pattern``, where ``*`` stands for anything. With Redis, all nodes are
+        asked, and those that do not answer within 2 seconds are left out.
+        """
+        check_channel(pattern)
+        return self._broker.census(pattern)
+
+    def nodes(self) -> list[NodeInfo]:
+        """Return the processes that have subscribed, listen, or know a user.
+
+        With Redis, each says every 5 seconds that it is there. One that has not done so for 20 seconds is no
+        longer returned, and its members leave their channels.
+        """
+        return self._broker.nodes()
 
     # Users
 
     def identify(self, connection: WebSocketConnection, user: str) -> None:
         """Remember whose connection this is, for ``disconnect`` and ``unsubscribe``."""
-        if not isinstance(user, str):
-            raise TypeError(f"a user is identified by a str, not {user!r}")
+        _check_user(user)
         loop = _loop_of(connection)
         _call_in(loop, lambda: self._identify(connection, user))
 
@@ -259,9 +288,51 @@ class PubSub:
 
         Raises what ``WebSocketConnection.close`` raises for a reason that cannot be sent.
         """
-        if not isinstance(user, str):
-            raise TypeError(f"a user is identified by a str, not {user!r}")
-        self._broker.command(Command(user, None, int(close_code(reason, None))))
+        _check_user(user)
+        self._broker.command(Command(user, "disconnect", int(close_code(reason, None))))
+
+    def on_command(self, name: str, handler: Callable[[WebSocketConnection, Any], object]) -> None:
+        """Call ``handler(connection, details)`` when a ``command`` of this name comes.
+
+        It is called for each connection of the user on this node, in a greenlet of the connection's hub, and
+        may wait. An exception is logged. Raises ``ValueError`` if the name has a handler.
+        """
+        if not callable(handler):
+            raise TypeError(f"on_command takes a function to call with each connection, not {handler!r}")
+        if name in self._node.handlers:
+            raise ValueError(f"the command {name!r} has a handler already")
+        self._node.handlers[name] = partial(Greenlet.spawn, _handle, name, handler)
+
+    def command(self, user: str, name: str, details: Any = None) -> None:
+        """Let every node call what ``on_command`` was given for ``name``, for the connections of a user.
+
+        ``details`` is anything that JSON can express. A node on which no ``on_command`` has named it does
+        nothing. Each node gets a command once, also if it was cut off from Redis for less than a minute.
+        Raises ``BrokerUnavailable`` if Redis does not answer: then other nodes may not have got it.
+        """
+        _check_user(user)
+        if name not in self._node.handlers:
+            raise ValueError(f"no on_command has been called for {name!r}")
+        self._check_message(_check_json(details, "the details of a command"))
+        self._broker.command(Command(user, name, details))
+
+
+def _close(connection: WebSocketConnection, reason: int) -> None:
+    connection.close(reason)
+
+
+def _handle(
+    name: str, handler: Callable[[WebSocketConnection, Any], object], connection: Any, details: Any
+) -> None:
+    try:
+        handler(connection, details)
+    except Exception:
+        logger.exception("the handler of the command %r has failed", name)
+
+
+def _check_user(user: object) -> None:
+    if not isinstance(user, str):
+        raise TypeError(f"a user is identified by a str, not {user!r}")
 
 
 def _redis_broker(url: str, prefix: str) -> Callable[[Node], Broker]:
@@ -301,11 +372,9 @@ def _check_since(since: object) -> None:
         raise TypeError(f"since must be a Position or None, not {since!r}")
 
 
-def _check_info(info: object) -> None:
-    """Raise ``TypeError`` for what JSON cannot express, even where it stays in this process."""
+def _check_json(value: object, what: str) -> str:
+    """Return it in JSON; raise ``TypeError`` for what JSON cannot express, in memory too."""
     try:
-        json.dumps(info)
+        return json.dumps(value)
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"the info of a subscriber must be something that JSON can express: {error}"
-        ) from None
+        raise TypeError(f"{what} must be something that JSON can express: {error}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fnmatch import translate
 from typing import NamedTuple
 
@@ -23,12 +24,15 @@ class Settings(NamedTuple):
 
 NOTHING = Settings()
 
+Matches = Callable[[str], object]
+"""Returns something true for names that match."""
+
 
 class Patterns:
     """The settings of channels, by patterns of their names."""
 
     def __init__(self) -> None:
-        self._patterns: dict[str, tuple[re.Pattern[str], Settings]] = {}
+        self._patterns: dict[str, tuple[Matches, Settings]] = {}
 
     def add(self, pattern: str, settings: Settings) -> None:
         """Let ``settings`` apply to channels that match ``pattern``, even if they match earlier ones."""
@@ -43,17 +47,22 @@ class Patterns:
             raise ValueError(
                 f"history_ttl must be more than 0 seconds, and at most {MAX_TTL}, not {settings.history_ttl}"
             )
-        compiled = re.compile(translate(pattern))
+        matches = matcher(pattern)
         # The new pattern comes first. A new dict: another thread may be looking into the old one.
         others = {key: value for key, value in self._patterns.items() if key != pattern}
-        self._patterns = {pattern: (compiled, settings), **others}
+        self._patterns = {pattern: (matches, settings), **others}
 
     def settings_of(self, channel: str) -> Settings:
         """Return what is kept for a channel: nothing, if no pattern matches its name."""
-        for pattern, settings in self._patterns.values():
-            if pattern.match(channel):
+        for matches, settings in self._patterns.values():
+            if matches(channel):
                 return settings
         return NOTHING
+
+
+def matcher(pattern: str) -> Matches:
+    """Return what says whether a name matches a pattern, where ``*`` stands for anything."""
+    return re.compile(translate(pattern)).match
 
 
 def check_channel(channel: object) -> None:

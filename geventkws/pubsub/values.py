@@ -50,6 +50,21 @@ class PresenceEvent(NamedTuple):
     joined: bool
 
 
+class NodeInfo(NamedTuple):
+    """A process that has subscribed or listens to channels, as it said a few seconds ago.
+
+    ``id`` is one that no other node has. ``connections`` is how many have subscribed or been identified
+    there, and ``uptime`` for how many seconds it has been there.
+    """
+
+    id: str
+    name: str
+    host: str
+    pid: int
+    connections: int
+    uptime: float
+
+
 class PositionLost(LookupError):
     """The history no longer has everything that was published after a position."""
 

@@ -274,7 +274,7 @@ def test_a_message_that_nobody_understands_is_logged_and_the_next_arrives(
 ) -> None:
     ann = client()
     pubsub.subscribe(ann.connection, "news")
-    for channel in ("geventkws:bus:news", "geventkws:control"):
+    for channel in ("geventkws:bus:news", "geventkws:bus:"):
         own_redis.ask("PUBLISH", channel, "nonsense")
     pubsub.publish("news", "hello")
     assert ann.receive() == "hello"
@@ -287,40 +287,45 @@ from gevent import monkey; monkey.patch_all()
 import sys, time
 from geventkws import WebSocketService
 from geventkws.pubsub import PubSub
-from geventkws.pubsub.redis import members
+from geventkws.pubsub.redis import lease, members
 from geventkws.testing import connect
 
 class Quiet(WebSocketService):
     def received(self, message, connection): pass
 
-members.TTL, members.RENEWAL = 1, 0.2
+{settings}
 pubsub = PubSub(sys.argv[1])
 pubsub.configure("seen:*", presence=True)
 with connect(Quiet()) as client:
     pubsub.subscribe(client.connection, "seen:room", "Ben")
     time.sleep(100)
 """
-"""A process with one connection, on which members are soon forgotten."""
+"""A process with one connection, which is soon forgotten."""
 
 
+@pytest.mark.parametrize("settings", ["lease.TTL, lease.INTERVAL = 1, 0.2", "members.TTL = 1"])
 def test_the_members_of_a_process_that_is_killed_leave_once(
-    own_redis: RedisServer, client: Connect, monkeypatch: pytest.MonkeyPatch
+    own_redis: RedisServer, client: Connect, monkeypatch: pytest.MonkeyPatch, settings: str
 ) -> None:
-    monkeypatch.setattr("geventkws.pubsub.redis.members.RENEWAL", 0.2)
-    with nodes(own_redis.url) as (pubsub,):
-        ann = client()
-        pubsub.subscribe(
-            ann.connection, "seen:room", "Ann", announce=lambda event: f"{event.info} {event.joined}"
-        )
-        with subprocess.Popen([sys.executable, "-c", NODE, own_redis.url], cwd=ROOT) as process:
+    for name in ("lease.INTERVAL", "members.RENEWAL"):
+        monkeypatch.setattr(f"geventkws.pubsub.redis.{name}", 0.2)
+    program = NODE.format(settings=settings)
+    with nodes(own_redis.url, own_redis.url) as (pubsub, other):
+        ann, eve = client(), client()
+        for node, one in ((pubsub, ann), (other, eve)):
+            node.subscribe(
+                one.connection, "seen:room", "Ann", announce=lambda event: f"{event.info} {event.joined}"
+            )
+        assert ann.receive() == "Ann True"
+        with subprocess.Popen([sys.executable, "-c", program, own_redis.url], cwd=ROOT) as process:
             try:
-                assert ann.receive() == "Ben True"
+                assert ann.receive() == eve.receive() == "Ben True"
             finally:
                 process.kill()
-        assert ann.receive() == "Ben False"
-        assert pubsub.presence("seen:room") == {ann.connection.id: "Ann"}
+        assert ann.receive() == eve.receive() == "Ben False"
+        assert set(pubsub.presence("seen:room")) == {ann.connection.id, eve.connection.id}
         pubsub.publish("seen:room", "end")
-        assert ann.receive() == "end"
+        assert ann.receive() == eve.receive() == "end"
 
 
 @pytest.mark.usefixtures("short_patience")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from geventkws.pubsub import Position, Publication, memory
+from geventkws.pubsub import NodeInfo, Position, Publication, memory
 from geventkws.pubsub.broker import Command, Excluded
 from geventkws.pubsub.memory import FORGET_AFTER, KEY_TTL, MemoryBroker
 from geventkws.pubsub.settings import NOTHING, Settings
@@ -34,8 +34,11 @@ class Notes:
 
     def flush(self) -> None: ...
 
-    def census(self) -> dict[str, int]:
+    def census(self, pattern: str) -> dict[str, int]:
         return {}
+
+    def describe(self, node_id: str) -> NodeInfo:
+        return NodeInfo(node_id, "", "", 0, 0, 0.0)
 
 
 class Clock:

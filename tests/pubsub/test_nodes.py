@@ -5,13 +5,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from geventkws import ConnectionClosed
 from geventkws.pubsub import PubSub
+from geventkws.pubsub.redis import lease
 from geventkws.pubsub.redis.commands import Commands
+from geventkws.pubsub.redis.link import Backoff
 from tests.pubsub.conftest import Connect, RedisServer, configured
 from tests.waiting import PATIENCE, wait_until
 
@@ -101,3 +105,122 @@ def test_a_publisher_that_is_killed_holds_up_nobody(nodes: list[PubSub]) -> None
     assert all(one.ready() for one in publishing)
     position = nodes[0].publish("kept:news", "after")
     assert position is not None
+
+
+class TestCommands:
+    """A node gets each command of others once, and passes none on."""
+
+    def test_a_command_is_published_once_however_many_hear_it(
+        self, nodes: list[PubSub], client: Connect, redis_server: RedisServer
+    ) -> None:
+        done: list[Any] = []
+        for node in nodes:
+            node.on_command("note", lambda connection, number: done.append(number))
+            node.identify(client().connection, "ann")
+        wait_until(lambda: not any(node.is_deaf for node in nodes))
+        for number in range(30):
+            nodes[number % 3].command("ann", "note", number)
+        wait_until(lambda: len(done) == 3 * 30)
+        assert sorted(done) == sorted(3 * [*range(30)])
+        stream = redis_server.ask("XLEN", f"{nodes[0]._broker._prefix}:stream:")  # type: ignore[attr-defined]
+        assert stream == 30
+
+    def test_a_node_that_was_cut_off_makes_up_for_what_it_has_missed(
+        self, nodes: list[PubSub], client: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ann = client()
+        nodes[0].identify(ann.connection, "ann")
+        wait_until(lambda: not nodes[0].is_deaf)
+        is_told = Event()
+        monkeypatch.setattr(Backoff, "delay", lambda backoff: float(not is_told.wait(PATIENCE)))
+        nodes[0]._broker._ears.reader._link.disconnect()  # type: ignore[attr-defined]
+        wait_until(lambda: nodes[0].is_deaf)
+        nodes[1].disconnect("ann", 4001)
+        is_told.set()
+        with pytest.raises(ConnectionClosed, match="4001"):
+            ann.receive()
+
+    def test_commands_that_are_lost_are_logged(
+        self,
+        nodes: list[PubSub],
+        client: Connect,
+        redis_server: RedisServer,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        nodes[0].identify(client().connection, "ann")
+        wait_until(lambda: not nodes[0].is_deaf)
+        prefix = nodes[0]._broker._prefix  # type: ignore[attr-defined]
+        nodes[1].disconnect("ben")
+        redis_server.ask("DEL", f"{prefix}:meta:")
+        nodes[1].disconnect("ben")
+        wait_until(lambda: "commands about users have been lost" in caplog.text)
+
+    def test_a_command_that_nobody_knows_does_nothing(self, nodes: list[PubSub], client: Connect) -> None:
+        ann = client()
+        nodes[0].identify(ann.connection, "ann")
+        wait_until(lambda: not nodes[0].is_deaf)
+        nodes[1].on_command("rename", print)
+        nodes[1].command("ann", "rename")
+        nodes[1].disconnect("ann", 4001)
+        with pytest.raises(ConnectionClosed, match="4001"):
+            ann.receive()
+
+
+class TestLeases:
+    """Whether a node is there."""
+
+    def test_all_see_the_nodes_that_listen(self, nodes: list[PubSub], client: Connect) -> None:
+        for node in nodes[:2]:
+            node.subscribe(client().connection, "news")
+        wait_until(lambda: len(nodes[2].nodes()) == 2)
+        assert len({node.id for node in nodes[2].nodes()}) == 2
+        nodes[0].close()
+        assert len(nodes[2].nodes()) == 1
+
+    def test_members_of_a_node_that_is_closed_leave(self, nodes: list[PubSub], client: Connect) -> None:
+        ann, ben = client(), client()
+        nodes[0].subscribe(ann.connection, "seen:room", "Ann", announce=lambda event: f"{event}")
+        nodes[1].subscribe(ben.connection, "seen:room", "Ben")
+        assert "joined=True" in str(ann.receive())
+        nodes[1].close()
+        assert "joined=False" in str(ann.receive())
+        assert nodes[0].presence("seen:room") == {ann.connection.id: "Ann"}
+
+    def test_a_node_that_redis_has_forgotten_tells_its_members_again(
+        self, nodes: list[PubSub], client: Connect, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lease, "INTERVAL", 0.05)
+        ann = client()
+        nodes[0].subscribe(ann.connection, "seen:room", "Ann")
+        wait_until(lambda: nodes[0].nodes())
+        prefix = nodes[0]._broker._prefix  # type: ignore[attr-defined]
+        for name in ("leases", "nodes", "in:seen:room"):
+            redis_server.ask("DEL", f"{prefix}:{name}")
+        wait_until(lambda: nodes[1].presence("seen:room") == {ann.connection.id: "Ann"})
+
+    def test_a_pause_of_redis_ends_no_lease(
+        self, nodes: list[PubSub], client: Connect, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lease, "INTERVAL", 0.05)
+        heard: list[str] = []
+        ann, ben = client(), client()
+        nodes[0].subscribe(
+            ann.connection, "seen:room", "Ann", announce=lambda event: heard.append(f"{event}")
+        )
+        nodes[1].subscribe(ben.connection, "seen:room", "Ben")
+        wait_until(lambda: len(nodes[0].nodes()) == 2)
+        wait_until(lambda: len(heard) == 1)
+        prefix = nodes[0]._broker._prefix  # type: ignore[attr-defined]
+        # As if nobody had been heard of for a minute.
+        redis_server.ask(
+            "EVAL",
+            "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do"
+            " redis.call('ZINCRBY', KEYS[1], -60, id) end"
+            " redis.call('HINCRBYFLOAT', KEYS[2], 'last', -60)",
+            2,
+            f"{prefix}:leases",
+            f"{prefix}:nodes",
+        )
+        wait_until(lambda: len(nodes[2].nodes()) == 2)
+        assert set(nodes[2].presence("seen:room")) == {ann.connection.id, ben.connection.id}
+        assert len(heard) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import Any
 
 import gevent
@@ -417,6 +419,67 @@ def test_a_user_is_unsubscribed_everywhere(pubsub: PubSub, client: Connect) -> N
     assert ben.receive() == "hello"
 
 
+@pytest.mark.logs_errors
+def test_a_command_reaches_the_connections_of_a_user(
+    pubsub: PubSub, client: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[object] = []
+
+    def rename(connection: Any, details: Any) -> None:
+        gevent.sleep(0)
+        done.append((connection, details))
+        if details is None:
+            raise ZeroDivisionError
+
+    ann, ann_too, ben = client(), client(), client()
+    for one, user in ((ann, "ann"), (ann_too, "ann"), (ben, "ben")):
+        pubsub.identify(one.connection, user)
+    pubsub.on_command("rename", rename)
+    pubsub.command("ann", "rename", {"name": ["Anna"]})
+    in_native_thread(lambda: pubsub.command("ben", "rename"))
+    wait_until(lambda: len(done) == 3)
+    assert (ben.connection, None) in done
+    assert all((one.connection, {"name": ["Anna"]}) in done for one in (ann, ann_too))
+    wait_until(lambda: "the handler of the command 'rename' has failed" in caplog.text)
+
+
+def test_a_command_may_subscribe_a_user(pubsub: PubSub, client: Connect) -> None:
+    pubsub.on_command("subscribe", pubsub.subscribe)
+    ann = client()
+    pubsub.identify(ann.connection, "ann")
+    pubsub.command("ann", "subscribe", "news")
+    wait_until(lambda: pubsub.channels() == {"news": 1})
+    pubsub.publish("news", "hello")
+    assert ann.receive() == "hello"
+
+
+# Nodes
+
+
+def test_channels_are_listed_by_pattern(pubsub: PubSub, client: Connect) -> None:
+    ann = client()
+    for channel in ("news", "kept:news", "kept:"):
+        pubsub.subscribe(ann.connection, channel)
+    assert pubsub.channels("kept:*") == {"kept:news": 1, "kept:": 1}
+    assert pubsub.channels("*news") == {"news": 1, "kept:news": 1}
+    assert pubsub.channels("none") == {}
+
+
+def test_a_node_says_what_it_is(pubsub: PubSub, client: Connect) -> None:
+    ann, ben = client(), client()
+    pubsub.subscribe(ann.connection, "news")
+    pubsub.identify(ben.connection, "ben")
+    wait_until(lambda: pubsub.nodes())
+    (node,) = pubsub.nodes()
+    assert (node.pid, node.host, node.name) == (
+        os.getpid(),
+        socket.gethostname(),
+        f"{socket.gethostname()}:{os.getpid()}",
+    )
+    assert node.uptime >= 0
+    assert 0 < node.connections <= 2
+
+
 # Listeners
 
 
@@ -514,6 +577,13 @@ def test_those_who_announce_and_those_who_listen_do_not_disturb_each_other(
         (lambda it, one: it.listen("news", None), TypeError, "a function to call"),
         (lambda it, one: it.identify(one, 42), TypeError, "identified by a str"),
         (lambda it, one: it.disconnect(42), TypeError, "identified by a str"),
+        (lambda it, one: it.command(42, "unsubscribe"), TypeError, "identified by a str"),
+        (lambda it, one: it.command("ann", "rename"), ValueError, "no on_command has been called"),
+        (lambda it, one: it.command("ann", "disconnect", object()), TypeError, "JSON can express"),
+        (lambda it, one: it.command("ann", "disconnect", "x" * 2**20), ValueError, "max_message_size"),
+        (lambda it, one: it.on_command("rename", None), TypeError, "a function to call"),
+        (lambda it, one: it.on_command("disconnect", print), ValueError, "has a handler already"),
+        (lambda it, one: it.channels(""), ValueError, "must not be empty"),
         (lambda it, one: it.disconnect("ann", 42), ValueError, "42 is not a close code"),
         (lambda it, one: it.configure("*", history_size="many"), TypeError, "number of publications"),
         (lambda it, one: it.configure("*", history_size=-1), ValueError, "must not be negative"),

@@ -14,15 +14,16 @@ from gevent import Greenlet, monkey
 from geventkws.loop.loop import Loop, allocate_lock
 from geventkws.pubsub.broker import Command, Excluded, Node, Stream
 from geventkws.pubsub.redis.commands import Commands, Words
-from geventkws.pubsub.redis.control import Control
+from geventkws.pubsub.redis.control import CHANNEL, Control
 from geventkws.pubsub.redis.envelope import body_of, from_bus, position_from, publication_from
 from geventkws.pubsub.redis.feed import Feed
+from geventkws.pubsub.redis.lease import Lease, nodes
 from geventkws.pubsub.redis.link import LOST, Address, Backoff, address_of
 from geventkws.pubsub.redis.members import Members, present
 from geventkws.pubsub.redis.reader import Reader
 from geventkws.pubsub.redis.scripts import HISTORY, PUBLISH, Script
 from geventkws.pubsub.settings import Settings
-from geventkws.pubsub.values import BrokerUnavailable, Message, Position, PresenceEvent
+from geventkws.pubsub.values import BrokerUnavailable, Message, NodeInfo, Position, PresenceEvent
 
 KEY_TTL = 300
 """Seconds for which the key of a publication is remembered."""
@@ -36,6 +37,9 @@ OPEN_TIMEOUT = 10.0
 MAX_CHECKERS = 100
 """How many feeds are checked at the same time."""
 
+BEGINNING = Position(0, "")
+"""The position of who wants to know what comes from now on."""
+
 Result = TypeVar("Result")
 NativeLocal: Any = monkey.get_original("_thread", "_local")
 
@@ -43,7 +47,7 @@ NativeLocal: Any = monkey.get_original("_thread", "_local")
 class Ears:
     """What a process needs to hear what is published: in the thread that was first to subscribe."""
 
-    def __init__(self, broker: RedisBroker, address: Address, prefix: str) -> None:
+    def __init__(self, broker: RedisBroker, address: Address, prefix: str, control: Control) -> None:
         if not monkey.is_module_patched("socket"):
             raise RuntimeError(
                 "to subscribe over Redis, the standard library must be patched: begin the program with"
@@ -52,12 +56,27 @@ class Ears:
         self.loop = Loop.current()
         self.feeds: dict[str, Feed] = {}
         self.reader = Reader(address, prefix, broker.subscribed, broker.received, broker.probe)
-        self.members = Members(broker.call_on)
+        self.lease = broker.make_lease(lambda: self.members.renew_soon())
+        self.members = Members(broker.call_on, self.lease.own_key)
         self._to_check: deque[Feed] = deque()
         self._checkers: set[Greenlet[..., None]] = set()
         self._history = broker.history_since
+        self.commands = self.feeds[CHANNEL] = Feed(CHANNEL, control, self.check)
+        self._attending = gevent.spawn(self._attend, f"{prefix}:bus:{CHANNEL}")
+
+    @property
+    def are_deaf(self) -> bool:
+        """Whether messages or commands do not come in now."""
+        return self.reader.is_deaf or not self.commands.acknowledged.is_set()
+
+    def _attend(self, name: str) -> None:
+        """Take all commands from now on: find out which was the last one, and then subscribe."""
+        self.commands.position = self._history(CHANNEL, BEGINNING).top
+        self.reader.add(name)
 
     def stop(self) -> None:
+        self.lease.stop(say_goodbye=not self.reader.is_deaf)
+        self._attending.kill()
         self.reader.stop()
         self.members.stop()
         gevent.killall(list(self._checkers))
@@ -86,7 +105,8 @@ class RedisBroker:
         self._local = NativeLocal()
         self._lock = allocate_lock()
         self._ears: Ears | None = None
-        self._control = Control(self._run, node, prefix)
+        self._node_id = uuid.uuid4().hex
+        self._control = Control(self._node_id, self._run, self.publish, node, prefix)
 
     # What is asked of Redis, in any thread
 
@@ -141,12 +161,24 @@ class RedisBroker:
     def command(self, command: Command) -> None:
         self._control.command(command)
 
-    def census(self) -> dict[str, int]:
-        return self._control.census()
+    def census(self, pattern: str) -> dict[str, int]:
+        return self._control.census(pattern)
 
-    def call_on(self, script: Script, channel: str, arguments: tuple[str, ...]) -> Any:
+    def nodes(self) -> list[NodeInfo]:
+        return nodes(self._call, self._prefix)
+
+    def make_lease(self, renew_members: Callable[[], object]) -> Lease:
+        """Return a lease for this node, which lasts until it is stopped."""
+        return Lease(self._call, self._prefix, self._node_id, self._node.describe, renew_members)
+
+    def call_on(self, script: Script, channel: str, arguments: tuple[str, ...], *more_keys: str) -> Any:
         """Run one of the scripts about who is on a channel."""
-        keys = (f"{self._prefix}:in:{channel}", f"{self._prefix}:until:{channel}", self._bus(channel))
+        keys = (
+            f"{self._prefix}:in:{channel}",
+            f"{self._prefix}:until:{channel}",
+            self._bus(channel),
+            *more_keys,
+        )
         return self._call(script, keys, lambda run: arguments)
 
     def probe(self, inbox: str) -> None:
@@ -186,14 +218,13 @@ class RedisBroker:
 
     @property
     def is_deaf(self) -> bool:
-        return self._ears is not None and self._ears.reader.is_deaf
+        return self._ears is not None and self._ears.are_deaf
 
     def start(self) -> None:
         """Begin to listen to the other nodes. Never waits."""
         with self._lock:
             if self._ears is None:
-                self._ears = Ears(self, self._address, self._prefix)
-                self._ears.reader.add(self._control.name)
+                self._ears = Ears(self, self._address, self._prefix, self._control)
 
     def stop(self) -> None:
         ears, self._ears = self._ears, None
@@ -224,7 +255,8 @@ class RedisBroker:
         if feed is None:
             feed = ears.feeds[channel] = Feed(channel, self._node, ears.check)
             ears.reader.add(self._bus(channel))
-        if not feed.acknowledged.wait(OPEN_TIMEOUT):
+        acknowledged = [feed.acknowledged, ears.commands.acknowledged]
+        if len(gevent.wait(acknowledged, OPEN_TIMEOUT)) < len(acknowledged):
             raise BrokerUnavailable(f"Redis has not acknowledged the subscription to {channel!r}")
 
     def close(self, channel: str) -> None:
@@ -256,9 +288,6 @@ class RedisBroker:
 
     def received(self, name: str, data: bytes) -> None:
         """Take a message."""
-        if name == self._control.name:
-            self._control.received(data)
-            return
         feed = self._feed(name)
         if feed is None:
             return  # not any more

@@ -13,6 +13,8 @@ from typing import Any
 from geventkws.pubsub.broker import Excluded
 from geventkws.pubsub.values import Message, Position, PresenceEvent, Publication
 
+NOBODY: Excluded = frozenset()
+
 
 def body_of(message: Message, exclude: Excluded) -> bytes:
     """Return a message as it is kept in a history."""

@@ -13,13 +13,25 @@ from typing import Protocol
 
 from gevent.event import Event
 
-from geventkws.pubsub.broker import Excluded, Node, Stream
+from geventkws.pubsub.broker import Excluded, Stream
+from geventkws.pubsub.redis.envelope import NOBODY
 from geventkws.pubsub.values import Position, Publication
 
 MAX_HELD = 10_000
 """The most publications that are held back."""
 
-NOBODY: Excluded = frozenset()
+
+class Taker(Protocol):
+    """What a feed tells: a part of ``Node``."""
+
+    def published(self, publication: Publication, exclude: Excluded) -> None:
+        """Take a publication: all of a channel in order, each once."""
+
+    def lost(self, channel: str) -> None:
+        """Take note that publications of a channel have been lost."""
+
+    def flush(self) -> None:
+        """Deliver what has been taken."""
 
 
 class Checker(Protocol):
@@ -34,7 +46,7 @@ class Feed:
 
     __slots__ = ("_check_again", "_checker", "_held", "_node", "acknowledged", "channel", "position")
 
-    def __init__(self, channel: str, node: Node, checker: Checker) -> None:
+    def __init__(self, channel: str, node: Taker, checker: Checker) -> None:
         self.channel = channel
         self.position: Position | None = None
         """That of the last publication, if it is known."""

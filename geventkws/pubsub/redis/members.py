@@ -1,7 +1,7 @@
 """Who is on which channel, as far as connections of this process are: kept alive in Redis while they are.
 
-A member is remembered there for a minute, and this is renewed three times within it. So the members of a
-process that has been killed are gone a minute later, and whoever notices first tells that they have left.
+The members of a process are removed when its lease has expired. Besides, each is remembered for a minute
+only, and renewed three times within it: so whatever Redis has lost or kept too long is right a minute later.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import gevent
 from gevent.event import Event
 
 from geventkws.pubsub.redis.link import LOST
-from geventkws.pubsub.redis.scripts import JOIN, LEAVE, PRESENCE, Script
+from geventkws.pubsub.redis.scripts import JOIN, LEAVE, PRESENCE
 
 TTL = 60
 """Seconds for which a member is remembered."""
@@ -24,18 +24,20 @@ TTL = 60
 RENEWAL = 20.0
 """Seconds between two renewals."""
 
-Call = Callable[[Script, str, tuple[str, ...]], Any]
-"""Runs a script on a channel with these arguments."""
+Call = Callable[..., Any]
+"""Runs a script on a channel with these arguments, and perhaps another key."""
 
 
 class Members:
     """The members of this process. In the reader's thread, except ``present``."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, own_key: str) -> None:
         self._call = call
+        self._own_key = own_key
         self._infos: dict[tuple[str, str], str] = {}
         self._leaving: deque[tuple[str, str]] = deque()
         self._is_leaving = Event()
+        self._must_renew = Event()
         self._greenlets = [gevent.spawn(work) for work in (self._renew, self._tell_who_leaves)]
 
     def stop(self) -> None:
@@ -56,13 +58,18 @@ class Members:
     def _renew_one(self, channel: str, member: str) -> None:
         info = self._infos.get((channel, member))
         if info is not None:
-            self._call(JOIN, channel, (member, info, str(TTL)))
+            self._call(JOIN, channel, (member, info, str(TTL), channel), self._own_key)
             if (channel, member) not in self._infos:
                 self.leave(channel, member)  # while it was renewed
 
+    def renew_soon(self) -> None:
+        """Tell Redis of all members, which may have forgotten them. Never waits."""
+        self._must_renew.set()
+
     def _renew(self) -> None:
         while True:
-            gevent.sleep(RENEWAL)
+            self._must_renew.wait(RENEWAL)
+            self._must_renew.clear()
             for channel, member in list(self._infos):
                 try:
                     self._renew_one(channel, member)
@@ -77,7 +84,7 @@ class Members:
                 channel, member = self._leaving.popleft()
                 with suppress(*LOST):  # then it is forgotten in a minute
                     if (channel, member) not in self._infos:  # it may have come back
-                        self._call(LEAVE, channel, (member,))
+                        self._call(LEAVE, channel, (member, channel), self._own_key)
 
 
 def present(call: Call, channel: str) -> dict[str, Any]:

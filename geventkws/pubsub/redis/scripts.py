@@ -107,7 +107,7 @@ end
 JOIN = Script(
     _PURGE
     + """
-local member, info, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local member, info, ttl, channel, own = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], KEYS[4]
 if redis.call('HEXISTS', hash, member) == 0 then
     redis.call('PUBLISH', bus, 'e 1 ' .. member .. ' ' .. info)
 end
@@ -115,15 +115,19 @@ redis.call('HSET', hash, member, info)
 redis.call('ZADD', expiries, now + ttl, member)
 redis.call('EXPIRE', hash, 2 * ttl)
 redis.call('EXPIRE', expiries, 2 * ttl)
+redis.call('SADD', own, member .. ' ' .. channel)
+redis.call('EXPIRE', own, 2 * ttl)
 """
 )
-"""Remember a member for a while, and say so if it is new; forget those whose time is over."""
+"""Remember a member for a while, and as one of its node, and say so if it is new; forget those whose time is
+over."""
 
 LEAVE = Script(
     _PURGE
     + """
-local member = ARGV[1]
+local member, channel, own = ARGV[1], ARGV[2], KEYS[4]
 local info = redis.call('HGET', hash, member)
+redis.call('SREM', own, member .. ' ' .. channel)
 if info then
     redis.call('HDEL', hash, member)
     redis.call('ZREM', expiries, member)
@@ -136,4 +140,72 @@ end
 PRESENCE = Script(_PURGE + "return redis.call('HGETALL', hash)")
 """Return the members with their infos."""
 
-ALL = (PUBLISH, HISTORY, JOIN, LEAVE, PRESENCE)
+_TIME = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+"""
+
+HEARTBEAT = Script(
+    _TIME
+    + """
+local infos, leases, own = KEYS[1], KEYS[2], KEYS[3]
+local id, info, ttl, grace, prefix = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local limit = tonumber(ARGV[6])
+local lease = tonumber(redis.call('ZSCORE', leases, id) or 0)
+local last = tonumber(redis.call('HGET', infos, 'last') or 0)
+redis.call('ZADD', leases, now + ttl, id)
+redis.call('HSET', infos, id, info, 'last', now)
+for _, key in ipairs({infos, leases, own}) do
+    redis.call('EXPIRE', key, 600)
+end
+local function remove(member, channel)
+    local hash, expiries = prefix .. ':in:' .. channel, prefix .. ':until:' .. channel
+    local known = redis.call('HGET', hash, member)
+    redis.call('ZREM', expiries, member)
+    if known then
+        redis.call('HDEL', hash, member)
+        redis.call('PUBLISH', prefix .. ':bus:' .. channel, 'e 0 ' .. member .. ' ' .. known)
+    end
+end
+local expired = redis.call('ZRANGEBYSCORE', leases, '-inf', now)
+if now - last > grace / 2 then
+    for _, silent in ipairs(expired) do
+        redis.call('ZADD', leases, now + grace, silent)
+    end
+    expired = {}
+end
+for _, dead in ipairs(expired) do
+    local entries = redis.call('SPOP', prefix .. ':members:' .. dead, limit)
+    for _, entry in ipairs(entries) do
+        remove(string.match(entry, '^(%S+) (.*)$'))
+    end
+    limit = limit - #entries
+    if limit == 0 then
+        break
+    end
+    redis.call('ZREM', leases, dead)
+    redis.call('HDEL', infos, dead)
+end
+return {lease > now and 1 or 0, limit}
+"""
+)
+"""Renew the lease of a node, and remove the members of nodes whose lease has expired, each once.
+
+If no node at all has renewed its lease lately, Redis was away: all others get time to do so. Returns whether
+the lease had not expired, and how many more members could have been removed.
+"""
+
+NODES = Script(
+    _TIME
+    + """
+local infos, leases = KEYS[1], KEYS[2]
+local found = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '(' .. now, '+inf')) do
+    table.insert(found, redis.call('HGET', infos, id) or '')
+end
+return found
+"""
+)
+"""Return what the nodes with a lease say of themselves."""
+
+ALL = (PUBLISH, HISTORY, JOIN, LEAVE, PRESENCE, HEARTBEAT, NODES)

@@ -81,3 +81,24 @@ class OnRedis(Context):
 
     def check(self, block: SimpleNamespace) -> None:
         assert not block.pubsub.is_deaf
+
+
+class Quiet(geventkws.WebSocketService):
+    """A service that says nothing by itself."""
+
+    def received(self, message: object, connection: object) -> None:
+        pass
+
+
+class Commands(Context):
+    """A command subscribes the connections of a user."""
+
+    def names(self) -> dict[str, Any]:
+        self.pubsub = PubSub()
+        return {"pubsub": self.pubsub}
+
+    def check(self, block: SimpleNamespace) -> None:
+        with connect(Quiet(), timeout=PATIENCE) as ann:
+            self.pubsub.identify(ann.connection, "ann")
+            self.pubsub.command("ann", "invite", "room:lobby")
+            wait_until(lambda: self.pubsub.channels("room:*") == {"room:lobby": 1})
