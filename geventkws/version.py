@@ -3,3 +3,6 @@
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+if __name__ == "__main__":
+    print(__version__)
