@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from geventkws.http.context import Application
+from geventkws.pubsub.tally import TALLY
 
 
 class Health:
@@ -24,8 +25,9 @@ class Health:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             start_response("405 Method Not Allowed", [("Allow", "GET, HEAD"), ("Content-Length", "0")])
             return []
-        status, text = ("503 Service Unavailable", "draining") if self.draining else ("200 OK", "ok")
-        body = json.dumps({"status": text}).encode() + b"\n"
+        status, said = ("503 Service Unavailable", "draining") if self.draining else ("200 OK", "ok")
+        state = {"status": said, **({"channels": "deaf"} if TALLY.deaf else {})}
+        body = json.dumps(state).encode() + b"\n"
         headers = [
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(body))),

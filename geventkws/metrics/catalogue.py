@@ -81,6 +81,19 @@ THREADPOOL_THREADS = _gauge("threadpool_threads", "Threads of the hub's thread p
 THREAD_CALLS = _gauge(
     "thread_waiting_calls", "Calls of send, close and the like by native threads, waiting for the hub"
 )
+PUBLICATIONS = _counter("channel_publications", "Messages that this process has published on channels")
+DELIVERIES = _counter("channel_deliveries", "Messages of channels given to subscribers and listeners")
+DROPPED = _counter("channel_dropped", "Messages that a listener did not get because it is too slow")
+LOSSES = _counter(
+    "channel_losses", "How often messages of a channel were lost in Redis, and its subscribers told"
+)
+DEAF = _gauge("channels_deaf", "1 while messages of other processes do not arrive, because Redis is away")
+RECONNECTIONS = _counter("channel_reconnections", "Connections for messages from Redis that were made again")
+BUS_DELAY = _histogram(
+    "channel_bus_delay", "How long a message to oneself takes through Redis; measured every five seconds"
+)
+CHANNELS = _gauge("channels", "Channels that somebody in this process has subscribed or listens to")
+SUBSCRIPTIONS = _gauge("channel_subscriptions", "Subscriptions to channels, and listeners")
 BUILD_INFO = _gauge(
     "build_info",
     "Always 1; the labels say what is running",
@@ -105,6 +118,15 @@ FAMILIES = (
     THREADPOOL_WAITING,
     THREADPOOL_THREADS,
     THREAD_CALLS,
+    PUBLICATIONS,
+    DELIVERIES,
+    DROPPED,
+    LOSSES,
+    DEAF,
+    RECONNECTIONS,
+    BUS_DELAY,
+    CHANNELS,
+    SUBSCRIPTIONS,
     BUILD_INFO,
 )
 

@@ -16,6 +16,8 @@ from geventkws.metrics import catalogue, hub
 from geventkws.metrics.catalogue import Family
 from geventkws.metrics.services import Services
 from geventkws.protocol.handshake import HandshakeError, Refusal
+from geventkws.pubsub.tally import TALLY
+from geventkws.pubsub.tally import Tally as Channels
 from geventkws.server.connections import Connections
 from geventkws.version import __version__
 from geventkws.websocket.census import count_open
@@ -84,6 +86,7 @@ class Counts:
         yield Reading(catalogue.HTTP_CONNECTIONS, (), elsewhere)
         for method, status, durations in self.requests.by_kind():
             yield Reading(catalogue.HTTP_REQUESTS, (method, status), _histogram(durations))
+        yield from _of_channels(TALLY)
         if self._loop is not None:
             yield Reading(catalogue.HUB_DELAY, (), _histogram(self.hub_delays))
             yield Reading(catalogue.THREADPOOL_WAITING, (), hub.waiting_tasks(self._loop))
@@ -115,6 +118,22 @@ def _of_service(service: str, tally: Tally) -> Iterator[Reading]:
     yield Reading(catalogue.BYTES_SENT, labels, ended.bytes_sent + now.bytes_sent)
     yield Reading(catalogue.SEND_BUFFER, labels, now.bytes_waiting)
     yield Reading(catalogue.CALLBACKS, labels, _histogram(tally.callbacks))
+
+
+def _of_channels(tally: Channels) -> Iterator[Reading]:
+    channels, subscriptions = tally.sizes()
+    for family, value in (
+        (catalogue.PUBLICATIONS, tally.publications),
+        (catalogue.DELIVERIES, tally.deliveries),
+        (catalogue.DROPPED, tally.dropped),
+        (catalogue.LOSSES, tally.losses),
+        (catalogue.DEAF, tally.deaf),
+        (catalogue.RECONNECTIONS, tally.reconnections),
+        (catalogue.BUS_DELAY, _histogram(tally.delays)),
+        (catalogue.CHANNELS, channels),
+        (catalogue.SUBSCRIPTIONS, subscriptions),
+    ):
+        yield Reading(family, (), value)
 
 
 def _histogram(durations: Durations) -> Histogram:

@@ -10,6 +10,7 @@ from gevent import Greenlet
 
 from geventkws.pubsub.broker import Excluded
 from geventkws.pubsub.subscriber import Encoded
+from geventkws.pubsub.tally import TALLY
 from geventkws.pubsub.values import PresenceEvent, Publication
 
 logger = logging.getLogger("geventkws.pubsub")
@@ -45,6 +46,7 @@ class Listener:
             if not self.dropped:
                 logger.warning("a listener to %r is too slow: it misses publications", publication.channel)
             self.dropped += 1
+            TALLY.dropped += 1
             return
         self._waiting.append(publication)
         if not self._is_calling:

@@ -14,6 +14,7 @@ from geventkws.loop.loop import Loop, allocate_lock
 from geventkws.pubsub.broker import Broker, Command, Excluded
 from geventkws.pubsub.outlet import Outlet
 from geventkws.pubsub.settings import matcher
+from geventkws.pubsub.tally import TALLY
 from geventkws.pubsub.values import NodeInfo, PresenceEvent, Publication
 from geventkws.websocket.connection import WebSocketConnection
 
@@ -34,6 +35,15 @@ class LocalNode:
         self._lock = allocate_lock()
         self._outlets: tuple[Outlet, ...] = ()
         self.broker = make_broker(self)
+        TALLY.watch(self)
+
+    @property
+    def is_deaf(self) -> bool:
+        return self.broker.is_deaf
+
+    def sizes(self) -> tuple[int, int]:
+        sizes = [outlet.sizes() for outlet in self._outlets]
+        return sum(channels for channels, _ in sizes), sum(subscriptions for _, subscriptions in sizes)
 
     def outlet(self, loop: Loop) -> Outlet:
         """Return the outlet for the hub of this loop."""
@@ -66,6 +76,7 @@ class LocalNode:
             outlet.put(partial(outlet.obey, command, handler))
 
     def lost(self, channel: str) -> None:
+        TALLY.losses += 1
         for outlet in self._outlets:
             outlet.put(partial(outlet.lose, channel))
 

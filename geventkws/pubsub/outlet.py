@@ -15,6 +15,7 @@ from geventkws.loop.loop import Loop
 from geventkws.pubsub.broker import Command, Excluded
 from geventkws.pubsub.listener import Listener
 from geventkws.pubsub.subscriber import Encoded, Subscriber
+from geventkws.pubsub.tally import TALLY
 from geventkws.pubsub.values import PresenceEvent, Publication
 from geventkws.websocket.connection import WebSocketConnection
 
@@ -44,6 +45,7 @@ class Outlet:
         self._queue: deque[Callable[[], object]] = deque()
         self._is_draining = False
         self._receivers: dict[str, dict[Key, Receiver]] = {}
+        self._subscriptions = 0
         self._channels: dict[WebSocketConnection, dict[str, Subscriber]] = {}
         self._users: dict[str, set[WebSocketConnection]] = {}
         self._user_of: dict[WebSocketConnection, str] = {}
@@ -55,6 +57,10 @@ class Outlet:
     def census(self) -> dict[str, int]:
         """Return how many have subscribed to each channel. In any thread."""
         return {channel: len(receivers) for channel, receivers in self._receivers.copy().items()}
+
+    def sizes(self) -> tuple[int, int]:
+        """Return how many channels and subscriptions there are. In any thread."""
+        return len(self._receivers), self._subscriptions
 
     @property
     def connections(self) -> int:
@@ -93,7 +99,9 @@ class Outlet:
     def publish(self, publication: Publication, exclude: Excluded) -> None:
         """Give a publication to those who have subscribed."""
         encoded: Encoded = {}
-        for receiver in list(self._receivers.get(publication.channel, {}).values()):
+        receivers = list(self._receivers.get(publication.channel, {}).values())
+        TALLY.delivered(len(receivers))
+        for receiver in receivers:
             receiver.take(publication, exclude, encoded)
 
     def announce(self, event: PresenceEvent) -> None:
@@ -118,7 +126,7 @@ class Outlet:
         """Add a subscriber; return whether the connection was there before, and others saw it."""
         before = self._known(connection).get(channel)
         self._channels[connection][channel] = subscriber
-        self._receivers.setdefault(channel, {})[connection] = subscriber
+        self._add(channel, connection, subscriber)
         return before is not None and before.wishes.present
 
     def holds(self, connection: WebSocketConnection, channel: str, subscriber: Subscriber) -> bool:
@@ -134,7 +142,7 @@ class Outlet:
 
     def listen(self, listener: Listener, channel: str) -> None:
         """Add a listener."""
-        self._receivers.setdefault(channel, {})[listener] = listener
+        self._add(channel, listener, listener)
 
     def stop_listening(self, listener: Listener, channel: str) -> None:
         """Remove a listener, if it is there."""
@@ -172,9 +180,15 @@ class Outlet:
             if not self._users[user]:
                 del self._users[user]
 
+    def _add(self, channel: str, key: Key, receiver: Receiver) -> None:
+        receivers = self._receivers.setdefault(channel, {})
+        self._subscriptions += key not in receivers
+        receivers[key] = receiver
+
     def _remove(self, channel: str, key: Key) -> None:
         receivers = self._receivers[channel]
         del receivers[key]
+        self._subscriptions -= 1
         if not receivers:
             del self._receivers[channel]
 

@@ -17,6 +17,7 @@ from geventkws.pubsub.memory import MemoryBroker
 from geventkws.pubsub.node import LocalNode
 from geventkws.pubsub.settings import Patterns, Settings, check_channel
 from geventkws.pubsub.subscriber import Announce, Subscriber, Transform, Wishes
+from geventkws.pubsub.tally import TALLY
 from geventkws.pubsub.values import Message, NodeInfo, Position, PositionLost, Publication, Subscription
 from geventkws.websocket.arguments import close_code
 from geventkws.websocket.connection import WebSocketConnection
@@ -213,7 +214,9 @@ class PubSub:
         if not isinstance(key, (str, type(None))):
             raise TypeError(f"the key of a publication is a str, not {key!r}")
         settings = self._patterns.settings_of(channel)
-        return self._broker.publish(channel, message, _ids(exclude), key, settings)
+        position = self._broker.publish(channel, message, _ids(exclude), key, settings)
+        TALLY.published()
+        return position
 
     def _check_message(self, message: object) -> None:
         if not isinstance(message, (str, bytes)):

@@ -181,9 +181,9 @@ class RedisBroker:
         )
         return self._call(script, keys, lambda run: arguments)
 
-    def probe(self, inbox: str) -> None:
-        """Publish a message that nobody needs."""
-        self._run("PUBLISH", inbox, "")
+    def probe(self, inbox: str, message: str) -> None:
+        """Publish a message to ourselves."""
+        self._run("PUBLISH", inbox, message)
 
     def _run(self, *words: str | int) -> Any:
         return self._ask(lambda commands: commands.run(lambda run: words))

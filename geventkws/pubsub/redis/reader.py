@@ -10,12 +10,15 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import gevent
 from gevent.event import Event
 
 from geventkws.pubsub.redis.link import LOST, Address, Backoff
+from geventkws.pubsub.tally import TALLY
 
 logger = logging.getLogger("geventkws.pubsub")
 
@@ -33,7 +36,7 @@ class Reader:
     """The connection that messages come in on. All in the thread of one hub.
 
     ``subscribed(name)`` and ``received(name, data)`` are called for what comes, and must not wait;
-    ``probe(inbox)`` publishes a message to ``inbox``.
+    ``probe(inbox, message)`` publishes a message to ``inbox``.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class Reader:
         prefix: str,
         subscribed: Callable[[str], None],
         received: Callable[[str, bytes], None],
-        probe: Callable[[str], object],
+        probe: Callable[[str, str], object],
     ) -> None:
         self.is_deaf = True
         """Whether messages do not come in now."""
@@ -55,6 +58,7 @@ class Reader:
         self._changed: deque[str] = deque()
         self._has_changed = Event()
         self._link: Any = None
+        self._was_connected = False
         self._greenlets = [gevent.spawn(work) for work in (self._read, self._write, self._listen_to_myself)]
 
     def add(self, name: str) -> None:
@@ -84,6 +88,8 @@ class Reader:
             try:
                 link = self._address.connection(DEAF_AFTER)
                 link.connect()
+                TALLY.reconnections += self._was_connected
+                self._was_connected = True
                 self._link = link
                 self._changed.extend(self._names)
                 self._has_changed.set()
@@ -103,13 +109,19 @@ class Reader:
     def _handle(self, answer: Any) -> None:
         kind, name, data = answer[0], answer[1].decode(), answer[2]
         if kind == b"message":
-            if name != self._inbox:
+            if name == self._inbox:
+                self._hear_myself(data)
+            else:
                 self._receive(name, data)
         elif kind == b"subscribe":
             if name == self._inbox:
                 self.is_deaf = False
             else:
                 self._on_subscribed(name)
+
+    def _hear_myself(self, data: bytes) -> None:
+        with suppress(ValueError):  # a stranger's
+            TALLY.delays.observe(max(0.0, monotonic() - float(data)))
 
     def _receive(self, name: str, data: bytes) -> None:
         try:
@@ -141,6 +153,6 @@ class Reader:
         while True:
             gevent.sleep(PROBE_INTERVAL)
             try:
-                self._probe(self._inbox)
+                self._probe(self._inbox, repr(monotonic()))
             except LOST as error:
                 logger.debug("no message to ourselves: %s", error)
