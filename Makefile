@@ -14,7 +14,7 @@ LOOP_TESTS := $(addprefix tests/,loop net websocket server) \
 	$(patsubst %,tests/integration/test_%.py,loop keepalive backpressure threads tls)
 COMPILED := $(wildcard geventkws/*.pyx geventkws/*.pxd geventkws/*/*.pyx geventkws/*/*.pxd geventkws/*/*.py)
 BIN := $(VENV)/bin
-PACKAGES := $(wildcard examples/*/package.json examples/*/*/package.json tests/clients/package.json)
+PACKAGES := $(wildcard examples/*/package.json examples/*/*/package.json tests/*/package.json)
 NODE_MODULES := $(PACKAGES:package.json=node_modules/.installed)
 PYENV_BINS := $(wildcard $(HOME)/.pyenv/versions/3.1*/bin)
 PYTHON27 := $(or $(PYTHON27),$(shell for python in $(HOME)/.pyenv/versions/2.7*/bin/python2.7 python2.7; \

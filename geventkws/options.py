@@ -297,6 +297,18 @@ class ServerOptions:
         " pages of the same host and port",
         _check_origins,
     )
+    upgrade_max_message_size: int = _size(
+        1 * MIB,
+        'bytes in a message of the WebSockets of `environ["wsgi.websocket"]`, and of those that'
+        " `geventkws.compat.install` puts on our frames, unless the application sets a limit",
+        "the connection fails with 1009",
+    )
+    upgrade_compression: bool = _choice(
+        False,
+        'whether the WebSockets of `environ["wsgi.websocket"]`, and those that `geventkws.compat.install`'
+        " puts on our frames, compress their messages (RFC 7692) where the client offers it",
+        _check_flag,
+    )
     on_start: Callable[[], object] | None = _choice(
         None, "called once, without arguments, when the server has started", _check_callable
     )
@@ -397,5 +409,7 @@ class Options(TypedDict, total=False):
     server_header: str | None
     application_upgrades: bool
     upgrade_origins: Collection[str]
+    upgrade_max_message_size: int
+    upgrade_compression: bool
     on_start: Callable[[], object] | None
     on_stop: Callable[[], object] | None

@@ -16,7 +16,7 @@ from wsproto.frame_protocol import CloseReason
 
 from geventkws.protocol.headers import tokens
 from geventkws.server.acceptance import ACCEPTOR, Acceptor
-from geventkws.server.wsgi_websocket import application_service
+from geventkws.server.wsgi_websocket import hold_for_application
 from geventkws.websocket.closed import ConnectionClosed
 from geventkws.websocket.connection import WebSocketConnection
 from geventkws.websocket.held import end_of, has_ended, let_go
@@ -34,8 +34,9 @@ class Held:
         self._is_closed = False  # by the application
         # Silence for one interval brings a ping, and for another one, the end.
         timeout = 2 * server.ping_interval if server.ping_interval else None
-        service = application_service(_subprotocol(server), timeout, server.max_message_size)
-        connection = acceptor.hold(service, self._end)
+        connection = hold_for_application(
+            acceptor, self._end, _subprotocol(server), timeout, server.max_message_size
+        )
         if connection is None:
             raise simple_websocket.ConnectionError()
         self._connection: WebSocketConnection = connection

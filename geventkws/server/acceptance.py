@@ -10,6 +10,7 @@ from typing import Any
 from geventkws.http.context import Upgradable
 from geventkws.http.response import Response
 from geventkws.http.takeover import OnEnd
+from geventkws.options import ServerOptions
 from geventkws.protocol.handshake import VERSION, HandshakeError
 from geventkws.protocol.headers import tokens
 from geventkws.service import WebSocketService
@@ -98,8 +99,10 @@ class Acceptor:
         http: Upgradable,
         check: Callable[[WebSocketService], object],
         accept: Callable[[WebSocketService, Mapping[str, Any]], WebSocketConnection],
+        options: ServerOptions,
     ) -> None:
-        """``check`` and ``accept`` raise ``HandshakeError`` to refuse."""
+        """``check`` and ``accept`` raise ``HandshakeError`` to refuse; ``options`` are the server's."""
+        self.options = options
         self._http = http
         self._check = check
         self._accept = accept

@@ -70,7 +70,8 @@ def upgrade(host: UpgradeHost, http: Upgradable, head: RequestHead, read_ahead: 
     if host.application is None or not host.options.application_upgrades:
         path = split_target(head.target)[0]
         raise _refusal(Refusal.PATH, 404, f"No service has been registered for the path {path}")
-    acceptor = Acceptor(http, partial(_negotiate, host, head), partial(accept, host, http, head, read_ahead))
+    check, take = partial(_negotiate, host, head), partial(accept, host, http, head, read_ahead)
+    acceptor = Acceptor(http, check, take, host.options)
     takeover = http.offer(partial(_check_takeover, host, head), read_ahead)
     websocket = WSGIWebSocket(host, acceptor, takeover, http.remote_address)
     http.extra_environ = {

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from geventkws.http.takeover import Takeover
+from geventkws.http.takeover import OnEnd, Takeover
 from geventkws.net.address import Address
 from geventkws.protocol.opcodes import BINARY, PING, TEXT
 from geventkws.protocol.origin import ANY_ORIGIN
@@ -44,20 +44,32 @@ class ApplicationWebSockets(WebSocketService):
     allowed_origins = ANY_ORIGIN  # they have been checked, by the option upgrade_origins
 
     def __init__(
-        self, protocol: str | None, connection_timeout: float | None, max_message_size: int | None
+        self, protocol: str | None, connection_timeout: float | None, max_message_size: int, compression: bool
     ) -> None:
         self.subprotocols = (protocol,) if protocol else ()
         self.connection_timeout = connection_timeout
-        if max_message_size is not None:
-            self.max_message_size = max_message_size
+        self.max_message_size = max_message_size
+        self.compression = compression
 
 
-@lru_cache
-def application_service(
-    protocol: str | None = None, connection_timeout: float | None = None, max_message_size: int | None = None
-) -> ApplicationWebSockets:
-    """Return the service of the connections that speak ``protocol``, if any, and have these limits."""
-    return ApplicationWebSockets(protocol, connection_timeout, max_message_size)
+_service = lru_cache(ApplicationWebSockets)
+
+
+def hold_for_application(
+    acceptor: Acceptor,
+    on_end: OnEnd,
+    protocol: str | None = None,
+    connection_timeout: float | None = None,
+    max_message_size: int | None = None,
+) -> WebSocketConnection | None:
+    """Do what ``Acceptor.hold`` does, for a connection with this subprotocol and these limits.
+
+    A ``max_message_size`` of ``None`` is that of the server's options.
+    """
+    options = acceptor.options
+    size = options.upgrade_max_message_size if max_message_size is None else max_message_size
+    service = _service(protocol, connection_timeout, size, options.upgrade_compression)
+    return acceptor.hold(service, on_end)
 
 
 class Client:
@@ -237,7 +249,7 @@ class WSGIWebSocket:
     def _use(self) -> WebSocketConnection | None:
         """Return the connection, after answering the handshake; ``None`` if the client had gone by then."""
         if not self._is_used:
-            self._connection = self._acceptor.hold(application_service(self._subprotocol()), self._end)
+            self._connection = hold_for_application(self._acceptor, self._end, self._subprotocol())
             self._is_used = True
             self._environ = self._takeover.environ
             self._enter()

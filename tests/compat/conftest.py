@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from simple_websocket import Server
 
+from geventkws.compat import install
+from geventkws.compat.engineio import DRIVERS, MODES
 from tests.integration.conftest import no_tracebacks, serve
 from tests.programs import Program
 
@@ -34,26 +38,47 @@ WAYS: dict[str, Callable[[str], tuple[str, ...]]] = {
 }
 """How a program is served: the arguments of Python for the application ``app`` of a module."""
 
-READY = {"gunicorn": r"Listening at: http://127\.0\.0\.1:(\d+)"}
-LISTENING = r"Listening on port (\d+)"
+LISTENING = r"Listening (?:on port |at: http://127\.0\.0\.1:)(\d+)"
 
 Run = Callable[..., int]
 
 
-@pytest.fixture(params=WAYS)
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Serve the application of a module of this folder, with this environment, and return the port.
+@contextmanager
+def installed() -> Iterator[None]:
+    """Within the block, put what ``install`` knows on our frames, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("__init__", "send", "receive", "close"):
+            patch.setattr(Server, name, getattr(Server, name))
+        patch.setattr(Server, "connected", False, raising=False)
+        for mode in MODES:
+            driver = import_module(f"{DRIVERS}.{mode}")._async
+            patch.setitem(driver, "websocket", driver["websocket"])
+        install()
+        yield
 
-    No traceback may be written.
+
+@contextmanager
+def running(way: str) -> Iterator[Run]:
+    """Yield a function that serves the application of a module of this folder, and returns the port.
+
+    It takes the name of the module, further arguments of the program that serves it, and the environment. No
+    traceback may be written.
     """
     with ExitStack() as programs:
-        running: list[Program] = []
+        started: list[Program] = []
 
-        def start(module: str, **env: str) -> int:
-            command = WAYS[request.param](f"tests.compat.{module}")
-            running.append(programs.enter_context(Program(sys.executable, "-u", *command, env=env)))
-            return int(running[-1].expect(READY.get(request.param, LISTENING))[1])
+        def start(module: str, *arguments: str, **env: str) -> int:
+            command = (*WAYS[way](f"tests.compat.{module}"), *arguments)
+            started.append(programs.enter_context(Program(sys.executable, "-u", *command, env=env)))
+            return int(started[-1].expect(LISTENING)[1])
 
         yield start
-        for program in running:
+        for program in started:
             assert "Traceback" not in program.output, program.output
+
+
+@pytest.fixture(params=WAYS)
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Serve applications in one of the ways, as ``running`` does."""
+    with running(request.param) as start:
+        yield start

@@ -1,23 +1,28 @@
-"""An application with Flask-SocketIO: ``MODE`` is its ``async_mode``, and ``QUEUE`` a Redis server."""
+"""An application with Flask-SocketIO.
+
+``MODE`` is its ``async_mode``, and ``QUEUE`` a Redis server. ``FRAMES`` are those of gevent-websocket or
+simple-websocket, ``ours`` after ``install``, or ``ours-alone`` if neither of these packages is installed.
+"""
 
 import os
 import sys
 
 MODE, FRAMES = os.environ["MODE"], os.environ["FRAMES"]
+# As if these were not installed.
 if FRAMES != "gevent-websocket":
-    sys.modules["geventwebsocket"] = None  # type: ignore[assignment]  # as if it were not installed
-if FRAMES == "ours":
+    sys.modules["geventwebsocket"] = None  # type: ignore[assignment]
+if FRAMES == "ours-alone":
+    sys.modules["simple_websocket"] = None  # type: ignore[assignment]
+if FRAMES.startswith("ours"):
     from geventkws.compat import install
 
     install()
 
 from flask import Flask, request  # noqa: E402
 from flask_socketio import SocketIO, disconnect, emit, join_room  # noqa: E402
-from socketio import RedisManager  # noqa: E402
 
 app = Flask(__name__)
-manager = RedisManager(os.environ["QUEUE"]) if "QUEUE" in os.environ else None
-socketio = SocketIO(app, async_mode=MODE, client_manager=manager)
+socketio = SocketIO(app, async_mode=MODE, message_queue=os.environ.get("QUEUE"))
 
 
 @socketio.on("connect")
@@ -26,8 +31,13 @@ def connected():
 
 
 @socketio.on("disconnect")
-def disconnected():
-    socketio.emit("left", request.sid)  # type: ignore[attr-defined]
+def disconnected(reason):
+    socketio.emit("left", [request.sid, reason])  # type: ignore[attr-defined]
+
+
+@socketio.on("worker")
+def worker():
+    return os.getpid()
 
 
 @socketio.on("add")
@@ -38,6 +48,16 @@ def add(a, b):
 @socketio.on("reverse")
 def reverse(data):
     emit("reversed", {"data": data["data"][::-1]})
+
+
+@socketio.on("backwards")
+def backwards(data):
+    return data[::-1]
+
+
+@socketio.on("ask")
+def ask(text):
+    return socketio.call("question", text, to=request.sid)  # type: ignore[attr-defined]
 
 
 @socketio.on("join")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import gevent
@@ -11,9 +12,8 @@ import requests
 from gevent.event import Event
 from simple_websocket import ConnectionClosed, Server
 
-from geventkws.compat import install
 from tests.certificates import Certificates
-from tests.compat.conftest import Run
+from tests.compat.conftest import Run, installed
 from tests.integration.conftest import Serve
 from tests.raw import BINARY, PING, PONG, TEXT, Frame, RawClient, close_frame, masked, upgrade_request
 from tests.tls import tls_socket
@@ -30,12 +30,7 @@ def ends(client: RawClient, code: int = 1000, text: str = "") -> None:
 @pytest.fixture(params=["theirs", "ours"])
 def frames(request: pytest.FixtureRequest) -> Iterator[str]:
     """Whose frames are used in this process: those of simple-websocket, or ours by ``install``."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "ours":
-            for name in ("__init__", "send", "receive", "close"):
-                patch.setattr(Server, name, getattr(Server, name))
-            patch.setattr(Server, "connected", False, raising=False)
-            install()
+    with installed() if request.param == "ours" else nullcontext():
         yield request.param
 
 
@@ -234,6 +229,15 @@ class TestOurs:
     def test_under_another_server_nothing_changes(self, frames: str) -> None:
         with pytest.raises(RuntimeError, match="Cannot obtain socket"):
             Server({"SERVER_SOFTWARE": "other"})
+
+    def test_the_servers_options_hold(self, frames: str, serve: Serve) -> None:
+        app = App(lambda ws: ws.receive(), max_message_size=None)
+        site = serve(application=app, upgrade_max_message_size=100, upgrade_compression=True)
+        offer = "Sec-WebSocket-Extensions: permessage-deflate"
+        client = site.connect("/", offer)
+        assert offer in client.head
+        client.send(masked(TEXT, "x" * 101))
+        assert client.close_code()[0] == 1009
 
     def test_the_server_says_goodbye_when_it_stops(self, frames: str, serve: Serve) -> None:
         def handle(ws: Any) -> None:

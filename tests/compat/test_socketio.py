@@ -3,47 +3,93 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.compat.conftest import Run
-from tests.programs import ROOT, Program
-from tests.pubsub.conftest import RedisServer, own_redis
+from tests.compat.conftest import running
+from tests.helpers import free_port, require_program
+from tests.programs import Program
+from tests.pubsub.conftest import RedisServer
+from tests.waiting import LONG
 
-__all__ = ["own_redis"]
+HERE = Path(__file__).parent
+PYTHON_CLIENT = str(HERE / "socketio_client.py")
+NODE_CLIENT = str(HERE / "socketio_client.js")
 
-CLIENT = str(ROOT / "tests" / "compat" / "socketio_client.py")
 
-
-@pytest.mark.parametrize(
-    ("run", "mode", "frames"),
-    [
+@pytest.fixture(
+    scope="module",
+    params=[
         ("server", "gevent", "gevent-websocket"),
         ("serve", "gevent", "gevent-websocket"),
         ("gunicorn", "gevent", "gevent-websocket"),
         ("serve", "gevent", "simple-websocket"),
         ("gunicorn", "gevent", "ours"),
+        ("serve", "gevent", "ours-alone"),
         ("serve", "threading", "simple-websocket"),
         ("server", "threading", "ours"),
     ],
-    indirect=["run"],
+    ids="-".join,
 )
-def test_a_client_does_everything(run: Run, mode: str, frames: str) -> None:
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Where the application is served."""
+    way, mode, frames = request.param
+    with running(way) as run:
+        yield run("flask_socketio_app", MODE=mode, FRAMES=frames)
+
+
+@pytest.fixture(scope="module")
+def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Redis server, of a kind that ``message_queue`` understands."""
+    number = free_port()
+    server = RedisServer(tmp_path_factory.mktemp("redis"), "--port", str(number), "--bind", "127.0.0.1")
+    server.start()
+    try:
+        yield f"redis://127.0.0.1:{number}"
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket", "upgrade"])
+def test_a_client_in_python_does_everything(port: int, transport: str) -> None:
+    succeeds(sys.executable, "-u", PYTHON_CLIENT, str(port), str(port), transport)
+
+
+def test_a_client_in_node_does_everything(port: int) -> None:
     """By polling, by WebSocket, and by the upgrade from the one to the other."""
-    port = run("flask_socketio_app", MODE=mode, FRAMES=frames)
-    for transport in ("polling", "websocket", "upgrade"):
-        do_everything(port, port, transport)
+    succeeds(*node(), str(port), str(port))
 
 
-@pytest.mark.parametrize("run", ["gunicorn"], indirect=True)
-def test_clients_of_two_processes_reach_each_other_over_redis(run: Run, own_redis: RedisServer) -> None:
-    settings = {"MODE": "gevent", "FRAMES": "gevent-websocket", "QUEUE": own_redis.url}
-    one, two = (run("flask_socketio_app", **settings) for _ in range(2))
-    do_everything(one, two, "websocket")
+@pytest.mark.once
+class TestOverRedis:
+    """Clients of two processes reach each other."""
+
+    def test_two_addresses(self, queue: str) -> None:
+        with running("gunicorn") as run:
+            settings = {"MODE": "gevent", "FRAMES": "gevent-websocket", "QUEUE": queue}
+            one, two = (str(run("flask_socketio_app", **settings)) for _ in range(2))
+            succeeds(sys.executable, "-u", PYTHON_CLIENT, one, two, "websocket")
+            succeeds(*node(), one, two)
+
+    @pytest.mark.parametrize(("way", "frames"), [("gunicorn", "gevent-websocket"), ("serve", "ours")])
+    def test_two_workers(self, way: str, frames: str, queue: str) -> None:
+        with running(way) as run:
+            settings = {"MODE": "gevent", "FRAMES": frames, "QUEUE": queue}
+            port = str(run("flask_socketio_app", "--workers", "2", **settings))
+            succeeds(*node(), port, port, "apart")
 
 
-def do_everything(port: int, other: int, transport: str) -> None:
-    with Program(sys.executable, "-u", CLIENT, str(port), str(other), transport) as client:
-        client.expect("everything works")
+def node() -> tuple[str, str]:
+    if not (HERE / "node_modules").is_dir():
+        pytest.skip(f"there is no node_modules: run `npm install` in {HERE}")
+    return require_program("node"), NODE_CLIENT
+
+
+def succeeds(*command: str) -> None:
+    with Program(*command) as client:
+        assert client.ends_within(LONG), client.output
         assert client.wait() == 0, client.output
+        assert client.output.splitlines()[-1] == "everything works", client.output
         assert "Traceback" not in client.output

@@ -473,9 +473,19 @@ def test_a_client_that_went_before_its_101_takes_nobody_elses_place(serve: Serve
     site.wait_until_empty()
 
 
-def test_messages_are_not_compressed(serve: Serve) -> None:
-    client = serve(application=App(echo)).connect("/", "Sec-WebSocket-Extensions: permessage-deflate")
-    assert "Extensions" not in client.head
+def test_messages_are_compressed_if_the_server_allows_it(serve: Serve) -> None:
+    offer = "Sec-WebSocket-Extensions: permessage-deflate"
+    assert "Extensions" not in serve(application=App(echo)).connect("/", offer).head
+    assert offer in serve(application=App(echo), upgrade_compression=True).connect("/", offer).head
+
+
+@pytest.mark.parametrize("limit", [100, 2**21])
+def test_the_size_of_messages_is_limited(limit: int, serve: Serve) -> None:
+    client = serve(application=App(echo), upgrade_max_message_size=limit).connect("/")
+    client.send(masked(BINARY, b"x" * limit))
+    assert client.frame() == Frame(BINARY, b"x" * limit)
+    client.send(masked(BINARY, b"x" * (limit + 1)))
+    assert client.close_code()[0] == 1009
 
 
 def test_nothing_is_logged_but_what_is_wrong(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
