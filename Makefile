@@ -23,10 +23,10 @@ WSTEST := $(VENV)/wstest.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help chat test quick lint typecheck coverage sanitize fuzz autobahn docs tox bench clean
+.PHONY: help chat test quick lint typecheck coverage sanitize fuzz autobahn docs tox bench bench-scale clean
 
 help:  ## List the commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 chat: $(VENV)/examples.installed  ## Serve the chat example (PORT=8080)
 	@exec $(BIN)/python examples/chat/server.py --port $(PORT)
@@ -106,6 +106,9 @@ tox: $(VENV)/dev.installed $(NODE_MODULES)  ## Run everything on every installed
 
 bench: | $(BIN)/python  ## Measure geventkws and its peers (ARGS="--help" lists the options)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-scale: | $(BIN)/python  ## Measure a delivery as processes are added (ARGS="--help" lists the options)
+	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
 clean:  ## Remove everything that these commands made
 	rm -rf .venv .venv-* .tox build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

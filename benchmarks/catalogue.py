@@ -9,8 +9,9 @@ from typing import Literal
 
 from benchmarks.peers.http_app import FILE_PATH, ITEM_TARGET, UPLOAD_PATH, UPLOAD_SIZE
 
-Kind = Literal["load", "idle", "http", "http-idle"]
-"""How a workload is measured: by the load generator, by memory, by wrk, by memory of HTTP connections."""
+Kind = Literal["load", "idle", "http", "http-idle", "subscriptions", "resubscribe"]
+"""How a workload is measured: by the load generator, by memory, by wrk, by memory of HTTP connections; by the
+memory of subscriptions, by the time until all channels are subscribed again."""
 
 MIB = 1 << 20
 ITEM_COUNT = 10_000
@@ -62,6 +63,10 @@ class Workload:
     """Header fields of every request besides ``Host``; for HTTP."""
     flask: bool = False
     """Whether the servers run the Flask application; for HTTP."""
+    workers: int = 0
+    """How many processes of the server share channels over Redis; 0 for one process, without channels."""
+    path: str = "/channel"
+    """The path of the connections; for channels."""
 
     @property
     def over_http(self) -> bool:
@@ -89,6 +94,10 @@ class Peer:
     deflate: bool = False
     """Whether it is also measured with compressed messages."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    channels: str = ""
+    """Its program for the channel workloads; empty if it has none."""
+    socketio: bool = False
+    """Whether its channels speak Socket.IO."""
     only: tuple[str, ...] = ()
     """The names of the workloads that it is measured with, if not all of its kind."""
 
@@ -96,6 +105,8 @@ class Peer:
         """Whether this peer is measured with this workload."""
         if self.only:
             return workload.name in self.only
+        if workload.workers:
+            return bool(self.channels)
         if workload.deflate:
             return self.deflate
         return self.http if workload.over_http else self.websocket
@@ -135,6 +146,45 @@ _DEFLATE = (
     ),
 )
 
+SUBSCRIPTIONS = 100
+"""How many channels each connection subscribes to where the cost of subscriptions is measured."""
+
+
+def _channels(count: int) -> Workload:
+    name = f"channels-{count}"
+    title = f"{count * 1000:,} receivers of one channel over Redis, 4 in flight; "
+    title += "1 process" if count == 1 else f"{count} processes"
+    return Workload(
+        name, title, "load", ("fanout", f"--connections={count * 1000}", "--depth=4"), workers=count
+    )
+
+
+_CHANNELS = (
+    *map(_channels, (1, 2, 4)),
+    Workload(
+        "channels-publish",
+        "Publish over Redis, from 50 connections at once",
+        "load",
+        ("echo", "--connections=50"),
+        workers=1,
+        path="/publish",
+    ),
+    Workload(
+        "channels-memory",
+        "Memory of 100,000 subscriptions, each to a channel of its own",
+        "subscriptions",
+        ("idle", "--connections=1000"),
+        workers=1,
+    ),
+)
+_RESUBSCRIBE = Workload(
+    "channels-again",
+    "Subscribe again to 100,000 channels, after Redis has cut the connection",
+    "resubscribe",
+    ("idle", "--connections=1000"),
+    workers=1,
+)
+
 
 WORKLOADS = (
     _echo("echo-64", "Echo, 64 B, 100 connections", "--size=64"),
@@ -157,6 +207,8 @@ WORKLOADS = (
         "load",
         ("handshakes", "--connections=32"),
     ),
+    *_CHANNELS,
+    _RESUBSCRIBE,
     Workload("idle", "10,000 idle connections, a browser's headers", "idle", ("idle", "--connections=10000")),
     Workload("idle-tls", "1,000 idle connections over TLS", "idle", ("idle", "--connections=1000"), tls=True),
     _http("http-hello", "13 B, 50 keep-alive connections", "/hello"),
@@ -192,9 +244,27 @@ WORKLOADS = (
 )
 
 _GEVENTKWS = ("geventkws", "gevent", "httptools")
+_DJANGO_CHANNELS = (
+    "channels",
+    "channels_redis",
+    "django",
+    "uvicorn",
+    "uvloop",
+    "websockets",
+    "redis",
+    "hiredis",
+)
 
 PEERS = (
-    Peer("geventkws", "geventkws", "geventkws", _GEVENTKWS, http=True, deflate=True),
+    Peer(
+        "geventkws",
+        "geventkws",
+        "geventkws",
+        (*_GEVENTKWS, "redis", "hiredis"),
+        http=True,
+        deflate=True,
+        channels="geventkws_channels",
+    ),
     Peer(
         "geventkws-pure",
         "geventkws, pure Python",
@@ -202,6 +272,7 @@ PEERS = (
         _GEVENTKWS,
         http=True,
         deflate=True,
+        channels="geventkws_channels",
         environment={"GEVENTKWS_PURE": "1"},
     ),
     Peer(
@@ -269,6 +340,33 @@ PEERS = (
         websocket=False,
         only=("http-file",),
     ),
+    Peer(
+        "flask-socketio",
+        "Flask-SocketIO, gevent",
+        "flask_socketio",
+        ("flask-socketio", "python-socketio", "gevent", "gevent-websocket", "redis", "hiredis"),
+        channels="flask_socketio",
+        socketio=True,
+        only=tuple(workload.name for workload in _CHANNELS),
+    ),
+    Peer(
+        "channels-core",
+        "Django Channels, core layer",
+        "django_channels",
+        _DJANGO_CHANNELS,
+        channels="django_channels",
+        environment={"CHANNEL_LAYER": "channels_redis.core.RedisChannelLayer"},
+        only=tuple(workload.name for workload in _CHANNELS),
+    ),
+    Peer(
+        "channels-pubsub",
+        "Django Channels, Pub/Sub layer",
+        "django_channels",
+        _DJANGO_CHANNELS,
+        channels="django_channels",
+        environment={"CHANNEL_LAYER": "channels_redis.pubsub.RedisPubSubChannelLayer"},
+        only=tuple(workload.name for workload in (*_CHANNELS, _RESUBSCRIBE)),
+    ),
 )
 
 BEFORE = Peer(
@@ -278,6 +376,7 @@ BEFORE = Peer(
     ("gevent", "httptools"),
     http=True,
     deflate=True,
+    channels="geventkws_before",
 )
 """geventkws from another checkout, to compare with: see ``of_checkout``."""
 

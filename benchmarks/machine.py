@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from benchmarks.catalogue import Peer, Workload
+from benchmarks.redis_server import redis_version
 from benchmarks.toolchain import ROOT, MissingError
 
 _VERSIONS = """\
@@ -38,11 +39,14 @@ def facts(
 
     Raises ``MissingError`` if the other checkout cannot be compared with.
     """
+    workloads = list(workloads)
     names = {name for peer in peers for name in peer.distributions}
     if any(workload.flask for workload in workloads):
         names |= FLASK
     python_version, versions = _versions(python, ROOT, names)
     found = _machine(python_version, versions)
+    if any(workload.workers for workload in workloads):
+        found["Redis"] = redis_version()
     if "geventkws" in versions:
         found["geventkws"] = _revision(ROOT, versions["geventkws"])
     if against is not None:

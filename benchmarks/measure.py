@@ -10,24 +10,32 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.catalogue import ITEM_COUNT, MIB, Workload
+from benchmarks.catalogue import ITEM_COUNT, MIB, SUBSCRIPTIONS, Peer, Workload
 from benchmarks.peers import http_app
 from benchmarks.server import ADDRESS, Server, pinned
 from benchmarks.toolchain import HERE, find_wrk
+from benchmarks.workers import Workers
 
 Values = dict[str, float]
 """What was measured: ``messages_per_second``, ``cpu_us_per_message``, ``p50_us``, ``p99_us`` and ``load_cpu``
 (the part of its core that the load generator used), with ``mib_per_second`` if the workload is bulk, and
-``wire_bytes_per_message`` if it is compressed; or ``kib_per_connection``."""
+``wire_bytes_per_message`` if it is compressed; or ``kib_per_connection``; or ``bytes_per_subscription`` and
+``redis_bytes_per_subscription``; or ``resubscribe_seconds`` and
+``resubscribe_cpu_seconds``."""
+
+Serving = Server | Workers
 
 WRK_CONNECTIONS = 50
 ANSWER_TIMEOUT = 10.0
 """Seconds that a single request may wait for its response."""
 SETTLE = 0.3
 """Seconds for the greenlets or tasks of the last connections to settle before the memory is read."""
+RESUBSCRIBE_POLL = 0.005
+"""Seconds between two looks at the number of channels."""
 RUN_TIMEOUT = 60.0
 """Seconds besides the measured time, for opening the connections and for messages in flight at the end."""
 IDLE_BEFORE = 100
@@ -51,7 +59,12 @@ class Meter:
         by_kind = {"load": self._by_load, "http": self._by_wrk}
         return by_kind.get(workload.kind, self._idle)(workload, server)
 
-    def _by_load(self, workload: Workload, server: Server) -> Values:
+    def measure_workers(self, workload: Workload, workers: Workers) -> Values:
+        """Return what this workload measures on processes that share channels."""
+        by_kind = {"subscriptions": self._subscriptions, "resubscribe": self._resubscribe}
+        return by_kind.get(workload.kind, self._by_load)(workload, workers)
+
+    def _by_load(self, workload: Workload, server: Serving) -> Values:
         self._open_once(workload, server)
         command = self._load_command(workload, server, *workload.arguments)
         command += [f"--seconds={self.seconds}", f"--warmup={min(0.5, self.seconds / 2)}"]
@@ -59,10 +72,12 @@ class Meter:
         report = _report(self._run(command))
         return {key: value for key, value in report.items() if isinstance(value, float)}
 
-    def _open_once(self, workload: Workload, server: Server) -> None:
+    def _open_once(self, workload: Workload, server: Serving) -> None:
         """Open a connection, so that a worker process has started and its CPU time is counted."""
+        if workload.workers:
+            return  # they have no other processes than those that listen
         tls = ["--tls"] if workload.tls else []
-        once = [str(self.load_generator), "idle", "--connections=1", f"--port={server.port}", *tls]
+        once = [str(self.load_generator), "idle", "--connections=1", f"--port={server.ports}", *tls]
         _report(self._run(once))
 
     def _idle(self, workload: Workload, server: Server) -> Values:
@@ -72,8 +87,44 @@ class Meter:
             with self._held(workload, server, name, *arguments) as count:
                 return {"kib_per_connection": (server.memory_kib() - before) / count}
 
+    def _subscriptions(self, workload: Workload, workers: Workers) -> Values:
+        """Compare connections that have many channels of their own with as many that share one."""
+        name, *arguments = workload.arguments
+        with self._held(workload, workers, name, f"--connections={IDLE_BEFORE}"):
+            before = _memory(workers)
+            with self._held(workload, workers, name, *arguments):
+                sharing = _memory(workers)
+                with self._held(_subscribing(workload), workers, name, *arguments) as count:
+                    subscribed = _memory(workers)
+        kib = [
+            last - 2 * middle + first for first, middle, last in zip(before, sharing, subscribed, strict=True)
+        ]
+        names = ("bytes_per_subscription", "redis_bytes_per_subscription")
+        return {
+            name: max(0.0, each * 1024 / (count * SUBSCRIPTIONS))
+            for name, each in zip(names, kib, strict=True)
+        }
+
+    def _resubscribe(self, workload: Workload, workers: Workers) -> Values:
+        """Let Redis cut the connection that messages arrive on; wait until it knows all channels again."""
+        redis = workers.redis
+        with self._held(_subscribing(workload), workers, *workload.arguments) as count:
+            channels = redis.info("stats", "pubsub_channels")
+            if channels < count * SUBSCRIPTIONS:
+                raise MeasurementError(f"Redis knows {channels} of {count * SUBSCRIPTIONS} channels")
+            cpu, start = workers.cpu_seconds(), time.monotonic()
+            redis.ask("CLIENT KILL TYPE pubsub")
+            while redis.info("stats", "pubsub_channels") < channels:
+                if time.monotonic() > start + RUN_TIMEOUT:
+                    raise MeasurementError(f"not subscribed again after {RUN_TIMEOUT:g} s")
+                time.sleep(RESUBSCRIBE_POLL)
+            return {
+                "resubscribe_seconds": time.monotonic() - start,
+                "resubscribe_cpu_seconds": workers.cpu_seconds() - cpu,
+            }
+
     @contextmanager
-    def _held(self, workload: Workload, server: Server, *arguments: str) -> Iterator[int]:
+    def _held(self, workload: Workload, server: Serving, *arguments: str) -> Iterator[int]:
         """Hold idle connections within the ``with`` block; yields their number.
 
         Raises ``MeasurementError`` if the server ends one of them, or serves no others.
@@ -85,7 +136,7 @@ class Meter:
             assert process.stdout is not None
             count = _report(process.stdout.readline())["connections"]
             if workload.over_http:
-                _check_that_it_serves_beside(count, server.port)
+                _check_that_it_serves_beside(count, int(server.ports))
             time.sleep(SETTLE)
             yield count
             assert process.stdin is not None
@@ -133,11 +184,31 @@ class Meter:
             process.kill()
             process.wait()
 
-    def _load_command(self, workload: Workload, server: Server, *arguments: str) -> list[str]:
+    def _load_command(self, workload: Workload, server: Serving, *arguments: str) -> list[str]:
         tls = ["--tls"] if workload.tls else []
         deflate = ["--deflate"] if workload.deflate else []
         fields = [f"--header={line}" for line in workload.fields]
-        return [str(self.load_generator), *arguments, f"--port={server.port}", *tls, *deflate, *fields]
+        opening = _opening(server.peer, workload.path) if workload.workers else []
+        port = f"--port={server.ports}"
+        return [str(self.load_generator), *arguments, port, *tls, *deflate, *fields, *opening]
+
+
+def _opening(peer: Peer, path: str) -> list[str]:
+    """Return how the connections of a channel workload begin, as arguments of the load generator."""
+    if peer.socketio:
+        query = path.partition("?")[2]
+        return ["--socketio", f"--path=/socket.io/?EIO=4&transport=websocket&{query}"]
+    return ["--greeted", f"--path={path}"]
+
+
+def _subscribing(workload: Workload) -> Workload:
+    """Return the workload with connections that each subscribe to channels of their own."""
+    return replace(workload, path=f"{workload.path}?subscriptions={SUBSCRIPTIONS}")
+
+
+def _memory(workers: Workers) -> tuple[int, int]:
+    """Return the memory of the servers and that of Redis, in KiB."""
+    return workers.memory_kib(), workers.redis.memory_kib()
 
 
 def check_http(port: int, workload: Workload) -> None:

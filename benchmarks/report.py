@@ -27,6 +27,11 @@ _COLUMNS = {
     ),
     "idle": (("kib_per_connection", "KiB/connection"),),
     "http-idle": (("kib_per_connection", "KiB/connection"),),
+    "subscriptions": (
+        ("bytes_per_subscription", "B/subscription"),
+        ("redis_bytes_per_subscription", "B in Redis"),
+    ),
+    "resubscribe": (("resubscribe_seconds", "s"), ("resubscribe_cpu_seconds", "CPU s")),
 }
 _BULK = (("mib_per_second", "MiB/s"),)
 _DEFLATE = (("wire_bytes_per_message", "bytes/echo"),)

@@ -7,14 +7,15 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
 from benchmarks import chart, machine
 from benchmarks.catalogue import BEFORE, PEERS, WORKLOADS, Peer, Workload, of_checkout
-from benchmarks.measure import MeasurementError, Meter
+from benchmarks.measure import MeasurementError, Meter, Values
+from benchmarks.redis_server import RedisServer
 from benchmarks.report import NOW, number, report
 from benchmarks.server import Server, ServerError
 from benchmarks.summary import Record
@@ -26,8 +27,16 @@ from benchmarks.toolchain import (
     install_peers,
     make_certificate,
 )
+from benchmarks.workers import Workers
 
-BESIDE = {"load": 1.5, "idle": 12.0, "http": 1.0, "http-idle": 6.0}
+BESIDE = {
+    "load": 1.5,
+    "idle": 12.0,
+    "http": 1.0,
+    "http-idle": 6.0,
+    "subscriptions": 20.0,
+    "resubscribe": 20.0,
+}
 """Seconds that a run of each kind takes besides the measured time, on a typical machine: to start and end the
 server, open the connections and warm up."""
 
@@ -149,16 +158,27 @@ class Benchmark:
     def run(self, repetition: int, workload: Workload, peer: Peer) -> Record:
         """Measure a peer once; errors are in the record."""
         try:
+            if workload.workers:
+                values = self._run_workers(workload, peer)
+                return Record(peer.name, workload.name, repetition, values)
             certificate = self._get_certificate() if workload.tls else None
             with Server(peer, self.python, self.server_cores, certificate, workload.flags) as server:
-                values = self._measure(workload, server)
+                values = self._measure(lambda: self.meter.measure(workload, server), server)
         except (MeasurementError, MissingError, ServerError) as error:
             return Record(peer.name, workload.name, repetition, error=str(error))
         return Record(peer.name, workload.name, repetition, values)
 
-    def _measure(self, workload: Workload, server: Server) -> dict[str, float]:
+    def _run_workers(self, workload: Workload, peer: Peer) -> Values:
+        with (
+            RedisServer(self.meter.cores) as redis,
+            Workers(peer, self.python, self.server_cores, redis, workload.workers) as workers,
+        ):
+            return self._measure(lambda: self.meter.measure_workers(workload, workers), workers)
+
+    @staticmethod
+    def _measure(measure: Callable[[], Values], server: Server | Workers) -> Values:
         try:
-            return self.meter.measure(workload, server)
+            return measure()
         except MeasurementError as error:
             said = server.output()
             raise MeasurementError(f"{error} (the server: {said})" if said else str(error)) from error
@@ -192,6 +212,10 @@ def outcome(record: Record) -> str:
         return f"failed: {record.error}"
     if "kib_per_connection" in record.values:
         return f"{number(record.values['kib_per_connection']):>9} KiB"
+    if "bytes_per_subscription" in record.values:
+        return f"{number(record.values['bytes_per_subscription']):>9} B"
+    if "resubscribe_seconds" in record.values:
+        return f"{number(record.values['resubscribe_seconds']):>9} s"
     rate, cpu = record.values["messages_per_second"], record.values["cpu_us_per_message"]
     return f"{number(rate):>9}/s {number(cpu):>7} µs"
 

@@ -16,7 +16,7 @@ from benchmarks.catalogue import Peer
 from benchmarks.toolchain import ROOT, Certificate
 
 ADDRESS = "127.0.0.1"
-START_TIMEOUT = 30.0
+START_TIMEOUT = 60.0
 STOP_TIMEOUT = 5.0
 
 
@@ -42,6 +42,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has used."""
+    # The clock of a process, numbered as by clock_getcpuclockid(3): all threads, in nanoseconds.
+    return time.clock_gettime(~pid << 3 | 2)
+
+
 class Server:
     """A peer's running server, which ends with the ``with`` block."""
 
@@ -52,10 +58,12 @@ class Server:
         cores: Iterable[int],
         certificate: Certificate | None = None,
         flags: Iterable[str] = (),
+        module: str | None = None,
     ):
         self.peer = peer
         self.port = free_port()
-        command = [str(python), "-m", f"benchmarks.peers.{peer.module}", f"--port={self.port}"]
+        program = f"benchmarks.peers.{module or peer.module}"
+        command = [str(python), "-m", program, f"--port={self.port}"]
         if certificate is not None:
             command += [f"--certfile={certificate.certfile}", f"--keyfile={certificate.keyfile}"]
         command += flags
@@ -74,7 +82,7 @@ class Server:
 
     def __enter__(self) -> Server:
         try:
-            self._wait_until_it_listens()
+            self.wait_until_it_listens()
         except BaseException:
             self.stop()
             raise
@@ -98,6 +106,11 @@ class Server:
             self._process.wait()
         self._output.close()
 
+    @property
+    def ports(self) -> str:
+        """The port, as the load generator takes it."""
+        return str(self.port)
+
     def processes(self) -> list[int]:
         """Return the process ids of the server and of all its descendants."""
         found = [self._process.pid] if self._process.poll() is None else []
@@ -107,12 +120,11 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that all its processes have used."""
-        # The clock of a process, numbered as by clock_getcpuclockid(3): all threads, in nanoseconds.
-        return sum(time.clock_gettime(~pid << 3 | 2) for pid in self.processes())
+        return sum(cpu_seconds(pid) for pid in self.processes())
 
     def memory_kib(self) -> int:
         """Return the proportional set size of all its processes, in KiB."""
-        return sum(_proportional_set_size(pid) for pid in self.processes())
+        return sum(proportional_set_size(pid) for pid in self.processes())
 
     def output(self) -> str:
         """Return the last lines that the server printed, joined into one; empty if there are none."""
@@ -120,7 +132,8 @@ class Server:
         lines = self._output.read().decode(errors="replace").strip().splitlines()
         return " / ".join(line.strip() for line in lines[-3:])
 
-    def _wait_until_it_listens(self) -> None:
+    def wait_until_it_listens(self) -> None:
+        """Wait until a connection is accepted; raise ``ServerError`` if that takes too long."""
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -139,7 +152,8 @@ def _children(pid: int) -> list[int]:
     return [int(child) for text in lists for child in text.split()]
 
 
-def _proportional_set_size(pid: int) -> int:
+def proportional_set_size(pid: int) -> int:
+    """Return the proportional set size of a process, in KiB."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])

@@ -82,6 +82,7 @@ def _row(peer: str, records: Sequence[Record]) -> Row:
 def _rank(row: Row) -> float:
     if rate := row.figures.get("messages_per_second"):
         return -rate.median
-    if size := row.figures.get("kib_per_connection"):
-        return size.median
+    for key in ("kib_per_connection", "bytes_per_subscription", "resubscribe_seconds"):
+        if key in row.figures:
+            return row.figures[key].median
     return float("inf")

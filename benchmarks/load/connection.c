@@ -70,9 +70,9 @@ static void bind_local(int fd, uint32_t number)
 
 int tcp_connect(const struct options *options, uint32_t number)
 {
-    int on = 1;
+    int on = 1, port = options->ports[number % options->port_count];
     struct timeval limit = {.tv_sec = SILENCE_MS / 1000};
-    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options->port)};
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     if (inet_pton(AF_INET, options->host, &server.sin_addr) != 1)
         fail("--host must be an IPv4 address, not %s", options->host);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -84,7 +84,7 @@ int tcp_connect(const struct options *options, uint32_t number)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     if (connect(fd, (struct sockaddr *)&server, sizeof server) != 0)
-        fail("connect to %s port %d: %s (connection %u)", options->host, options->port, strerror(errno), number);
+        fail("connect to %s port %d: %s (connection %u)", options->host, port, strerror(errno), number);
     return fd;
 }
 
@@ -124,8 +124,8 @@ size_t upgrade_request(char *to, size_t room, const struct options *options, con
                           "Sec-WebSocket-Key: " KEY "\r\n"
                           "%s"
                           "\r\n",
-                          path, options->host, options->port, with_browser_headers ? BROWSER_HEADERS : "",
-                          options->tls ? "https" : "http", options->host, options->port,
+                          path, options->host, options->ports[0], with_browser_headers ? BROWSER_HEADERS : "",
+                          options->tls ? "https" : "http", options->host, options->ports[0],
                           options->deflate ? "Sec-WebSocket-Extensions: " DEFLATE_OFFER "\r\n" : "");
     if (length < 0 || (size_t)length >= room)
         fail("--path is too long");
@@ -205,7 +205,7 @@ void connection_open(struct connection *connection, const struct options *option
     connection->deflate = options->deflate;
     if (options->deflate)
         deflate_negotiated(head, answer);
-    parse(connection, (uint8_t *)head + answer, read - answer);
+    dialect_open(connection, options, (uint8_t *)head + answer, read - answer);
     fcntl(connection->fd, F_SETFL, O_NONBLOCK);
     watch(connection, EPOLL_CTL_ADD, EPOLLIN);
 }
@@ -227,10 +227,10 @@ static uint8_t *reserve(struct connection *connection, size_t length)
 void connection_queue_payload(struct connection *connection, const struct options *options, uint32_t sender,
                               uint32_t number)
 {
-    uint8_t *frame = reserve(connection, MAX_FRAME_HEADER + payload_size());
-    size_t header = frame_header(frame, options->text ? TEXT : BINARY, payload_size());
+    uint8_t *frame = reserve(connection, MAX_FRAME_HEADER + payload_sent_size());
+    size_t header = frame_header(frame, options->text || options->socketio ? TEXT : BINARY, payload_sent_size());
     payload_write(frame + header, sender, number, frame + header);
-    connection->out_length += header + payload_size();
+    connection->out_length += header + payload_sent_size();
 }
 
 void connection_queue_frame(struct connection *connection, uint8_t opcode, const uint8_t *payload, size_t length)
@@ -260,7 +260,7 @@ void connection_flush(struct connection *connection)
 
 /* The loop */
 
-static void read_and_parse(struct connection *connection)
+size_t connection_read(struct connection *connection)
 {
     static uint8_t buffer[READ_SIZE];
     size_t count;
@@ -269,6 +269,7 @@ static void read_and_parse(struct connection *connection)
         parse(connection, buffer, count);
         /* Bytes that OpenSSL has decrypted but not handed out do not wake epoll. */
     } while (count && connection->tls);
+    return count;
 }
 
 uint64_t connections_poll(void)
@@ -281,7 +282,7 @@ uint64_t connections_poll(void)
     for (int i = 0; i < count; i++) {
         struct connection *connection = events[i].data.ptr;
         if (events[i].events & ~(uint32_t)EPOLLOUT)
-            read_and_parse(connection);
+            connection_read(connection);
         connection_flush(connection);
     }
     return woken;

@@ -29,7 +29,7 @@ static void check_bytes(struct connection *connection, const uint8_t *bytes, siz
 static void check_opcode_and_length(const struct connection *connection)
 {
     const struct parser *parser = &connection->parser;
-    if (parser->message_opcode != (options->text ? TEXT : BINARY) || parser->message_length != options->size)
+    if (!payload_has_shape(parser->message_opcode, parser->message_length))
         fail("connection %u: message %u came back with opcode %u and %zu bytes", connection->number,
              connection->next_received, parser->message_opcode, parser->message_length);
 }

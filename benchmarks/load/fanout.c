@@ -43,7 +43,7 @@ static void check_message(struct connection *connection)
     uint32_t number = connection->next_received++;
     if (number == sender.next_sent)
         fail("receiver %u: a message that nobody sent", connection->number);
-    if (parser->message_opcode != (options->text ? TEXT : BINARY) || parser->message_length != options->size)
+    if (!payload_has_shape(parser->message_opcode, parser->message_length))
         fail("receiver %u: message %u has opcode %u and %zu bytes", connection->number, number, parser->message_opcode,
              parser->message_length);
     measure_messages(1);

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { OPEN_LIMIT_S = 90 };
@@ -27,21 +28,40 @@ void idle_check_time(const struct options *options, uint64_t start, unsigned ope
         fail("after %d s only %u of %u connections are open", OPEN_LIMIT_S, open, options->connections);
 }
 
-void idle_hold(const struct options *options, uint64_t start, const char *name, void (*poll_connections)(void))
+void idle_report(const struct options *options, uint64_t start)
 {
-    printf("{\"workload\": \"%s\", \"connections\": %u, \"seconds\": %.3f, \"errors\": 0}\n", name,
+    printf("{\"workload\": \"%s\", \"connections\": %u, \"seconds\": %.3f, \"errors\": 0}\n", options->workload,
            options->connections, (double)(now_ns() - start) / 1e9);
     fflush(stdout);
+}
+
+size_t idle_wait(void (*poll_connections)(void))
+{
     struct pollfd waited[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = connections_epoll(), .events = POLLIN}};
-    for (;;) {
-        if (poll(waited, 2, -1) < 0 && errno != EINTR)
+    if (poll(waited, 2, -1) < 0) {
+        if (errno != EINTR)
             fail("poll failed");
-        if (waited[1].revents)
-            poll_connections();
-        char ignored[256];
-        if (waited[0].revents && read(STDIN_FILENO, ignored, sizeof ignored) <= 0)
-            return;
+        return 0;
     }
+    if (waited[1].revents)
+        poll_connections();
+    if (!waited[0].revents)
+        return 0;
+    char line[256], *end = line;
+    ssize_t count = read(STDIN_FILENO, line, sizeof line);
+    if (count <= 0)
+        exit(EXIT_SUCCESS);
+    size_t lines = 0;
+    while ((end = memchr(end, '\n', (size_t)(line + count - end))))
+        lines++, end++;
+    return lines;
+}
+
+void idle_hold(const struct options *options, uint64_t start, void (*poll_connections)(void))
+{
+    idle_report(options, start);
+    for (;;)
+        idle_wait(poll_connections);
 }
 
 static void answer_pings(void)
@@ -59,5 +79,5 @@ void run_idle(const struct options *options)
         connection_open(&connections[i], options, options->path ? options->path : "/echo", true);
         idle_check_time(options, start, i + 1);
     }
-    idle_hold(options, start, "idle", answer_pings);
+    idle_hold(options, start, answer_pings);
 }

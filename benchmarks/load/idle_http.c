@@ -15,7 +15,7 @@ enum sent { NOTHING, HALF_A_HEAD, A_REQUEST };
 static size_t write_request(char *to, size_t room, const struct options *options)
 {
     const char *path = options->path ? options->path : "/hello";
-    int length = snprintf(to, room, "GET %s HTTP/1.1\r\nHost: %s:%d\r\n%s\r\n", path, options->host, options->port,
+    int length = snprintf(to, room, "GET %s HTTP/1.1\r\nHost: %s:%d\r\n%s\r\n", path, options->host, options->ports[0],
                           options->fields);
     if (length < 0 || (size_t)length >= room)
         fail("--path is too long");
@@ -76,7 +76,7 @@ static void poll_connections(void)
         unexpected((int)(event.data.u64 >> 32), (uint32_t)event.data.u64);
 }
 
-static void run(const struct options *options, enum sent sent, const char *name)
+static void run(const struct options *options, enum sent sent)
 {
     static char request[MAX_FIELDS + 1024];
     size_t length = write_request(request, sizeof request, options);
@@ -94,20 +94,20 @@ static void run(const struct options *options, enum sent sent, const char *name)
             fail("epoll_ctl: %s", strerror(errno));
         idle_check_time(options, start, i + 1);
     }
-    idle_hold(options, start, name, poll_connections);
+    idle_hold(options, start, poll_connections);
 }
 
 void run_idle_http(const struct options *options)
 {
-    run(options, A_REQUEST, "idle-http");
+    run(options, A_REQUEST);
 }
 
 void run_idle_http_silent(const struct options *options)
 {
-    run(options, NOTHING, "idle-http-silent");
+    run(options, NOTHING);
 }
 
 void run_idle_http_head(const struct options *options)
 {
-    run(options, HALF_A_HEAD, "idle-http-head");
+    run(options, HALF_A_HEAD);
 }

@@ -4,9 +4,10 @@
  *   measure.c     warm-up and measured time, counters, latencies, CPU time of the server
  *   payload.c     what the messages contain, so that no two of them are alike
  *   deflate.c document.c    compressed JSON messages (RFC 7692), and the check of those that come back
+ *   dialect.c     what is said before the first message, and around each: as Socket.IO wants it, or a greeting
  *   frames.c      masked frames out, and a parser for what comes back (RFC 6455, section 5)
  *   connection.c  sockets, TLS, the upgrade, buffered writing
- *   echo.c fanout.c handshakes.c idle.c idle_http.c    the workloads
+ *   echo.c fanout.c handshakes.c receive.c idle.c idle_http.c    the workloads
  *
  * Any mistake of the server ends the program through fail(): a server is measured only while it is correct.
  */
@@ -19,15 +20,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { MAX_SERVER_PROCESSES = 64, MAX_FIELDS = 8192 };
+enum { MAX_SERVER_PROCESSES = 64, MAX_PORTS = 64, MAX_FIELDS = 8192 };
 
 struct options {
     const char *host;      /* an IPv4 address */
-    int port;
+    int ports[MAX_PORTS];  /* of one server, or of several that are used in turn */
+    unsigned port_count;
+    const char *workload;
     const char *path;      /* NULL: the workload's own */
     bool tls;
     bool text;             /* text messages with non-ASCII characters, instead of binary ones */
     bool deflate;          /* text messages of JSON, compressed */
+    bool greeted;          /* a connection is open when the server has sent the text "ready" */
+    bool socketio;         /* the server speaks Socket.IO */
     char fields[MAX_FIELDS]; /* header fields of an HTTP request, each with its end of line */
     size_t size;           /* bytes of payload in a message */
     unsigned depth;        /* messages in flight: on each connection, or of the sender of a fan-out */
@@ -72,13 +77,38 @@ struct result measure_result(void);
 /* payload.c */
 
 /* Makes the common part of all payloads. Every payload is stamped with its sender and its number. */
-void payload_prepare(size_t size, bool text);
-size_t payload_size(void);
+void payload_prepare(const struct options *options);
+
+/* How many bytes are sent for a payload, with what is said around it. */
+size_t payload_sent_size(void);
+
+/* Whether a message that arrived has this opcode and length. */
+bool payload_has_shape(uint8_t opcode, size_t length);
+
 /* Writes a payload, masked with the key at the end of this header. */
 void payload_write(uint8_t *to, uint32_t sender, uint32_t number, const uint8_t *header_end);
 
-/* Whether these bytes are those of the payload at this offset. */
+/* Whether these bytes are those of the message with this payload, at this offset. */
 bool payload_matches(uint32_t sender, uint32_t number, size_t offset, const uint8_t *bytes, size_t length);
+
+/* dialect.c */
+
+/* What is said around each payload. */
+struct envelope {
+    const char *before, *after;
+};
+
+/* Around what is sent; the length of `before` is divisible by four, as that of a masking key is. */
+struct envelope dialect_sent(const struct options *options);
+
+/* Around what is received. */
+struct envelope dialect_received(const struct options *options);
+
+struct connection;
+
+/* Says what must be said before the first message, and waits for the answer; the socket still blocks. The bytes came with
+ * the answer to the upgrade. */
+void dialect_open(struct connection *connection, const struct options *options, const uint8_t *bytes, size_t length);
 
 /* frames.c */
 
@@ -93,8 +123,6 @@ size_t frame_header(uint8_t to[MAX_FRAME_HEADER], uint8_t opcode, size_t payload
 
 /* Writes a payload masked with the key at the end of this header; `to` and `from` may be the same. */
 void frame_mask(uint8_t *to, const uint8_t *from, size_t length, const uint8_t *header_end);
-
-struct connection;
 
 /* What a workload does with the messages that arrive. */
 struct receiver {
@@ -137,8 +165,8 @@ struct connection {
     uint64_t *sent_at;                      /* when, by number modulo depth */
 };
 
-/* Connects a TCP socket (blocking: on one machine, this waits only for the kernel). The number picks one of several
- * local addresses, so that no address runs out of ports. */
+/* Connects a TCP socket (blocking: on one machine, this waits only for the kernel). The number picks one of the server's
+ * ports, and one of several local addresses, so that no address runs out of ports. */
 int tcp_connect(const struct options *options, uint32_t number);
 
 /* The upgrade request; with_browser_headers: 700 bytes, like that of a browser. */
@@ -156,6 +184,9 @@ void connection_queue_payload(struct connection *connection, const struct option
                               uint32_t number);
 void connection_queue_frame(struct connection *connection, uint8_t opcode, const uint8_t *payload, size_t length);
 void connection_flush(struct connection *connection);
+
+/* Takes what has arrived; while the socket blocks, waits for something. Returns how many bytes came last, 0 for none. */
+size_t connection_read(struct connection *connection);
 
 /* Waits for events and calls the receivers, then sends what was queued. Fails after 10 s of silence.
  * Returns the time of the wake-up. */
@@ -193,13 +224,21 @@ void deflate_check(const struct connection *connection);
 /* Fails if opening the connections takes too long; the argument is how many are open. */
 void idle_check_time(const struct options *options, uint64_t start, unsigned open);
 
-/* Says that all are open, and holds them until standard input ends; calls the function when epoll has events. */
-void idle_hold(const struct options *options, uint64_t start, const char *name, void (*poll_connections)(void));
+/* Says that all are open. */
+void idle_report(const struct options *options, uint64_t start);
+
+/* Waits for lines of standard input, and for events of epoll, for which it calls the function. Returns how many lines
+ * there were. Ends the program when standard input ends. */
+size_t idle_wait(void (*poll_connections)(void));
+
+/* Says that all are open, and holds them until standard input ends. */
+_Noreturn void idle_hold(const struct options *options, uint64_t start, void (*poll_connections)(void));
 
 /* the workloads */
 void run_echo(const struct options *options);
 void run_fanout(const struct options *options);
 void run_handshakes(const struct options *options);
+void run_receive(const struct options *options);
 void run_idle(const struct options *options);
 void run_idle_http(const struct options *options);
 void run_idle_http_silent(const struct options *options);

@@ -16,12 +16,14 @@ static const char USAGE[] =
     "  echo        every connection has DEPTH messages in flight, each echo is checked      (path /echo)\n"
     "  fanout      one sender, CONNECTIONS receivers, DEPTH messages in flight         (path /broadcast)\n"
     "  handshakes  CONNECTIONS at once connect, upgrade and close, again and again          (path /echo)\n"
+    "  receive     CONNECTIONS wait for messages; each line of standard input makes the first one send  (path /channel)\n"
     "  idle        opens CONNECTIONS with a browser's headers and holds them until standard input ends\n"
     "  idle-http         likewise HTTP connections, each of which had a request answered   (path /hello)\n"
     "  idle-http-silent  likewise, with nothing sent\n"
     "  idle-http-head    likewise, with the first half of a request's head sent            (path /hello)\n"
     "\n"
     "options\n"
+    "  --port PORT[,PORT...]  the server's, or those of several, which are used in turn\n"
     "  --host ADDRESS      IPv4 address of the server (127.0.0.1)\n"
     "  --path PATH         another path than the workload's\n"
     "  --tls               over TLS; the certificate is not verified\n"
@@ -29,6 +31,8 @@ static const char USAGE[] =
     "  --text              text messages with non-ASCII characters, instead of binary ones\n"
     "  --header FIELD      'NAME: VALUE', beside Host in the requests of idle-http and idle-http-head (repeatable)\n"
     "  --deflate           echo only: text messages of JSON, compressed (permessage-deflate)\n"
+    "  --greeted           wait on each connection for the text \"ready\"\n"
+    "  --socketio          echo and fanout: the server speaks Socket.IO; an echo is the answer to an event\n"
     "  --depth N           messages in flight (1)\n"
     "  --connections N     (100)\n"
     "  --seconds S         measured time (3)\n"
@@ -87,6 +91,16 @@ static void read_pids(struct options *options, char *list)
     }
 }
 
+static void read_ports(struct options *options, char *list)
+{
+    options->port_count = 0;
+    for (char *port = strtok(list, ","); port; port = strtok(NULL, ",")) {
+        if (options->port_count == MAX_PORTS)
+            usage_error("too many ports in --port");
+        options->ports[options->port_count++] = (int)number("port", port, 1, 65535);
+    }
+}
+
 static void add_field(struct options *options, const char *line)
 {
     size_t used = strlen(options->fields), room = sizeof options->fields - used;
@@ -104,6 +118,7 @@ static struct options read_options(int argc, char **argv)
         {"seconds", required_argument, NULL, 'l'}, {"warmup", required_argument, NULL, 'w'},
         {"pid", required_argument, NULL, 'i'},     {"deflate", no_argument, NULL, 'z'},
         {"header", required_argument, NULL, 'f'},  {"help", no_argument, NULL, 'h'},
+        {"greeted", no_argument, NULL, 'g'},       {"socketio", no_argument, NULL, 'o'},
         {NULL, 0, NULL, 0}};
     struct options options = {
         .host = "127.0.0.1", .size = 64, .depth = 1, .connections = 100, .seconds = 3, .warmup = 0.5};
@@ -115,7 +130,9 @@ static struct options read_options(int argc, char **argv)
         case 'e': options.tls = true; break;
         case 't': options.text = true; break;
         case 'z': options.deflate = true; break;
-        case 'p': options.port = (int)number("port", optarg, 1, 65535); break;
+        case 'p': read_ports(&options, optarg); break;
+        case 'g': options.greeted = true; break;
+        case 'o': options.socketio = true; break;
         case 's': options.size = (size_t)number("size", optarg, 0, 1 << 30); break;
         case 'd': options.depth = (unsigned)number("depth", optarg, 1, 1 << 16); break;
         case 'c': options.connections = (unsigned)number("connections", optarg, 1, 1 << 20); break;
@@ -131,8 +148,11 @@ static struct options read_options(int argc, char **argv)
         usage_error("name one workload");
     if (options.deflate && strcmp(argv[optind], "echo") != 0)
         usage_error("--deflate is for echo only");
-    if (!options.port)
+    if (!options.port_count)
         usage_error("--port is missing");
+    if (options.tls && (options.greeted || options.socketio))
+        usage_error("--greeted and --socketio are not for TLS");
+    options.workload = argv[optind];
     return options;
 }
 
@@ -157,23 +177,25 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(const struct options *);
-    } workloads[] = {{"echo", run_echo},
-                   {"fanout", run_fanout},
-                   {"handshakes", run_handshakes},
-                   {"idle", run_idle},
-                   {"idle-http", run_idle_http},
-                   {"idle-http-silent", run_idle_http_silent},
-                   {"idle-http-head", run_idle_http_head}};
+        bool is_measured;
+    } workloads[] = {{"echo", run_echo, true},
+                   {"fanout", run_fanout, true},
+                   {"handshakes", run_handshakes, true},
+                   {"receive", run_receive, false},
+                   {"idle", run_idle, false},
+                   {"idle-http", run_idle_http, false},
+                   {"idle-http-silent", run_idle_http_silent, false},
+                   {"idle-http-head", run_idle_http_head, false}};
     struct options options = read_options(argc, argv);
     signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
-    payload_prepare(options.size, options.text);
+    payload_prepare(&options);
     if (options.deflate)
         deflate_prepare(options.size);
     for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
         if (strcmp(argv[optind], workloads[i].name) != 0)
             continue;
         workloads[i].run(&options);
-        if (strncmp(workloads[i].name, "idle", 4) != 0)
+        if (workloads[i].is_measured)
             print_report(workloads[i].name);
         return EXIT_SUCCESS;
     }

@@ -15,6 +15,8 @@ static const char SAMPLE[] =
 
 static uint8_t *body;
 static size_t size, stamped;
+static uint8_t opcode;
+static struct envelope sent, received;
 
 static void fill_with_text(void)
 {
@@ -24,23 +26,33 @@ static void fill_with_text(void)
         memcpy(body + at, SAMPLE, sizeof SAMPLE - 1);
 }
 
-void payload_prepare(size_t of_size, bool text)
+void payload_prepare(const struct options *options)
 {
-    size = of_size;
+    size = options->size;
+    sent = dialect_sent(options);
+    received = dialect_received(options);
+    opcode = options->text || options->socketio ? TEXT : BINARY;
     stamped = size < STAMP ? size : STAMP;
     body = malloc(size + 1);
     if (!body)
         fail("no memory for a payload of %zu bytes", size);
-    if (text)
+    if (options->socketio)
+        memset(body, '.', size); /* which JSON has as it is */
+    else if (options->text)
         fill_with_text();
     else
         for (size_t i = 0; i < size; i++)
             body[i] = (uint8_t)(i * 167 + (i >> 8) * 13); /* all byte values, and no two blocks alike */
 }
 
-size_t payload_size(void)
+size_t payload_sent_size(void)
 {
-    return size;
+    return strlen(sent.before) + size + strlen(sent.after);
+}
+
+bool payload_has_shape(uint8_t of_opcode, size_t length)
+{
+    return of_opcode == opcode && length == strlen(received.before) + size + strlen(received.after);
 }
 
 static void write_stamp(uint8_t to[STAMP], uint32_t sender, uint32_t number)
@@ -51,26 +63,51 @@ static void write_stamp(uint8_t to[STAMP], uint32_t sender, uint32_t number)
         to[i] = (uint8_t)digits[value & 15];
 }
 
+static void write_masked(uint8_t *payload, size_t at, const char *text, const uint8_t *header_end)
+{
+    for (; *text; text++, at++)
+        payload[at] = (uint8_t)*text ^ header_end[(int)(at & 3) - 4];
+}
+
 void payload_write(uint8_t *to, uint32_t sender, uint32_t number, const uint8_t *header_end)
 {
     uint8_t stamp[STAMP];
+    size_t before = strlen(sent.before);
     write_stamp(stamp, sender, number);
-    frame_mask(to, stamp + STAMP - stamped, stamped, header_end);
+    write_masked(to, 0, sent.before, header_end);
+    write_masked(to, before + size, sent.after, header_end);
+    frame_mask(to + before, stamp + STAMP - stamped, stamped, header_end);
     /* If there is more, the stamp ends where the key does. */
-    frame_mask(to + stamped, body + stamped, size - stamped, header_end);
+    frame_mask(to + before + stamped, body + stamped, size - stamped, header_end);
+}
+
+/* What is compared with a message: a part of what is expected, and the bytes from an offset in it on. */
+struct rest {
+    size_t offset;
+    const uint8_t *bytes;
+    size_t length;
+};
+
+static bool part_matches(struct rest *rest, const void *expected, size_t length)
+{
+    if (rest->offset >= length) {
+        rest->offset -= length;
+        return true;
+    }
+    size_t part = length - rest->offset < rest->length ? length - rest->offset : rest->length;
+    bool matches = memcmp((const uint8_t *)expected + rest->offset, rest->bytes, part) == 0;
+    *rest = (struct rest){0, rest->bytes + part, rest->length - part};
+    return matches;
 }
 
 bool payload_matches(uint32_t sender, uint32_t number, size_t offset, const uint8_t *bytes, size_t length)
 {
-    if (length > size || offset > size - length)
-        return false;
-    if (offset < stamped) {
-        uint8_t stamp[STAMP];
-        size_t part = length < stamped - offset ? length : stamped - offset;
-        write_stamp(stamp, sender, number);
-        if (memcmp(stamp + STAMP - stamped + offset, bytes, part) != 0)
-            return false;
-        offset += part, bytes += part, length -= part;
-    }
-    return memcmp(body + offset, bytes, length) == 0;
+    uint8_t stamp[STAMP];
+    struct rest rest = {offset, bytes, length};
+    write_stamp(stamp, sender, number);
+    return part_matches(&rest, received.before, strlen(received.before))
+        && part_matches(&rest, stamp + STAMP - stamped, stamped)
+        && part_matches(&rest, body + stamped, size - stamped)
+        && part_matches(&rest, received.after, strlen(received.after))
+        && !rest.length;
 }

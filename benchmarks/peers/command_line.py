@@ -38,6 +38,7 @@ class Options(argparse.Namespace):
     deflate: bool
     flask: bool
     patient: bool
+    redis: str | None
     settings: bool
 
     @property
@@ -85,6 +86,7 @@ def parse_options(settings: Callable[[Options], dict[str, Any]]) -> Options:
     parser.add_argument(
         "--patient", action="store_true", help=f"let idle connections wait for {PATIENCE} s, head or none"
     )
+    parser.add_argument("--redis", metavar="URL", help="serve the channel workloads too, over this Redis")
     parser.add_argument("--settings", action="store_true", help="print the settings as JSON and end")
     options = parser.parse_args(namespace=Options())
     if options.settings:

@@ -167,4 +167,4 @@ def test_a_server_that_serves_nobody_besides_idle_connections_is_found(load, mon
 
 
 def fake_server(port: int) -> Any:
-    return SimpleNamespace(port=port)
+    return SimpleNamespace(port=port, ports=str(port))

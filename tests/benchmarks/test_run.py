@@ -71,7 +71,7 @@ def test_a_python_is_found_from_any_directory_and_keeps_its_environment():
 def test_the_estimate_grows_with_the_runs_and_the_seconds_but_memory_takes_none():
     once, twice = (schedule(PEERS, WORKLOADS, repeat) for repeat in (1, 2))
     assert estimated_time(twice, 1) == pytest.approx(2 * estimated_time(once, 1))
-    timed = sum("idle" not in workload.kind for _, workload, _ in once)
+    timed = sum(workload.kind in ("load", "http") for _, workload, _ in once)
     assert estimated_time(once, 3) - estimated_time(once, 1) == pytest.approx(2 * timed)
 
 
@@ -79,4 +79,8 @@ def test_progress_shows_a_rate_a_size_or_a_failure():
     rate = {"messages_per_second": 150000.0, "cpu_us_per_message": 6.5}
     assert outcome(Record("a", "echo-64", 0, rate)).split() == ["150,000/s", "6.50", "µs"]
     assert outcome(Record("a", "idle", 0, {"kib_per_connection": 1.25})).split() == ["1.25", "KiB"]
+    again = Record("a", "channels-again", 0, {"resubscribe_seconds": 0.5})
+    assert outcome(again).split() == ["0.50", "s"]
+    memory = Record("a", "channels-memory", 0, {"bytes_per_subscription": 500.0})
+    assert outcome(memory).split() == ["500", "B"]
     assert outcome(Record("a", "idle", 0, error="refused")) == "failed: refused"
