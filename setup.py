@@ -28,7 +28,8 @@ COMPILED = (
     *(f"http.{name}" for name in ("response", "stream")),
     *(f"loop.{name}" for name in ("channel", "durations", "loop", "roles")),
     "net.transport",
-    *(f"websocket.{name}" for name in ("census", "conversation", "tally")),
+    *(f"websocket.{name}" for name in ("census", "conversation", "delegate", "ending", "lifecycle")),
+    *(f"websocket.{name}" for name in ("tally", "transitions")),
 )
 """Modules that are compiled from their Python source."""
 

@@ -67,6 +67,7 @@ ELSEWHERE = {
     "testing/servers.py": "testing/test_plugin.py",
     # What only a whole server shows.
     "server/wsgi_websocket.py": "integration/test_wsgi_websocket.py",
+    "websocket/delegate.py": "websocket/test_conversation.py",
     "websocket/held.py": "integration/test_wsgi_websocket.py",
     "http/error_stream.py": "integration/test_request_bodies.py",
     "http/overdue.py": "integration/test_request_timeout.py",

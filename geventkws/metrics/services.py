@@ -59,6 +59,7 @@ class Services:
 
 def _code(connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> str:
     """Return the name of a close code; the two thousand that a client could make up share two names."""
-    if not is_user_defined(reason) or reason == connection._lifecycle._close_code:
+    ending = connection._ending
+    if not is_user_defined(reason) or (ending is not None and reason == ending.close_code):
         return str(int(reason))
     return f"{reason // 1000}xxx"

@@ -18,6 +18,7 @@ from geventkws.pubsub.subscriber import Encoded, Subscriber
 from geventkws.pubsub.tally import TALLY
 from geventkws.pubsub.values import PresenceEvent, Publication
 from geventkws.websocket.connection import WebSocketConnection
+from geventkws.websocket.transitions import call_when_inactive
 
 MAX_QUEUED = 10_000
 """How much may wait for the hub before a native thread that publishes must wait, too."""
@@ -163,7 +164,7 @@ class Outlet:
         channels = self._channels.get(connection)
         if channels is None:
             channels = self._channels[connection] = {}
-            connection._lifecycle.call_when_inactive(lambda: self._forget(connection))
+            call_when_inactive(connection, lambda: self._forget(connection))
         return channels
 
     def _forget(self, connection: WebSocketConnection) -> None:

@@ -63,7 +63,7 @@ class Subscriber:
         assert self._held is not None
         self._held.append((publication, exclude))
         self._held_size += _size(publication)
-        if self._held_size > self._connection._max_send_buffer:
+        if self._held_size > self._connection._lifecycle.max_send_buffer:
             self._held.clear()
             self._connection.drop(Code.TRY_AGAIN_LATER, "The peer reads too slowly")
 
@@ -95,9 +95,9 @@ class Subscriber:
     def _has_room(self) -> bool:
         """Wait until a publication may be sent at once; return ``False`` if the connection has ended."""
         connection = self._connection
-        if connection._endpoint.output_size < connection._max_send_buffer:
+        if connection._endpoint.output_size < connection._lifecycle.max_send_buffer:
             return connection.active
-        return connection._lifecycle.senders.wait_for_room()
+        return connection._lifecycle.senders(connection).wait_for_room()
 
     def take_event(self, event: PresenceEvent, encoded: Encoded) -> None:
         """Send word that somebody has joined or left, if the connection wants it."""

@@ -60,6 +60,7 @@ from geventkws.server.upgrade import build_environ, upgrade
 from geventkws.server.watchdog import Watchdog
 from geventkws.websocket.arguments import close_code
 from geventkws.websocket.connection import WebSocketConnection
+from geventkws.websocket.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -125,6 +126,7 @@ class WebSocketServer(StreamServer):
         self._spawning = None if spawn == "default" else Spawning(self)
         self._told: set[str] = set()
         self._observer: Observer | None = check_observer(metrics)
+        self._lifecycle = Lifecycle(self)
         self._hooks = Hooks(self.options.on_start, self.options.on_stop)
         # gevent's annotations know less of what it takes.
         super().__init__(cast(Any, listener), backlog=backlog, spawn=spawn)

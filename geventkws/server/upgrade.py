@@ -38,18 +38,20 @@ from geventkws.server.wsgi_websocket import VERSION_KEY, WEBSOCKET, WSGIWebSocke
 from geventkws.service import WebSocketService, pull_style_run
 from geventkws.websocket.connection import NO_PARAMETERS, WebSocketConnection
 from geventkws.websocket.conversation import COMPRESSED_READ
-from geventkws.websocket.lifecycle import Host
+from geventkws.websocket.delegate import Host
+from geventkws.websocket.lifecycle import Lifecycle
 
 logger = logging.getLogger("geventkws.server")
 
 
-class UpgradeHost(Host[WebSocketConnection], Protocol):
+class UpgradeHost(Host, Protocol):
     """What an upgrade needs of the server."""
 
     application: Callable[..., Any] | None
     services: ServiceRegistry
     build_environ: Callable[[Request], dict[str, Any]]
     stopping: bool
+    _lifecycle: Lifecycle
 
     def websocket_opened(self, connection: WebSocketConnection) -> None:
         """Watch the time limits of a new connection."""
@@ -113,7 +115,7 @@ def accept(
     http.stream.drain()
     connection = WebSocketConnection(
         http.take(),
-        host=host,
+        lifecycle=host._lifecycle,
         service=service,
         request=request,
         pulls=pull_style_run(service) is not None,

@@ -6,6 +6,8 @@ from geventkws.loop._c_channel cimport Channel as _Channel
 from geventkws.loop._c_loop cimport Loop as _Loop
 from geventkws.protocol._c_endpoint cimport Endpoint as _Endpoint
 from geventkws.websocket cimport _c_intake as intake
+from geventkws.websocket._c_delegate cimport Delegate as _Delegate
+from geventkws.websocket._c_ending cimport Ending as _Ending
 from geventkws.websocket._c_tally cimport Tally as _Tally
 
 cdef int BINARY
@@ -22,29 +24,34 @@ cdef Py_ssize_t read_size(_Channel channel, bint compressed) except -1
 
 cdef class Conversation(roles.Owner):
     cdef public object service
-    cdef public bint active
     cdef readonly _Channel _channel
     cdef readonly _Endpoint _endpoint
-    cdef public object _lifecycle
+    cdef public _Delegate _lifecycle
     cdef public object _receiver
     cdef public object _pinged_at
     cdef public bytes _pong
     cdef public leaf.Buffer _rest
     cdef public _Tally _tally
     cdef public object _meter
+    cdef public _Ending _ending
+    cdef public list _farewells
+    cdef public object _senders
     cdef list _inbox
     cdef Py_ssize_t _inbox_start
     cdef readonly Py_ssize_t _inbox_size
-    cdef readonly Py_ssize_t _max_send_buffer
-    cdef Py_ssize_t _max_inbox_size
-    cdef Py_ssize_t _max_inbox_messages
     cdef readonly double _started_at
     cdef public double _heard_at
     cdef public double _stuck_since
-    cdef public bint _greeted
-    cdef public bint _has_news
+    cdef public bint active
     cdef public bint _working
-    cdef public bint _watches_output
+    # Small fields side by side: an idle connection keeps them all.
+    cdef public unsigned char _greeted
+    cdef public unsigned char _has_news
+    cdef public unsigned char _watches_output
+    cdef public unsigned char _pulls
+    cdef public unsigned char _scheduled
+    cdef public unsigned char _state
+    cdef public unsigned char _told
 
     @cython.locals(count=Py_ssize_t)
     cpdef bint _readable(self) except -1

@@ -2,9 +2,9 @@
 
 The read watcher's callback is the connection's ``Channel``. It runs in the hub, and lets the connection
 receive into the loop's shared buffer and put whole messages into the inbox (``conversation``), from where a
-worker takes them to the service. The service's other callbacks, and how the connection ends, are the business
-of ``lifecycle``; silence, dead peers and stuck writers, that of ``keepalive``; and whoever cannot send at
-once, that of ``senders``.
+worker takes them to the service. The service's other callbacks are the business of ``lifecycle``; how the
+connection ends, that of ``transitions``; silence, dead peers and stuck writers, that of ``keepalive``; and
+whoever cannot send at once, that of ``senders``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from geventkws.request import Request
 from geventkws.websocket.arguments import check_timeout, close_code, ping_payload
 from geventkws.websocket.closed import until_closed
 from geventkws.websocket.conversation import Conversation
-from geventkws.websocket.lifecycle import Host, Lifecycle
+from geventkws.websocket.lifecycle import Lifecycle, is_busy
 from geventkws.websocket.meter import Limited, meter_for
+from geventkws.websocket.transitions import advance
 
 NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
@@ -73,7 +74,7 @@ class WebSocketConnection(Conversation):
 
     __slots__ = ("__weakref__", "_context", "_id", "path_params", "request", "subprotocol")
 
-    _lifecycle: Lifecycle[WebSocketConnection]
+    _lifecycle: Lifecycle
     service: Service
     """The service that this connection belongs to."""
 
@@ -81,7 +82,7 @@ class WebSocketConnection(Conversation):
         self,
         channel: Channel,
         *,
-        host: Host[WebSocketConnection],
+        lifecycle: Lifecycle,
         service: Service,
         request: Request,
         pulls: bool = False,
@@ -95,8 +96,9 @@ class WebSocketConnection(Conversation):
         ``pulls`` says that the service takes the messages itself, in ``run``; ``read_ahead`` arrived after
         the request head.
         """
-        endpoint = Endpoint(service.max_message_size, host.options.max_fragments, deflate)
-        super().__init__(channel, endpoint, service, host.options)
+        endpoint = Endpoint(service.max_message_size, lifecycle.host.options.max_fragments, deflate)
+        super().__init__(channel, endpoint, service, lifecycle)
+        self._pulls = pulls
         self._meter = meter_for(service, self._started_at)
         self.request = request
         """The upgrade request: path, query, headers, cookies, remote address."""
@@ -106,7 +108,6 @@ class WebSocketConnection(Conversation):
         """The negotiated subprotocol, or None."""
         self._id: str | None = None
         self._context: SimpleNamespace | None = None
-        self._lifecycle = Lifecycle(self, host, pulls)
         if read_ahead:
             self._rest = Buffer(bytearray(read_ahead))
         channel.owner = self
@@ -128,7 +129,7 @@ class WebSocketConnection(Conversation):
     @property
     def close_description(self) -> str:
         """The text of the peer's close frame."""
-        return self._lifecycle.close_description
+        return "" if self._ending is None else self._ending.peers_text
 
     @property
     def traffic(self) -> Traffic:
@@ -143,7 +144,7 @@ class WebSocketConnection(Conversation):
         )
 
     def __repr__(self) -> str:
-        state = closing.State(self._lifecycle.state).name
+        state = closing.State(self._state).name
         return f"<WebSocketConnection {self.id} {escape(self.request.path)} {state}>"
 
     def ping(self, message: str | bytes | None = None) -> bool:
@@ -154,9 +155,9 @@ class WebSocketConnection(Conversation):
         """
         payload = ping_payload(message)
         if self._channel.loop.is_foreign_thread():
-            return self._lifecycle.senders.call(len(payload), self._ping_now, payload)
-        is_over_limit = self._endpoint.output_size >= self._max_send_buffer
-        if is_over_limit and not self._lifecycle.senders.wait_for_room():
+            return self._lifecycle.senders(self).call(len(payload), self._ping_now, payload)
+        is_over_limit = self._endpoint.output_size >= self._lifecycle.max_send_buffer
+        if is_over_limit and not self._lifecycle.senders(self).wait_for_room():
             return False
         return self._ping_now(payload)
 
@@ -187,9 +188,9 @@ class WebSocketConnection(Conversation):
     def _end(self, event: int, reason: int | None, description: str | None) -> None:
         code = close_code(reason, description)  # a mistake raises here, in the caller's thread
         if self._channel.loop.is_foreign_thread():
-            self._channel.loop.call_from_thread(self._lifecycle.advance, event, code, description or "")
+            self._channel.loop.call_from_thread(advance, self, event, code, description or "")
         else:
-            self._lifecycle.advance(event, code, description or "")
+            advance(self, event, code, description or "")
 
     def receive(self, timeout: float | None = None) -> str | bytes:
         """Return the next message: ``str`` for text, ``bytes`` for binary. Only in ``service.run``.
@@ -197,7 +198,7 @@ class WebSocketConnection(Conversation):
         Raises ``TimeoutError`` after ``timeout`` seconds, ``ConnectionClosed`` after the end, and
         ``RuntimeError`` in a service without ``run``, in another thread or while another greenlet receives.
         """
-        if not self._lifecycle.pulls:
+        if not self._pulls:
             raise RuntimeError("receive() is for services that define run(); others get received() calls")
         if self._channel.loop.is_foreign_thread():
             raise RuntimeError("receive() must be called in the thread of the server, not in another one")
@@ -215,7 +216,7 @@ class WebSocketConnection(Conversation):
 
     def _wait_for_message(self) -> None:
         while not self._has_messages():
-            self._lifecycle.wait_for_message()
+            self._lifecycle.wait_for_message(self)
 
     def __iter__(self) -> Iterator[str | bytes]:
         """Yield the messages as ``receive`` returns them, until the connection ends."""
@@ -224,26 +225,26 @@ class WebSocketConnection(Conversation):
     # What the channel asks, besides what ``Conversation`` does (in the hub)
 
     def _crashed(self, error: BaseException) -> None:
-        self._lifecycle.crashed(error)
+        self._lifecycle.crashed(self, error)
 
     def _check(self, now: float) -> None:
-        self._lifecycle.check(now)
+        self._lifecycle.check(self, now)
 
     def _hurry(self) -> None:
         self._leave(Code.GOING_AWAY)
 
     def _leave(self, reason: Code, description: str = "") -> None:
         """Close for the server, after the answers to what has arrived. In any greenlet of its thread."""
-        self._lifecycle.leave(reason, description)
+        self._lifecycle.leave(self, reason, description)
 
     def _abandon(self) -> None:
-        self._lifecycle.abandon()
+        self._lifecycle.abandon(self)
 
     def _forsake(self) -> None:
-        self._lifecycle.forsake()
+        self._lifecycle.forsake(self)
 
     def _is_busy(self) -> bool:
-        return self._lifecycle.is_busy()
+        return is_busy(self)
 
     def _describe(self) -> str:
         calls = self._working and self._receiver is None

@@ -6,13 +6,14 @@
              -> send -> encode_frame -> transport.send
 
 What is rare (control frames, the first and the last callback, endings, waiting, other threads) is left to
-``Lifecycle``, and what services call besides ``send`` is in the subclass, ``WebSocketConnection``.
+the delegate, and what services call besides ``send`` is in the subclass, ``WebSocketConnection``.
 Everything here runs in the hub or in a greenlet of the hub's thread, and nothing here waits.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from gevent.hub import Waiter
 
@@ -23,11 +24,13 @@ from geventkws.loop.channel import Channel
 from geventkws.loop.loop import CROWDED_READ
 from geventkws.loop.workers import is_away
 from geventkws.net.tls_records import MAX_CIPHERTEXT
-from geventkws.options import ServerOptions
+from geventkws.protocol import closing
 from geventkws.protocol.endpoint import Broadcast, Endpoint, Message, encode_message
 from geventkws.protocol.messages import Event
 from geventkws.protocol.opcodes import BINARY
 from geventkws.websocket import intake
+from geventkws.websocket.delegate import Delegate
+from geventkws.websocket.ending import Ending
 from geventkws.websocket.intake import UNWANTED
 from geventkws.websocket.meter import Meter
 from geventkws.websocket.tally import Tally
@@ -56,49 +59,14 @@ def read_size(channel: Channel, compressed: bool) -> int:
     return size + MAX_CIPHERTEXT if channel.transport.secure else size
 
 
-class Delegate(Protocol):
-    """What a conversation leaves to its ``_lifecycle``, because it is rare."""
-
-    def handle(self, event: Event) -> None:
-        """Handle what the peer has sent other than messages. In the hub."""
-
-    def end_of_stream(self) -> None:
-        """Handle the end of the peer's stream; the peer may still read. In the hub."""
-
-    def lost(self) -> None:
-        """Give up the connection, which is lost."""
-
-    def closes_at_once(self) -> bool:
-        """Return whether the connection is closed when the output has left; only called like the next."""
-
-    def output_left(self) -> None:
-        """Go on after some or all of the output has left; only called if ``_watches_output``."""
-
-    def step(self) -> None:
-        """Do the next thing that a worker has to do besides ``received``, or clear ``_has_news``."""
-
-    def failed(self, error: BaseException) -> None:
-        """End the connection with 1011 after an exception in a callback."""
-
-    def read_on(self) -> None:
-        """Read again, since a full inbox has room, or the peer has waited long enough."""
-
-    def measure(self, meter: Meter) -> None:
-        """Count what has been received, and end the connection if that is too much. In the hub."""
-
-    def send_later(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
-        """Send a message from another thread, or once there is room again."""
-
-    def broadcast_later(self, message: Broadcast) -> bool:
-        """Send a broadcast message from another thread, or end a connection that is over its limit."""
-
-
 class Conversation(roles.Owner):
     """A channel's owner that speaks WebSocket: an endpoint, an inbox and a service."""
 
     __slots__ = (
         "_channel",
+        "_ending",
         "_endpoint",
+        "_farewells",
         "_greeted",
         "_has_news",
         "_heard_at",
@@ -106,43 +74,40 @@ class Conversation(roles.Owner):
         "_inbox_size",
         "_inbox_start",
         "_lifecycle",
-        "_max_inbox_messages",
-        "_max_inbox_size",
-        "_max_send_buffer",
         "_meter",
         "_pinged_at",
         "_pong",
+        "_pulls",
         "_receiver",
         "_rest",
+        "_scheduled",
+        "_senders",
         "_started_at",
+        "_state",
         "_stuck_since",
         "_tally",
+        "_told",
         "_watches_output",
         "_working",
         "active",
         "service",
     )
 
-    def __init__(self, channel: Channel, endpoint: Endpoint, service: Any, options: ServerOptions) -> None:
+    def __init__(self, channel: Channel, endpoint: Endpoint, service: Any, delegate: Delegate) -> None:
         self.service = service
         self.active = True
         """Whether messages may still be sent: neither side has closed, and the socket is open."""
-        self._lifecycle: Delegate
+        self._lifecycle = delegate
         self._channel = channel
         self._endpoint = endpoint
-        self._max_inbox_messages = options.max_inbox_messages
-        self._max_inbox_size = options.max_inbox_size
-        self._max_send_buffer = options.max_send_buffer
         # A list and the index of its first message: with few messages, the usual case, faster than a deque.
         self._inbox: list[Any] | None = None
         self._inbox_start = 0
         self._inbox_size = 0
         self._rest: leaf.Buffer | None = None
         """What has been received but not parsed."""
-        self._greeted = False
         self._has_news = True
-        self._working = False
-        self._watches_output = False
+        self._greeted = self._working = self._watches_output = False
         self._receiver: Waiter[None] | None = None
         self._pong: bytes | None = None
         self._started_at = self._heard_at = leaf.monotonic()
@@ -152,6 +117,13 @@ class Conversation(roles.Owner):
         """Where the connection is counted, if anybody keeps count."""
         self._meter: Meter | None = None
         """What measures how fast the client sends, if that is limited."""
+        # What the delegate keeps here.
+        self._state = closing.OPEN
+        self._told = 0
+        self._pulls = self._scheduled = False
+        self._ending: Ending | None = None
+        self._farewells: list[Callable[[], object]] | None = None
+        self._senders: Any = None
 
     # Receiving (in the hub)
 
@@ -184,7 +156,7 @@ class Conversation(roles.Owner):
                     size = self._meter.size_to_read(size, channel.transport.secure)
                 count = channel.receive(size)
         except OSError:
-            self._lifecycle.lost()
+            self._lifecycle.lost(self)
             return 0
         if count > 0:
             self._heard_at = channel.loop.now
@@ -194,7 +166,7 @@ class Conversation(roles.Owner):
             elif events:
                 self._take(events)
         elif not count:
-            self._lifecycle.end_of_stream()
+            self._lifecycle.end_of_stream(self)
         if channel.is_pending():
             channel.cork()
         return max(count, 0)
@@ -232,10 +204,10 @@ class Conversation(roles.Owner):
     def _take(self, events: list[Event]) -> None:
         """Put messages into the inbox, let the rest be handled, and go to work."""
         if self._meter is not None:
-            self._lifecycle.measure(self._meter)
+            self._lifecycle.measure(self, self._meter)
         for event in events:
             if type(event) is not str and type(event) is not bytes:
-                self._lifecycle.handle(event)
+                self._lifecycle.handle(self, event)
             elif self.active:
                 if self._inbox is None:
                     self._inbox = []
@@ -252,9 +224,9 @@ class Conversation(roles.Owner):
             return True
         if self._inbox is None:
             return False
-        if len(self._inbox) - self._inbox_start >= self._max_inbox_messages:
+        if len(self._inbox) - self._inbox_start >= self._lifecycle.max_inbox_messages:
             return True
-        return self._inbox_size >= self._max_inbox_size
+        return self._inbox_size >= self._lifecycle.max_inbox_size
 
     def _has_messages(self) -> bool:
         """Return whether there are messages in the inbox."""
@@ -317,12 +289,12 @@ class Conversation(roles.Owner):
                         loop.wait_for_turn()
                         now = 0.0
                 elif self._has_news:
-                    self._lifecycle.step()
+                    self._lifecycle.step(self)
                     now = 0.0
                 else:
                     break
             except BaseException as error:
-                self._lifecycle.failed(error)
+                self._lifecycle.failed(self, error)
                 now = 0.0
         self._working = False
 
@@ -348,7 +320,7 @@ class Conversation(roles.Owner):
             del inbox[: start + 1]
             self._inbox_start = 0
         if self._channel.paused_at is not None and not self._has_enough():
-            self._lifecycle.read_on()
+            self._lifecycle.read_on(self)
         return message
 
     # Sending
@@ -366,9 +338,9 @@ class Conversation(roles.Owner):
         Raises ``TypeError`` for a message of another type, and ``ValueError`` for text that is not UTF-8.
         """
         endpoint, channel = self._endpoint, self._channel
-        if endpoint.output_size >= self._max_send_buffer or channel.loop.is_foreign_thread():
+        if endpoint.output_size >= self._lifecycle.max_send_buffer or channel.loop.is_foreign_thread():
             opcode, payload = encode_message(message, as_binary)
-            return self._lifecycle.send_later(opcode, payload, compress)
+            return self._lifecycle.send_later(self, opcode, payload, compress)
         if as_binary is None and self.active and endpoint.deflate is None:
             if type(message) is str:
                 endpoint.send_text(message)
@@ -383,12 +355,13 @@ class Conversation(roles.Owner):
 
     def _send_broadcast(self, message: Broadcast) -> bool:
         """Send a message that goes to many connections, without ever waiting (see ``broadcast``)."""
-        if self._endpoint.output_size >= self._max_send_buffer or self._channel.loop.is_foreign_thread():
-            return self._lifecycle.broadcast_later(message)
+        endpoint, channel = self._endpoint, self._channel
+        if endpoint.output_size >= self._lifecycle.max_send_buffer or channel.loop.is_foreign_thread():
+            return self._lifecycle.broadcast_later(self, message)
         if not self.active:
             return False
-        self._endpoint.send_encoded(message.frame_for(self._endpoint.deflate))
-        self._channel.cork()
+        endpoint.send_encoded(message.frame_for(endpoint.deflate))
+        channel.cork()
         return True
 
     def _send_now(self, opcode: int, payload: bytes, compress: bool | None = None) -> bool:
@@ -399,18 +372,10 @@ class Conversation(roles.Owner):
         self._channel.cork()
         return True
 
-    def _answer_ping(self, payload: bytes) -> None:
-        """Send a pong; while the peer reads nothing, only its latest ping is answered (RFC 6455, 5.5.3)."""
-        if self._channel.awaits_room:
-            self._pong = payload
-        else:
-            self._endpoint.pong(payload)
-            self._channel.cork()
-
     def _flush(self) -> None:
         endpoint, channel = self._endpoint, self._channel
         while endpoint.output_size or channel.is_pending():
-            last = self._watches_output and self._lifecycle.closes_at_once()
+            last = self._watches_output and self._lifecycle.closes_at_once(self)
             sent = channel.send_last(endpoint.output) if last else channel.send(endpoint.output)
             if sent:
                 endpoint.sent(sent)
@@ -429,7 +394,7 @@ class Conversation(roles.Owner):
             if self._pinged_at is not None:
                 self._pinged_at = leaf.monotonic()  # the ping was queued after what has only now left
         if self._watches_output:
-            self._lifecycle.output_left()
+            self._lifecycle.output_left(self)
 
 
 use_compiled(__name__, globals())

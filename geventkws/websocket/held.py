@@ -9,14 +9,13 @@ from __future__ import annotations
 from geventkws.protocol import closing
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
 from geventkws.websocket.connection import WebSocketConnection
-from geventkws.websocket.lifecycle import Told
+from geventkws.websocket.transitions import CONNECTED, advance, outcome_of
 
 
 def hold(connection: WebSocketConnection) -> None:
     """Let the caller take the messages of a new connection, by ``receive``, until it calls ``let_go``."""
-    lifecycle = connection._lifecycle
-    lifecycle.pulls = True
-    lifecycle.told = Told.CONNECTED
+    connection._pulls = True
+    connection._told = CONNECTED
     connection._greeted = True
     connection._has_news = False
     connection._working = True
@@ -29,22 +28,21 @@ def let_go(connection: WebSocketConnection, *, failed: bool = False) -> None:
     """
     connection._working = False
     connection._discard_inbox()
-    lifecycle = connection._lifecycle
     if failed:
-        lifecycle.advance(closing.FAILED, Code.SERVER_ERROR)
+        advance(connection, closing.FAILED, Code.SERVER_ERROR)
     else:
-        if lifecycle.state == closing.LEAVING:
-            lifecycle.advance(closing.HANDLED)
-        lifecycle.advance(closing.CLOSE, Code.NORMAL)
+        if connection._state == closing.LEAVING:
+            advance(connection, closing.HANDLED)
+        advance(connection, closing.CLOSE, Code.NORMAL)
 
 
 def end_of(connection: WebSocketConnection) -> Code:
     """Return the code with which a connection has ended; 1005 if that is not known yet."""
-    return connection._lifecycle.outcome or Code.NO_REASON_CODE_SENT
+    return outcome_of(connection) or Code.NO_REASON_CODE_SENT
 
 
 def has_ended(connection: WebSocketConnection) -> bool:
     """Return whether one side has closed the connection, and no message from before that is left."""
-    if connection._lifecycle.state == closing.OPEN:
+    if connection._state == closing.OPEN:
         return False
     return not (connection.active and (connection._has_messages() or connection._rest is not None))

@@ -24,7 +24,7 @@ def check(conversation: Conversation, now: float, send_timeout: float | None, pi
     if _is_stuck(conversation, now, send_timeout):
         conversation._channel.flush()
         if _is_stuck(conversation, now, send_timeout):
-            conversation._lifecycle.lost()
+            conversation._lifecycle.lost(conversation)
     elif timeout and pings and conversation._channel.paused_at is None and conversation._rest is None:
         _check_for_life(conversation, now, timeout / 2)
 
@@ -85,4 +85,4 @@ def _check_for_life(conversation: Conversation, now: float, half: float) -> None
             return
     _look(conversation)
     if conversation._pinged_at is not None:
-        conversation._lifecycle.lost()
+        conversation._lifecycle.lost(conversation)

@@ -77,7 +77,7 @@ class Senders:
         return self._conversation.active
 
     def _room_left(self) -> int:
-        return self._conversation._max_send_buffer - self._conversation._endpoint.output_size
+        return self._conversation._lifecycle.max_send_buffer - self._conversation._endpoint.output_size
 
     # Native threads
 

@@ -412,7 +412,7 @@ def test_a_connection_that_ends_in_the_callback_of_another_leaves_its_input_alon
         closing.send(bytes(1_000_000))
         other_peer.send(close_frame(1000))
         gevent.sleep(0.01)
-        assert closing._lifecycle.state == State.ANSWERING
+        assert closing._state == State.ANSWERING
         connection = connection_on(ours, First(), max_inbox_messages=1_000)
         # All at once, in the hub's next turn.
         other_peer.send(masked(TEXT, "not to be read as the first's") * 500)

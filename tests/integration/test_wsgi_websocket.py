@@ -211,7 +211,7 @@ class TestTheEnd:
 
         def handle(ws: Any) -> None:
             seen.append(ws.receive())
-            wait_until(lambda: ws._connection._lifecycle.state != 0)
+            wait_until(lambda: ws._connection._state != 0)
             while not ws.closed:
                 seen.append(ws.receive())
 

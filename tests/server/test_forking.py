@@ -60,7 +60,7 @@ def fork_in_thread(connection):
 def fork_while_locked(connection):
     pool = gevent.get_hub().threadpool
     pool.apply(connection.send, ("from a thread",))  # which makes the gate for threads
-    loop, gate = connection._channel.loop, connection._lifecycle.senders._gate
+    loop, gate = connection._channel.loop, connection._lifecycle.senders(connection)._gate
     with loop.lock, gate._lock:  # as if it were another thread that has them
         if not os.fork():
             living = gevent.spawn(live)

@@ -9,6 +9,7 @@ from typing import Any
 
 import gevent
 
+from geventkws import WebSocketCloseReasonCode as Code
 from geventkws import WebSocketConnection, WebSocketService
 from geventkws.loop.channel import Channel
 from geventkws.loop.loop import Loop
@@ -16,8 +17,30 @@ from geventkws.net.transport import PlainTransport
 from geventkws.options import ServerOptions
 from geventkws.protocol.deflate import Deflate
 from geventkws.service import pull_style_run
+from geventkws.websocket.lifecycle import Lifecycle
 from tests.raw import RawClient
 from tests.waiting import PATIENCE, wait_until
+
+
+class Teller(WebSocketService):
+    """Does what the test gave it to do, and records how it is called."""
+
+    def __init__(self, **acts: Callable[..., object]) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.acts = acts
+
+    def _act(self, *told: Any, connection: WebSocketConnection) -> None:
+        self.told.append(told)
+        self.acts.get(told[0], lambda connection: None)(connection)
+
+    def connected(self, connection: WebSocketConnection) -> None:
+        self._act("connected", connection=connection)
+
+    def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
+        self._act("received", message, connection=connection)
+
+    def disconnected(self, connection: WebSocketConnection, reason: Code) -> None:
+        self._act("disconnected", reason, connection=connection)
 
 
 class Home:
@@ -25,6 +48,7 @@ class Home:
 
     def __init__(self, **options: Any) -> None:
         self.options = ServerOptions(**options)
+        self.lifecycle = Lifecycle(self)
         self.ends: list[tuple[WebSocketConnection, int]] = []
 
     def websocket_closed(self, connection: WebSocketConnection, reason: int) -> None:
@@ -43,7 +67,7 @@ def connection_on(
     channel = Channel(Loop.current(), PlainTransport(ours.detach()))
     connection = WebSocketConnection(
         channel,
-        host=home or Home(**options),
+        lifecycle=(home or Home(**options)).lifecycle,
         service=service,
         request=request,
         pulls=pull_style_run(service) is not None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -19,6 +20,8 @@ from geventkws.protocol.endpoint import Broadcast, Endpoint
 from geventkws.protocol.errors import ProtocolError
 from geventkws.protocol.messages import Event, Ping
 from geventkws.websocket.conversation import COMPRESSED_READ, MAX_TAKEN, Conversation, read_size
+from geventkws.websocket.delegate import Delegate
+from geventkws.websocket.lifecycle import answer_ping
 from geventkws.websocket.meter import Meter
 from tests.raw import BINARY, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
 from tests.waiting import PATIENCE, wait_until
@@ -36,58 +39,70 @@ class Service:
         return self.act(conversation)
 
 
-class Talk(Conversation):
-    """A conversation that records what it leaves to others, and is its own delegate."""
+class Recorder(Delegate):
+    """Records what conversations leave to it."""
 
-    def __init__(self, channel: Channel, service: Service, **options: Any) -> None:
-        limits = ServerOptions(**options)
-        super().__init__(channel, Endpoint(1 << 20, limits.max_fragments), service, limits)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(SimpleNamespace(options=ServerOptions(**options)))
         self.left: list[tuple[Any, ...]] = []
         self.closes = False
-        self._lifecycle = self
-        channel.owner = self
 
-    def handle(self, event: Event) -> None:
+    def handle(self, conversation: Conversation, event: Event) -> None:
         self.left.append(("handle", event))
 
-    def end_of_stream(self) -> None:
+    def end_of_stream(self, conversation: Conversation) -> None:
         self.left.append(("end of stream",))
-        self._channel.pause()
+        conversation._channel.pause()
 
-    def lost(self) -> None:
+    def lost(self, conversation: Conversation) -> None:
         self.left.append(("lost",))
-        self._channel.release()
+        conversation._channel.release()
 
-    def closes_at_once(self) -> bool:
+    def closes_at_once(self, conversation: Conversation) -> bool:
         return self.closes
 
-    def output_left(self) -> None:
-        self.left.append(("output left", self._endpoint.output_size))
+    def output_left(self, conversation: Conversation) -> None:
+        self.left.append(("output left", conversation._endpoint.output_size))
 
-    def step(self) -> None:
+    def step(self, conversation: Conversation) -> None:
         self.left.append(("step",))
-        self._greeted, self._has_news = True, False
+        conversation._greeted, conversation._has_news = True, False
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, conversation: Conversation, error: BaseException) -> None:
         self.left.append(("failed", type(error)))
 
-    def measure(self, meter: Meter) -> None:
+    def measure(self, conversation: Conversation, meter: Meter) -> None:
         self.left.append(("measure", meter))
 
-    def read_on(self) -> None:
+    def read_on(self, conversation: Conversation) -> None:
         self.left.append(("read on",))
-        self._resume_reading()
+        conversation._resume_reading()
 
-    def send_later(self, opcode: int, payload: bytes, compress: bool | None) -> bool:
+    def send_later(
+        self, conversation: Conversation, opcode: int, payload: bytes, compress: bool | None
+    ) -> bool:
         self.left.append(("send later", opcode, payload, compress))
         return True
 
-    def broadcast_later(self, message: Broadcast) -> bool:
+    def broadcast_later(self, conversation: Conversation, message: Broadcast) -> bool:
         self.left.append(("broadcast later", message))
         return True
 
+
+class Talk(Conversation):
+    """A conversation whose delegate is a ``Recorder``."""
+
+    _lifecycle: Recorder
+
+    def __init__(self, channel: Channel, service: Service, **options: Any) -> None:
+        recorder = Recorder(**options)
+        super().__init__(
+            channel, Endpoint(1 << 20, ServerOptions(**options).max_fragments), service, recorder
+        )
+        channel.owner = self
+
     def _crashed(self, error: BaseException) -> None:
-        self.left.append(("crashed", error))
+        self._lifecycle.left.append(("crashed", error))
 
 
 class Line:
@@ -102,8 +117,8 @@ class Line:
         self.talk = Talk(self.channel, self.service, **options)
         self.channel.start_reading()
         self.channel.queue()
-        self.until(lambda: self.talk.left == [("step",)])
-        self.talk.left.clear()
+        self.until(lambda: self.talk._lifecycle.left == [("step",)])
+        self.talk._lifecycle.left.clear()
 
     def until(self, is_so: Callable[[], bool]) -> None:
         wait_until(is_so)
@@ -115,8 +130,8 @@ class Line:
 
     def expect_left(self, *calls: tuple[Any, ...]) -> None:
         """Wait until exactly this has been left to others."""
-        self.until(lambda: len(self.talk.left) >= len(calls))
-        assert self.talk.left == list(calls)
+        self.until(lambda: len(self.talk._lifecycle.left) >= len(calls))
+        assert self.talk._lifecycle.left == list(calls)
 
 
 Start = Callable[..., Line]
@@ -141,7 +156,7 @@ class TestReceiving:
         line = start()
         line.peer.send(masked(TEXT, "one") + masked(BINARY, b"two") + masked(TEXT, "drei ☕"))
         line.expect("one", b"two", "drei ☕")
-        assert line.talk.left == []
+        assert line.talk._lifecycle.left == []
 
     def test_a_message_may_come_in_many_pieces(self, start: Start) -> None:
         line = start()
@@ -159,8 +174,8 @@ class TestReceiving:
     def test_so_is_a_broken_rule(self, start: Start) -> None:
         line = start()
         line.peer.send(b"\xff\xff")
-        line.until(lambda: bool(line.talk.left))
-        [(name, error)] = line.talk.left
+        line.until(lambda: bool(line.talk._lifecycle.left))
+        [(name, error)] = line.talk._lifecycle.left
         assert name == "handle"
         assert isinstance(error, ProtocolError)
 
@@ -208,7 +223,7 @@ class TestTheInbox:
         line.until(lambda: line.channel.paused_at is not None)
         line.expect("1", "2", "3")
         assert line.channel.paused_at is None
-        assert ("read on",) in line.talk.left
+        assert ("read on",) in line.talk._lifecycle.left
 
     def test_bytes_count_as_well(self, start: Start) -> None:
         line = start(max_inbox_size=10)
@@ -256,7 +271,7 @@ class TestTheService:
         line.service.act = fail_once
         line.peer.send(masked(TEXT, "1") + masked(TEXT, "2"))
         line.expect("1", "2")
-        assert line.talk.left == [("failed", ZeroDivisionError)]
+        assert line.talk._lifecycle.left == [("failed", ZeroDivisionError)]
 
     def test_a_coroutine_that_it_returns_is_a_mistake(self, start: Start) -> None:
         async def received() -> None:
@@ -266,7 +281,7 @@ class TestTheService:
         line.service.act = lambda conversation: received()
         line.peer.send(masked(TEXT, "x"))
         line.expect("x")
-        assert line.talk.left == [("failed", TypeError)]
+        assert line.talk._lifecycle.left == [("failed", TypeError)]
 
     def test_one_that_waits_gets_nothing_more_until_it_returns(self, start: Start) -> None:
         go_on = gevent.event.Event()
@@ -304,12 +319,12 @@ class TestSending:
         message = Broadcast("to all")
         assert line.talk.send("x", None, True)
         assert line.talk._send_broadcast(message)
-        assert line.talk.left == [("send later", TEXT, b"x", True), ("broadcast later", message)]
+        assert line.talk._lifecycle.left == [("send later", TEXT, b"x", True), ("broadcast later", message)]
 
     def test_so_is_what_another_thread_sends(self, start: Start) -> None:
         line = start()
         gevent.get_hub().threadpool.apply(line.talk.send, ("from a thread",))
-        assert line.talk.left == [("send later", TEXT, b"from a thread", None)]
+        assert line.talk._lifecycle.left == [("send later", TEXT, b"from a thread", None)]
 
     def test_what_is_not_active_sends_nothing(self, start: Start) -> None:
         line = start()
@@ -329,7 +344,7 @@ class TestSending:
 
     def test_the_last_frame_leaves_whole_before_the_end(self, start: Start) -> None:
         line = start()
-        line.talk._watches_output = line.talk.closes = True
+        line.talk._watches_output = line.talk._lifecycle.closes = True
         line.talk.send("last")
         line.expect_left(("output left", 0))
         line.channel.release()
@@ -344,7 +359,7 @@ class TestSending:
         stuck_since = line.talk._stuck_since
         assert stuck_since > 0
         for payload in (b"1", b"2"):
-            line.talk._answer_ping(payload)
+            answer_ping(line.talk, payload)
         while (frame := line.peer.frame()).opcode != PONG:
             pass
         assert frame == Frame(PONG, b"2")

@@ -15,6 +15,7 @@ from geventkws.loop.loop import RECEIVE_BUFFER_SIZE
 from geventkws.protocol.closing import State
 from geventkws.websocket import keepalive
 from geventkws.websocket.keepalive import PATIENCE_WITH_RESTS
+from geventkws.websocket.transitions import outcome_of
 from tests.helpers import in_hub
 from tests.raw import BINARY, PING, PONG, TEXT, close_frame, masked
 from tests.waiting import PATIENCE
@@ -60,7 +61,7 @@ class TestSilence:
         check(line, TIMEOUT - 0.1)
         assert line.connection.active
         check(line, TIMEOUT)
-        assert line.connection._lifecycle.outcome == 1006
+        assert outcome_of(line.connection) == 1006
 
     def test_ends_with_whatever_arrives(self, line: Line) -> None:
         check(line, HALF)
@@ -180,10 +181,10 @@ class TestAFloodWinsNoTime:
         connection.close()
         flood()
         in_hub(connection._check, monotonic() + 5.1)
-        assert connection._lifecycle.state == State.CLOSING, "the answer may wait for its turn"
+        assert connection._state == State.CLOSING, "the answer may wait for its turn"
         in_hub(connection._check, monotonic() + 5 + PATIENCE_WITH_RESTS)
-        assert connection._lifecycle.state == State.CLOSED
-        assert connection._lifecycle.outcome == 1006
+        assert connection._state == State.CLOSED
+        assert outcome_of(connection) == 1006
 
     def test_an_answer_after_it_counts_when_it_has_its_turn(self, flooding: Flooding) -> None:
         connection, _, flood = flooding
@@ -191,9 +192,9 @@ class TestAFloodWinsNoTime:
         flood(close_frame(1000))
         in_hub(connection._check, monotonic() + 5.1)
         with gevent.Timeout(PATIENCE):
-            while connection._lifecycle.outcome is None:
+            while outcome_of(connection) is None:
                 gevent.sleep(0.005)
-        assert connection._lifecycle.outcome == 1000
+        assert outcome_of(connection) == 1000
 
     def test_when_it_reads_nothing_of_what_waits_for_it(self, flooding: Flooding) -> None:
         connection, _, flood = flooding

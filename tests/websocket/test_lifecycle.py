@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import monotonic
-from typing import Any
-
 import gevent
 import pytest
 from gevent.event import Event as Signal
 
-from geventkws import ConnectionClosed, WebSocketConnection, WebSocketService
-from geventkws import WebSocketCloseReasonCode as Code
-from geventkws.protocol import closing
+from geventkws import ConnectionClosed, WebSocketConnection
 from geventkws.protocol.closing import State
-from geventkws.websocket.lifecycle import Lifecycle
+from geventkws.websocket.lifecycle import is_busy
+from geventkws.websocket.transitions import outcome_of
 from tests.helpers import in_hub
-from tests.raw import CLOSE, PING, PONG, TEXT, Frame, close_frame, masked
+from tests.raw import TEXT, Frame, close_frame, masked
 from tests.waiting import PATIENCE
-from tests.websocket.lines import Line, Start
-
-
-class Teller(WebSocketService):
-    """Does what the test gave it to do, and records how it is called."""
-
-    def __init__(self, **acts: Callable[..., object]) -> None:
-        self.told: list[tuple[Any, ...]] = []
-        self.acts = acts
-
-    def _act(self, *told: Any, connection: WebSocketConnection) -> None:
-        self.told.append(told)
-        self.acts.get(told[0], lambda connection: None)(connection)
-
-    def connected(self, connection: WebSocketConnection) -> None:
-        self._act("connected", connection=connection)
-
-    def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
-        self._act("received", message, connection=connection)
-
-    def disconnected(self, connection: WebSocketConnection, reason: Code) -> None:
-        self._act("disconnected", reason, connection=connection)
+from tests.websocket.lines import Start, Teller
 
 
 class Puller(Teller):
@@ -47,10 +21,6 @@ class Puller(Teller):
 
     def run(self, connection: WebSocketConnection) -> None:
         self._act("run", connection=connection)
-
-
-def life(line: Line) -> Lifecycle[WebSocketConnection]:
-    return line.connection._lifecycle
 
 
 class TestWhatTheServiceIsTold:
@@ -67,7 +37,7 @@ class TestWhatTheServiceIsTold:
         service = Teller(connected=lambda connection: go_on.wait(PATIENCE))
         line = start(service)
         line.peer.send(masked(TEXT, "early") + close_frame())
-        line.until(lambda: life(line).state == State.PEER_CLOSED)
+        line.until(lambda: line.connection._state == State.PEER_CLOSED)
         assert service.told == [("connected",)]
         go_on.set()
         line.until(lambda: line.home.ends)
@@ -77,8 +47,8 @@ class TestWhatTheServiceIsTold:
         service = Teller()
         line = start(service)
         for _ in range(2):
-            life(line).lost()
-            in_hub(life(line).end_of_stream)
+            line.connection._lifecycle.lost(line.connection)
+            in_hub(line.connection._lifecycle.end_of_stream, line.connection)
             line.connection.drop()
         line.until(lambda: line.home.ends)
         assert service.told == [("connected",), ("disconnected", 1006)]
@@ -106,13 +76,13 @@ class TestWhatTheServiceIsTold:
         line = start(Teller(disconnected=fail))
         line.peer.send(close_frame(1000))
         line.until(lambda: line.home.ends)
-        assert not life(line).is_busy()
+        assert not is_busy(line.connection)
 
     def test_the_host_learns_of_the_end_after_the_service(self, start: Start) -> None:
         ends = []
         service = Teller(disconnected=lambda connection: ends.append(list(line.home.ends)))
         line = start(service)
-        life(line).lost()
+        line.connection._lifecycle.lost(line.connection)
         line.until(lambda: line.home.ends)
         assert ends == [[]]
 
@@ -157,7 +127,7 @@ class TestThePull:
         line.until(lambda: raised)
         assert raised == ["another greenlet is waiting in receive() for this connection"]
         line.peer.send(masked(TEXT, "for the first"))
-        line.until(lambda: life(line).state != State.OPEN)
+        line.until(lambda: line.connection._state != State.OPEN)
 
     def test_a_service_that_is_told_does_not_take(self, start: Start) -> None:
         line = start(Teller())
@@ -165,94 +135,18 @@ class TestThePull:
             line.connection.receive()
 
 
-class TestTheTable:
-    def test_what_is_not_in_it_changes_nothing(self, start: Start) -> None:
-        line = start(Teller())
-        for event in (closing.HANDLED, closing.SENT, closing.TIME):
-            life(line).advance(event)
-            assert life(line).state == State.OPEN
-        assert line.connection.active
-
-    def test_pings_are_answered_in_every_state_in_which_anything_is(self, start: Start) -> None:
-        line = start(Teller())
-        line.peer.send(masked(PING, b"?"))
-        assert line.peer.frame() == Frame(PONG, b"?")
-
-    def test_our_close_waits_for_the_peers_answer(self, start: Start) -> None:
-        service = Teller()
-        line = start(service)
-        line.connection.close(4002, "enough")
-        assert life(line).state == State.CLOSING
-        assert not line.connection.active
-        assert line.peer.close_code() == (4002, "enough")
-        assert not line.home.ends
-        line.peer.send(close_frame(4002))
-        line.until(lambda: line.home.ends)
-        assert service.told[-1] == ("disconnected", 4002)
-
-    def test_a_fault_is_reported_by_its_code_and_its_text(self, start: Start) -> None:
-        service = Teller()
-        line = start(service)
-        line.peer.send(masked(0x0, b"no start"))
-        code, text = line.peer.close_code()
-        assert code == 1002
-        assert text
-        line.peer.close()
-        line.until(lambda: line.home.ends)
-        assert service.told[-1] == ("disconnected", 1002)
-
-
-class TestTimeLimits:
-    def test_an_answer_to_our_close_has_close_timeout(self, start: Start) -> None:
-        line = start(Teller(), close_timeout=5)
-        line.connection.close()
-        began = monotonic()
-        in_hub(line.connection._check, began + 4.9)
-        assert life(line).state == State.CLOSING
-        in_hub(line.connection._check, began + 5.1)
-        assert life(line).state == State.CLOSED
-        assert life(line).outcome == 1006
-
-    def test_one_that_has_arrived_by_then_counts(self, start: Start) -> None:
-        line = start(Teller(), close_timeout=5)
-        line.connection.close(4000)
-        line.peer.send(close_frame(4000))
-        in_hub(line.connection._check, monotonic() + 5.1)
-        assert life(line).outcome == 4000
-
-    def test_a_peers_close_does_not_wait_longer_for_a_busy_service(self, start: Start) -> None:
-        go_on = Signal()
-        line = start(Teller(received=lambda connection: go_on.wait(PATIENCE)), close_timeout=5)
-        line.peer.send(masked(TEXT, "work") + close_frame(1000))
-        line.until(lambda: life(line).state == State.PEER_CLOSED)
-        in_hub(line.connection._check, monotonic() + 5.1)
-        assert line.peer.frame().opcode == CLOSE
-        go_on.set()
-
-    @pytest.mark.parametrize(("seconds", "state"), [(4, State.FINISHING), (6, State.CLOSED)])
-    def test_what_still_leaves_has_it_from_when_the_peer_last_took_some(
-        self, start: Start, seconds: float, state: State
-    ) -> None:
-        line = start(Teller(), close_timeout=5)
-        line.fill()
-        line.connection.drop()
-        line.connection._stuck_since = monotonic() - seconds
-        in_hub(line.connection._check, monotonic() + 5.1)
-        assert life(line).state == state
-
-
 class TestErrors:
     def test_one_of_the_socket_is_the_end(self, start: Start) -> None:
         line = start(Teller())
-        life(line).crashed(BrokenPipeError())
-        assert life(line).state == State.CLOSED
+        line.connection._crashed(BrokenPipeError())
+        assert line.connection._state == State.CLOSED
         assert not line.channel.is_open
 
     @pytest.mark.logs_errors
     def test_one_of_ours_is_logged_too(self, start: Start, caplog: pytest.LogCaptureFixture) -> None:
         line = start(Teller())
-        life(line).crashed(AssertionError("ours"))
-        assert life(line).outcome == 1006
+        line.connection._crashed(AssertionError("ours"))
+        assert outcome_of(line.connection) == 1006
         [record] = caplog.records
         assert record.getMessage() == "internal error; the connection is dropped"
 
@@ -260,9 +154,9 @@ class TestErrors:
 def test_a_child_process_forgets_it_without_a_word(start: Start) -> None:
     service = Teller()
     line = start(service)
-    life(line).forsake()
+    line.connection._forsake()
     assert not line.channel.is_open
-    assert not life(line).is_busy()
+    assert not is_busy(line.connection)
     gevent.sleep(0.01)
     assert service.told == [("connected",)]
     assert not line.home.ends
@@ -270,8 +164,8 @@ def test_a_child_process_forgets_it_without_a_word(start: Start) -> None:
 
 def test_it_is_busy_until_the_last_callback_has_returned(start: Start) -> None:
     busy: list[bool] = []
-    line = start(Teller(disconnected=lambda connection: busy.append(life(line).is_busy())))
-    busy.append(life(line).is_busy())
-    life(line).lost()
+    line = start(Teller(disconnected=lambda connection: busy.append(is_busy(line.connection))))
+    busy.append(is_busy(line.connection))
+    line.connection._lifecycle.lost(line.connection)
     line.until(lambda: line.home.ends)
-    assert [*busy, life(line).is_busy()] == [True, True, False]
+    assert [*busy, is_busy(line.connection)] == [True, True, False]

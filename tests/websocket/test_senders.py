@@ -49,8 +49,8 @@ def senders(line: Line, drops: list[tuple[int, str]]) -> Senders:
         drops.append((code, description))
         line.connection.drop(code, description)
 
-    line.connection._lifecycle._senders = Senders(line.connection, drop)
-    return line.connection._lifecycle._senders
+    senders = line.connection._senders = Senders(line.connection, drop)
+    return senders
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ class TestAGreenlet:
         line.fill()
         sender = gevent.spawn(senders.send, BINARY, b"never", None)
         gevent.sleep(0.02)
-        line.connection._lifecycle.lost()
+        line.connection._lifecycle.lost(line.connection)
         assert sender.get(timeout=PATIENCE) is False
 
     def test_looks_again_whenever_there_may_be_room(self, line: Line, senders: Senders) -> None:
@@ -90,7 +90,7 @@ class TestAGreenlet:
             senders.make_room()
             gevent.sleep(0.005)
             assert not sender.ready(), "there was none"
-        line.connection._lifecycle.lost()
+        line.connection._lifecycle.lost(line.connection)
         assert sender.get(timeout=PATIENCE) is False
 
 
@@ -158,7 +158,7 @@ class TestAThread:
         line.fill()
         sender = threads.spawn(senders.send, BINARY, b"never", None)
         gevent.sleep(0.05)
-        line.connection._lifecycle.lost()
+        line.connection._lifecycle.lost(line.connection)
         assert sender.get(timeout=PATIENCE) is False
         assert threads.spawn(senders.send, BINARY, b"never", None).get(timeout=PATIENCE) is False
 
@@ -175,6 +175,6 @@ class TestAThread:
 def test_a_connection_has_no_senders_before_one_has_to_wait(line: Line) -> None:
     line.connection.send("x")
     line.connection.ping()
-    assert line.connection._lifecycle._senders is None
-    first = line.connection._lifecycle.senders
-    assert line.connection._lifecycle.senders is first
+    assert line.connection._senders is None
+    first = line.connection._lifecycle.senders(line.connection)
+    assert line.connection._lifecycle.senders(line.connection) is first
