@@ -84,6 +84,9 @@ class Broker(Protocol):
     def close(self, channel: str) -> None:
         """Tell the node nothing more about the channel. Never waits."""
 
+    def check(self, channel: str) -> None:
+        """Find out whether the node knows all publications of a channel, and make up for it. Never waits."""
+
     def publish(
         self, channel: str, message: Message, exclude: Excluded, key: str | None, settings: Settings
     ) -> Position | None:

@@ -95,6 +95,9 @@ class MemoryBroker:
     def close(self, channel: str) -> None:
         """Do nothing: the node tells apart what it wants."""
 
+    def check(self, channel: str) -> None:
+        """Do nothing: nothing is lost on the way."""
+
     def publish(
         self, channel: str, message: Message, exclude: Excluded, key: str | None, settings: Settings
     ) -> Position | None:

@@ -7,8 +7,9 @@ it in the thread of the hub, so that all get them in the same order.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from geventkws.loop.loop import Loop
@@ -22,6 +23,8 @@ from geventkws.websocket.transitions import call_when_inactive
 
 MAX_QUEUED = 10_000
 """How much may wait for the hub before a native thread that publishes must wait, too."""
+
+NO_CHANNELS: Mapping[str, Subscriber] = MappingProxyType({})
 
 Receiver = Subscriber | Listener
 Key = WebSocketConnection | Listener
@@ -133,6 +136,10 @@ class Outlet:
     def holds(self, connection: WebSocketConnection, channel: str, subscriber: Subscriber) -> bool:
         """Return whether the subscriber is still here."""
         return self._receivers.get(channel, {}).get(connection) is subscriber
+
+    def subscriptions(self, connection: WebSocketConnection) -> Mapping[str, Subscriber]:
+        """Return the channels that a connection has subscribed to."""
+        return self._channels.get(connection, NO_CHANNELS)
 
     def unsubscribe(self, connection: WebSocketConnection, channel: str) -> None:
         """Remove a subscriber, if there is one."""

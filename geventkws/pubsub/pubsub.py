@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from gevent import Greenlet
 
 from geventkws.loop.loop import Loop
-from geventkws.pubsub.broker import Broker, Command, Excluded, Node
+from geventkws.pubsub.broker import Broker, Command, Excluded, Node, Stream
 from geventkws.pubsub.listener import Listener
 from geventkws.pubsub.memory import MemoryBroker
 from geventkws.pubsub.node import LocalNode
@@ -129,18 +130,30 @@ class PubSub:
     ) -> Subscription:
         if not connection.active:
             return Subscription(False, None)
+        subscriber = Subscriber(connection, wishes)
+        with self._attached(connection, channel, subscriber, info):
+            return self._catch_up(subscriber, channel, since)
+
+    @contextmanager
+    def _attached(
+        self, connection: WebSocketConnection, channel: str, subscriber: Subscriber, info: Any
+    ) -> Iterator[None]:
+        """Let a subscriber take what comes on a channel, for good unless an exception is raised within."""
         outlet = self._node.outlet(connection._channel.loop)
         outlet.drain()  # what was published before is not for this subscriber
-        subscriber = Subscriber(connection, wishes)
         outlet.subscribe(connection, channel, subscriber)
         try:
             self._broker.open(channel)
-            if wishes.present and outlet.holds(connection, channel, subscriber):
+            if subscriber.wishes.present and outlet.holds(connection, channel, subscriber):
                 self._broker.join(channel, connection.id, info)
-            return self._catch_up(subscriber, channel, since)
+            yield
         except BaseException:
             outlet.unsubscribe(connection, channel)
             raise
+
+    def _subscriptions(self, connection: WebSocketConnection) -> Mapping[str, Subscriber]:
+        """Return the channels of a connection. In its thread."""
+        return self._node.outlet(connection._channel.loop).subscriptions(connection)
 
     def _catch_up(self, subscriber: Subscriber, channel: str, since: Position | None) -> Subscription:
         """Send what was published after ``since``, and let the subscriber go live."""
@@ -162,6 +175,17 @@ class PubSub:
 
     def _obey_unsubscribe(self, connection: WebSocketConnection, channel: str) -> None:
         self._node.outlet(connection._channel.loop).unsubscribe(connection, channel)
+
+    def _stream(self, channel: str, since: Position | None, limit: int | None) -> Stream:
+        """Return what ``Broker.history`` does; with neither ``since`` nor ``limit``, everything."""
+        settings = self._patterns.settings_of(channel)
+        if since is None and limit is None:
+            limit = settings.history_size
+        return self._broker.history(channel, since, limit, settings)
+
+    def _check(self, channel: str) -> None:
+        """Find out, in the background, whether all that was published on a channel has come."""
+        self._broker.check(channel)
 
     def listen(self, channel: str, callback: Callable[[Publication], object]) -> Listener:
         """Call ``callback(publication)`` for each message of a channel, without a connection.

@@ -62,10 +62,14 @@ class Subscriber:
     def _hold(self, publication: Publication, exclude: Excluded) -> None:
         assert self._held is not None
         self._held.append((publication, exclude))
-        self._held_size += _size(publication)
+        self._held_size += size_of(publication)
         if self._held_size > self._connection._lifecycle.max_send_buffer:
             self._held.clear()
-            self._connection.drop(Code.TRY_AGAIN_LATER, "The peer reads too slowly")
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """End a connection that reads too slowly."""
+        self._connection.drop(Code.TRY_AGAIN_LATER, "The peer reads too slowly")
 
     def go_live(self, missed: list[Publication], position: Position | None) -> Position | None:
         """Send what was missed, up to ``position``, then what was held back; from then on, what comes.
@@ -76,7 +80,7 @@ class Subscriber:
             self._replay(publication)
         while self._has_room() and self._held:
             publication, exclude = self._held.popleft()
-            self._held_size -= _size(publication)
+            self._held_size -= size_of(publication)
             if not _is_old(publication, position):
                 position = publication.position
                 if self._connection.id not in exclude:
@@ -119,14 +123,17 @@ class Subscriber:
                 return
         broadcast = encoded[render]
         if broadcast is not None:
-            self._connection._send_broadcast(broadcast)
+            self._deliver(broadcast)
+
+    def _deliver(self, broadcast: Broadcast) -> None:
+        self._connection._send_broadcast(broadcast)
 
     def _fail(self, error: Exception) -> None:
         logger.error("a message cannot be made of what was published", exc_info=error)
         self._connection.drop(Code.SERVER_ERROR)
 
 
-def _size(publication: Publication) -> int:
+def size_of(publication: Publication) -> int:
     """Return what it counts for while it is held back; an empty message takes memory, too."""
     return len(publication.message) + OVERHEAD
 

@@ -267,6 +267,14 @@ class RedisBroker:
         if not self._node.wants(channel) and ears.feeds.pop(channel, None) is not None:
             ears.reader.remove(self._bus(channel))
 
+    def check(self, channel: str) -> None:
+        self._in_ears(lambda ears: self._check(ears, channel))
+
+    def _check(self, ears: Ears, channel: str) -> None:
+        feed = ears.feeds.get(channel)
+        if feed is not None and feed.position is not None and feed.acknowledged.is_set():
+            feed.begin_check()
+
     def join(self, channel: str, member: str, info: Any) -> None:
         assert self._ears is not None
         ears = self._ears
