@@ -44,10 +44,11 @@ class Subscriber:
     At first, publications are held back: those that were published before must go out first.
     """
 
-    __slots__ = ("_connection", "_held", "_held_size", "wishes")
+    __slots__ = ("_connection", "_held", "_held_size", "_render", "wishes")
 
     def __init__(self, connection: WebSocketConnection, wishes: Wishes) -> None:
         self.wishes = wishes
+        self._render = wishes.transform or as_it_is
         self._connection = connection
         self._held: deque[tuple[Publication, Excluded]] | None = deque()
         self._held_size = 0
@@ -57,7 +58,11 @@ class Subscriber:
         if self._held is not None:
             self._hold(publication, exclude)
         elif not exclude or self._connection.id not in exclude:
-            self._send(self.wishes.transform or as_it_is, publication, encoded)
+            broadcast = encoded.get(self._render)
+            if broadcast is not None:
+                self._connection._send_broadcast(broadcast)
+            else:
+                self._send(self._render, publication, encoded)
 
     def _hold(self, publication: Publication, exclude: Excluded) -> None:
         assert self._held is not None
@@ -90,7 +95,7 @@ class Subscriber:
 
     def _replay(self, publication: Publication) -> None:
         try:
-            message = (self.wishes.transform or as_it_is)(publication)
+            message = self._render(publication)
             if message is not None:
                 self._connection.send(message)
         except Exception as error:

@@ -114,7 +114,7 @@ class RedisBroker:
         self, channel: str, message: Message, exclude: Excluded, key: str | None, settings: Settings
     ) -> Position | None:
         body, size = body_of(message, exclude), settings.history_size
-        ttl, fresh = int(settings.history_ttl * 1000), uuid.uuid4().hex[:8]
+        ttl, fresh = int(settings.history_ttl * 1000), uuid.uuid4().hex[:8] if size else ""
         # With a key of our own, a publication may be sent again when nobody knows what became of it.
         own_key, key_ttl = (uuid.uuid4().hex, OWN_KEY_TTL) if key is None else (key, KEY_TTL)
         keys = (
@@ -255,8 +255,8 @@ class RedisBroker:
         if feed is None:
             feed = ears.feeds[channel] = Feed(channel, self._node, ears.check)
             ears.reader.add(self._bus(channel))
-        acknowledged = [feed.acknowledged, ears.commands.acknowledged]
-        if len(gevent.wait(acknowledged, OPEN_TIMEOUT)) < len(acknowledged):
+        awaited = [event for event in (feed.acknowledged, ears.commands.acknowledged) if not event.is_set()]
+        if len(gevent.wait(awaited, OPEN_TIMEOUT)) < len(awaited):
             raise BrokerUnavailable(f"Redis has not acknowledged the subscription to {channel!r}")
 
     def close(self, channel: str) -> None:

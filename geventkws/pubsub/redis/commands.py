@@ -72,6 +72,7 @@ class Commands:
         if not self._is_serving:
             self._is_serving = True
             try:
+                gevent.sleep(0)  # whoever else is about to ask goes along
                 self._serve()
             finally:
                 self._is_serving = bool(self._waiting)

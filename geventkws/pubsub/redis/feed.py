@@ -20,6 +20,10 @@ from geventkws.pubsub.values import Position, Publication
 MAX_HELD = 10_000
 """The most publications that are held back."""
 
+ACKNOWLEDGED = Event()
+"""For all feeds that Redis has acknowledged, which need none of their own any more. Nobody waits for it."""
+ACKNOWLEDGED.set()
+
 
 class Taker(Protocol):
     """What a feed tells: a part of ``Node``."""
@@ -62,6 +66,7 @@ class Feed:
         if self.position is not None:
             self.begin_check()
         self.acknowledged.set()
+        self.acknowledged = ACKNOWLEDGED
 
     def take(self, publication: Publication, exclude: Excluded) -> None:
         """Pass a publication on, unless it was passed on before or others are missing."""

@@ -1,0 +1,50 @@
+"""What is done once for many, and what is not done at all."""
+
+from __future__ import annotations
+
+import gevent
+import pytest
+
+from geventkws.pubsub import Publication
+from geventkws.pubsub.redis.commands import Commands, Request
+from geventkws.pubsub.redis.reader import Reader
+from tests.pubsub.conftest import RedisServer
+from tests.pubsub.test_faults import nodes
+from tests.waiting import wait_until
+
+
+def test_what_many_greenlets_publish_at_the_same_time_goes_to_redis_in_one_batch(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    exchange = Commands._exchange
+
+    def noted(self: Commands, batch: list[Request]) -> None:
+        sizes.append(len(batch))
+        exchange(self, batch)
+
+    with nodes(redis_server.url) as [pubsub]:
+        pubsub.publish("news", "the first connects")
+        monkeypatch.setattr(Commands, "_exchange", noted)
+        gevent.joinall([gevent.spawn(pubsub.publish, "news", "now") for _ in range(20)], raise_error=True)
+    assert sizes == [20]
+
+
+def test_a_process_takes_nothing_of_channels_that_nobody_there_has_subscribed_to(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+    receive = Reader._receive
+
+    def noted(self: Reader, name: str, data: bytes) -> None:
+        taken.append(name)
+        receive(self, name, data)
+
+    monkeypatch.setattr(Reader, "_receive", noted)
+    heard: list[Publication] = []
+    with nodes(redis_server.url, redis_server.url) as [here, there]:
+        here.listen("costs:ours", heard.append)
+        for channel in ("costs:theirs", "costs:ours"):
+            there.publish(channel, channel)
+        wait_until(lambda: heard)
+    assert [name.rpartition(":bus:")[2] for name in taken if ":bus:" in name] == ["costs:ours"]
