@@ -95,6 +95,9 @@ class Broker(Protocol):
     def history(self, channel: str, since: Position | None, limit: int | None, settings: Settings) -> Stream:
         """Return the first ``limit`` publications after ``since``; without ``since``, the last ``limit``."""
 
+    def remove_history(self, channel: str) -> None:
+        """Forget what was published, but not up to which offset."""
+
     def join(self, channel: str, member: str, info: Any) -> None:
         """Remember who is on a channel, and tell the nodes."""
 

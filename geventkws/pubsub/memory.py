@@ -53,6 +53,10 @@ class History:
         while publications and (len(publications) > settings.history_size or publications[0][0] < oldest):
             publications.popleft()
 
+    def clear(self) -> None:
+        """Forget all publications, but not how many there were."""
+        self._publications.clear()
+
     def after(self, since: Position | None, limit: int | None) -> Stream:
         """Return what ``Broker.history`` does."""
         kept = len(self._publications)
@@ -141,6 +145,11 @@ class MemoryBroker:
             history.ttl = settings.history_ttl
             history.trim(settings)
             return history.after(since, limit)
+
+    def remove_history(self, channel: str) -> None:
+        with self._lock:
+            if channel in self._histories:
+                self._histories[channel].clear()
 
     def join(self, channel: str, member: str, info: Any) -> None:
         with self._lock:

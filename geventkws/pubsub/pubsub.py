@@ -272,6 +272,15 @@ class PubSub:
             raise PositionLost(f"the history of {channel!r} no longer has everything after {since}")
         return stream.publications
 
+    def remove_history(self, channel: str) -> None:
+        """Forget what was published on a channel.
+
+        Offsets go on from where they were, so those who have got everything notice nothing; others do not
+        recover what they have missed.
+        """
+        check_channel(channel)
+        self._broker.remove_history(channel)
+
     def presence(self, channel: str) -> dict[str, Any]:
         """Return who has subscribed to a channel: the id of each connection with its ``info``.
 

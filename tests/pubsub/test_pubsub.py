@@ -242,6 +242,22 @@ def test_the_history_expires_and_its_positions_are_lost(pubsub: PubSub) -> None:
         pubsub.history("short:news", position)
 
 
+def test_a_history_is_removed_while_its_offsets_go_on(pubsub: PubSub, client: Connect) -> None:
+    pubsub.remove_history("kept:nothing")
+    first, last = (pubsub.publish("kept:news", message) for message in ("first", "last"))
+    ann = client()
+    pubsub.subscribe(ann.connection, "kept:news")
+    pubsub.remove_history("kept:news")
+    assert pubsub.history("kept:news") == []
+    assert pubsub.history("kept:news", last) == []
+    with pytest.raises(PositionLost):
+        pubsub.history("kept:news", first)
+    assert last is not None
+    assert pubsub.publish("kept:news", "next") == (last.offset + 1, last.epoch)
+    assert ann.receive() == "next"
+    assert [publication.message for publication in pubsub.history("kept:news", last)] == ["next"]
+
+
 def test_who_comes_back_gets_what_was_missed_and_then_goes_live(pubsub: PubSub, client: Connect) -> None:
     since = pubsub.publish("kept:news", "seen")
     for number in range(3):

@@ -140,6 +140,9 @@ class RedisBroker:
         self._in_ears(lambda ears: self._note_position(ears, channel, top))
         return Stream(top, publications, bool(answer[2]))
 
+    def remove_history(self, channel: str) -> None:
+        self._run("DEL", self._history_keys(channel)[1])
+
     def _note_position(self, ears: Ears, channel: str, top: Position) -> None:
         """Begin to count a channel's publications, if it is the first time that we know where it stands."""
         feed = ears.feeds.get(channel)
