@@ -25,6 +25,10 @@ _ELSEWHERE = """\
 {server} cannot open WebSockets, or something in front of the application has made another environ: \
 serve the application with geventkws.WebSocketServer"""
 
+_OTHER_THREAD = """\
+an upgrade request must be accepted in the thread of the server, where the application is called, not in a \
+native thread; the connection can then be used in any thread"""
+
 _NO_UPGRADE = """\
 This address is for WebSockets: a request needs "Upgrade: websocket" and "Connection: Upgrade", which \
 proxies must pass on"""
@@ -44,8 +48,8 @@ def accept(
     that cannot return this result may return anything.
 
     Raises ``HandshakeError`` (426) for a request that does not ask for a WebSocket; it becomes the answer
-    unless it is caught. Raises ``RuntimeError`` under another server, when called a second time and after
-    ``start_response``; ``TypeError`` or ``ValueError`` for a service that cannot serve.
+    unless it is caught. Raises ``RuntimeError`` under another server, in a native thread, when called a
+    second time and after ``start_response``; ``TypeError`` or ``ValueError`` for a service that cannot serve.
     """
     acceptor = acceptor_of(environ)
     return acceptor.answer(check_service(service), path_params)
@@ -124,6 +128,7 @@ class Acceptor:
         ``HandshakeError``, which becomes the answer, for an origin that is not in ``upgrade_origins`` and
         whatever else is wrong.
         """
+        self._check_thread()
         takeover = self._http.takeover
         assert takeover is not None
         takeover.allow()
@@ -169,7 +174,12 @@ class Acceptor:
             response.peer_gone = True
             return None
 
+    def _check_thread(self) -> None:
+        if self._http.stream.channel.loop.is_foreign_thread():
+            raise RuntimeError(_OTHER_THREAD)
+
     def _begin(self) -> Response:
+        self._check_thread()
         if self._used or self._http.stream.is_given:
             raise RuntimeError("this upgrade request has been accepted or refused already")
         response = self._http.response

@@ -340,8 +340,17 @@ class WebSocketServer(StreamServer):
         server._timer.start(server._start_accepting_if_started)
         warn_of_exhaustion(error)
 
+    def do_handle(self, *args: Any) -> None:
+        """Call ``handle``, as overridden, in the hub (called by gevent)."""
+        self.handle(*args)
+
     def handle(self, transport: Any, address: Address) -> None:
-        """Serve a connection, which needs no greenlet until it asks for something. In the hub."""
+        """Serve a connection, which needs no greenlet until it asks for something. In the hub.
+
+        As in gevent, a subclass may override this, to look at the ``address`` for example. What it does
+        before it calls this one must not wait, and all it can do with ``transport`` is to pass it on or
+        close it.
+        """
         if self.stopping:
             transport.close()
             return
@@ -352,8 +361,6 @@ class WebSocketServer(StreamServer):
             channel.release()
             self._reception.forget(channel)
             raise
-
-    do_handle = handle
 
     def set_spawn(self, spawn: Any) -> None:
         """Take what makes greenlets (called by gevent). A full pool holds up requests, not connections."""

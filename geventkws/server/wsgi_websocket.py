@@ -122,7 +122,8 @@ class WSGIWebSocket:
     """A WebSocket as applications for gevent-websocket use it: ``geventwebsocket.websocket.WebSocket``.
 
     Reading ``environ``, ``path``, ``origin``, ``protocol`` or ``version`` is not yet a use. Any use may raise
-    ``HandshakeError``, which becomes the answer, and ``RuntimeError`` after the request has been answered.
+    ``HandshakeError``, which becomes the answer, and ``RuntimeError`` after the request has been answered, or
+    if the first use is in a native thread.
     """
 
     OPCODE_TEXT: ClassVar[int] = TEXT

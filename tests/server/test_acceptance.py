@@ -369,6 +369,28 @@ class TestMistakes:
         with pytest.raises(RuntimeError, match="before start_response"):
             accept(environs[0], Echo())
 
+    @pytest.mark.parametrize("how", ["accept", "wsgi.websocket"])
+    def test_an_accept_in_a_native_thread(self, serve: Serve, how: str) -> None:
+        def application(environ, start_response):
+            pool = gevent.get_hub().threadpool
+            if how == "accept":
+                return pool.apply(accept, (environ, Echo()))
+            return pool.apply(environ["wsgi.websocket"].send, ("hello",))
+
+        failing = Failing(application)
+        assert status(serve(application=failing).connect("/")) == 500
+        [error] = failing.errors
+        assert type(error) is RuntimeError
+        assert "must be accepted in the thread of the server" in str(error)
+
+    def test_after_which_it_may_be_accepted_where_it_should_be(self, serve: Serve) -> None:
+        def application(environ, start_response):
+            with pytest.raises(RuntimeError, match="native thread"):
+                gevent.get_hub().threadpool.apply(accept, (environ, Echo()))
+            return accept(environ, Echo())
+
+        echoes(serve(application=application).connect("/"))
+
     def test_another_server(self) -> None:
         environ = {
             "HTTP_UPGRADE": "websocket",

@@ -7,16 +7,18 @@ import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import get_type_hints
+from typing import Any, ClassVar, get_type_hints
 
 import gevent
 import pytest
 
 from geventkws.options import Options
+from geventkws.registry import ServiceRegistry
 from geventkws.server import exhaustion, server
 from geventkws.server.log_limit import LogLimit
 from geventkws.server.start_up import ServerKeywords
 from tests.integration.conftest import Serve
+from tests.raw import RawClient
 from tests.waiting import PATIENCE
 
 GET = b"GET / HTTP/1.1\r\nHost: own\r\nConnection: close\r\n\r\n"
@@ -31,6 +33,30 @@ def test_the_keywords_for_type_checkers_are_those_of_a_server() -> None:
     parameters = inspect.signature(server.WebSocketServer).parameters.values()
     keywords = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
     assert set(get_type_hints(ServerKeywords)) == {*keywords, *get_type_hints(Options)}
+
+
+def test_a_subclass_may_override_handle_as_in_gevent() -> None:
+    class Choosy(server.WebSocketServer):
+        addresses: ClassVar[list[Any]] = []
+
+        def handle(self, transport: Any, address: Any) -> None:
+            self.addresses.append(address)
+            if len(self.addresses) > 1:
+                transport.close()
+            else:
+                super().handle(transport, address)
+
+    choosy = Choosy(("127.0.0.1", 0), tell, ServiceRegistry())
+    choosy.start()
+    try:
+        with RawClient(choosy.server_port or 0) as first:
+            first.send(GET)
+            assert first.read_to_end().startswith(b"HTTP/1.1 200 ")
+            assert Choosy.addresses == [first.sock.getsockname()]
+        with RawClient(choosy.server_port or 0) as second:
+            assert second.read_to_end() == b""
+    finally:
+        choosy.stop(timeout=1)
 
 
 @contextmanager
