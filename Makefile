@@ -23,13 +23,16 @@ WSTEST := $(VENV)/wstest.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help chat test quick lint typecheck coverage sanitize fuzz autobahn docs tox bench bench-scale clean
+.PHONY: help chat cluster test quick lint typecheck coverage sanitize fuzz autobahn docs tox bench bench-scale clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 chat: $(VENV)/examples.installed  ## Serve the chat example (PORT=8080)
 	@exec $(BIN)/python examples/chat/server.py --port $(PORT)
+
+cluster: $(VENV)/cluster.installed  ## Serve it on three processes, with Redis (PORT=8080)
+	@exec $(BIN)/python examples/cluster/cluster.py --port $(PORT)
 
 # The passes are explained in CONTRIBUTING.md. In each, the test files first share the cores; then tests that measure
 # time or memory run with the machine to themselves.

@@ -18,17 +18,22 @@ from tests.waiting import PATIENCE
 
 PICTURES = Path(__file__).parent / "pictures"
 SCHEMES = ("light", "dark")
-WIDTH, HEIGHT, SCALE = 760, 320, 2
+WIDTH, HEIGHT, SCALE = 760, 490, 2
 
 OTHERS = ("Ben", "Hilde")
-CONVERSATION = (("Ben", "The tide comes in at six."), ("Ann", "Three hours, then. Who is coming along?"))
+CONVERSATION = (
+    ("Ben", "The tide comes in at six."),
+    ("Ann", "Three hours, then. Who is coming along?"),
+    ("Hilde", "I am, if somebody has boots for me."),
+    ("Ann", "There are three pairs in the kitchen."),
+)
 """Who says what; Ann is the one who looks at the page."""
 
 
-def person(address: str, nick: str) -> websocket.WebSocket:
-    """Let somebody into the chat, and wait until they are in."""
+def person(address: str, nick: str, room: str = "lobby") -> websocket.WebSocket:
+    """Let somebody into a room, and wait until they are in."""
     connection = websocket.create_connection(
-        f"ws://{address}/chat", timeout=PATIENCE, subprotocols=["chat.json"]
+        f"ws://{address}/chat/{room}", timeout=PATIENCE, subprotocols=["chat.json"]
     )
     connection.send(json.dumps({"type": "join", "nick": nick}))
     connection.recv()
@@ -38,14 +43,18 @@ def person(address: str, nick: str) -> websocket.WebSocket:
 def converse(page: ChatPage, address: str) -> None:
     """Have everybody say their lines, Ann on the page."""
     others = {nick: person(address, nick) for nick in OTHERS}
+    cook = person(address, "Cem", "kitchen")
     page.join("Ann")
+    page.wait(lambda: page.texts("#rooms .count") == ["1", "3"], "how many are in each room")
     for nick, text in CONVERSATION:
         if nick == "Ann":
             page.say(text)
-            page.wait(lambda: page.texts("#messages .own time"), "when it was said")
+            page.expect_message("You", text)
+            page.wait(lambda: page.texts("#messages [data-delivery]") == [], "that it is sent")
         else:
             others[nick].send(json.dumps({"type": "message", "text": text}))
             page.expect_message(nick, text)
+    cook.close()
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from typing import Self
 
 import pytest
 
-from tests.helpers import require_program
+from tests.helpers import free_port, require_program
 from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parent.parent
@@ -51,11 +51,11 @@ class Program:
                 self.output += decoder.decode(byte)
                 self._written.notify_all()
 
-    def expect(self, pattern: str) -> re.Match[str]:
+    def expect(self, pattern: str, patience: float = PATIENCE) -> re.Match[str]:
         """Wait until the program has written what ``pattern`` matches, after the previous match."""
         with self._written:
             found = self._written.wait_for(
-                lambda: re.compile(pattern).search(self.output, self._read_to), PATIENCE
+                lambda: re.compile(pattern).search(self.output, self._read_to), patience
             )
         assert found, f"expected {pattern!r} behind character {self._read_to} of:\n{self.output}"
         self._read_to = found.end()
@@ -132,6 +132,36 @@ def server(name: str, port: int = 0) -> Iterator[Server]:
         running.wait_until_it_listens()
         yield running
     assert "Traceback" not in running.output, running.output
+
+
+class Cluster(Program):
+    """The chat on several processes, at ``address`` once it is up."""
+
+    def __init__(self, *options: str) -> None:
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        super().__init__(*python("cluster/cluster.py"), "--port", str(self.port), *options)
+
+    def processes(self, name: str) -> list[int]:
+        """Return the processes of this name that have been started so far, which are up."""
+        lines = re.findall(rf"^{name} +process (\d+) +(?:/|port )", self.output, re.MULTILINE)
+        return [int(number) for number in lines]
+
+
+@contextmanager
+def cluster(*options: str) -> Iterator[Cluster]:
+    """Run the example ``cluster``, which must end everything that it has started."""
+    for name in ("redis-server", "haproxy"):
+        require_program(name)
+    with Cluster(*options) as running:
+        try:
+            running.expect("Ctrl-C ends everything", 3 * PATIENCE)  # it is several programs that start
+            yield running
+        finally:
+            running.signal(signal.SIGTERM)
+            status = running.wait()
+        assert status == 0, running.output
+        assert "Traceback" not in running.output, running.output
 
 
 def python(path: str) -> Sequence[str]:

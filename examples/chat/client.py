@@ -1,4 +1,4 @@
-"""A terminal client for the chat: ``python examples/chat/client.py localhost:8080``.
+"""A terminal client for the chat: ``python examples/chat/client.py localhost:8080 [room]``.
 
 It waits for the keyboard and the server at the same time with ``select``, in one thread and without gevent.
 """
@@ -12,6 +12,7 @@ import select
 import ssl
 import sys
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import websocket
 from websocket import ABNF
@@ -38,8 +39,10 @@ def main() -> None:
     """Chat until the input ends, Ctrl-C is pressed or the server closes."""
     parser = argparse.ArgumentParser(description="A terminal client for the chat example.")
     parser.add_argument("server", nargs="?", default="localhost:8080", help="host:port, or a ws: or wss: URL")
-    server = parser.parse_args().server
-    url = server if "://" in server else f"ws://{server}/chat"
+    parser.add_argument("room", nargs="?", default="lobby", help="the room to enter (default: lobby)")
+    arguments = parser.parse_args()
+    server = arguments.server
+    url = server if "://" in server else f"ws://{server}/chat/{quote(arguments.room, safe='')}"
     try:
         connection = websocket.create_connection(url, timeout=TIMEOUT, subprotocols=["chat"])
     except (OSError, ValueError, websocket.WebSocketException) as error:

@@ -2,17 +2,26 @@
 
 A page sends::
 
-    {"type": "join", "nick": "Ann", "session": "…"}     first, and again to change the nick
+    {"type": "join", "nick": "Ann", "session": "…", "since": position}    first, and to change the nick
     {"type": "message", "text": "Hello", "key": "…"}
 
 and receives::
 
-    {"type": "welcome", "nick": …, "people": […], "history": […]}    it is in; the history has messages
-    {"type": "joined", "nick": …}   {"type": "left", "nick": …}   {"type": "renamed", "nick": …, "to": …}
-    {"type": "message", "nick": …, "text": …, "time": milliseconds, "key": …}   also its own, with its own key
-    {"type": "error", "code": …, "text": …, "key": …}                the text is for the person to read
+    {"type": "welcome", "nick": …, "people": {id: nick}, "process": …,
+     "recovered": …, "history": […], "position": …}
+    {"type": "message", "nick": …, "text": …, "time": milliseconds, "key": …, "position": …}
+    {"type": "sent", "key": …, "time": …, "position": …}    its own message is in the history
+    {"type": "joined", "id": …, "nick": …}   {"type": "left", "id": …, "nick": …}
+    {"type": "renamed", "id": …, "nick": …, "to": …, "position": …}
+    {"type": "error", "code": …, "text": …, "key": …}       the text is for the person to read
 
-``session`` is a secret of the page, by which the server recognizes it after a lost connection.
+``session`` is a secret of the page, by which the server recognizes it after a lost connection. A page may
+have several connections for a while, of which one is lost: an ``id`` is that of a connection.
+
+A ``position`` is that of a message in its room, ``[offset, epoch]``. A page that comes back says with
+``since`` how far it has got: if it is ``recovered``, it has been sent everything since, before the welcome.
+Otherwise, the ``history`` is what is left. A page sends a message again, with the same ``key``, until it is
+told that it was ``sent``: it is published once.
 """
 
 from __future__ import annotations
@@ -20,6 +29,8 @@ from __future__ import annotations
 import json
 import time
 from typing import Any
+
+from geventkws.pubsub import Position, Publication
 
 TEXT_LIMIT = 2000
 """The most characters in a page's message."""
@@ -84,11 +95,27 @@ def text_of(fields: Fields) -> str:
     return text
 
 
-def said(nick: str, text: str, key: str | None) -> Fields:
-    """Return the fields of a person's message; ``key`` is the sender's identifier for it."""
-    return {"nick": nick, "text": text, "time": round(time.time() * 1000), "key": key}
+def position_of(fields: Fields) -> Position | None:
+    """Return the position up to which the page has got everything; ``None`` if it is new."""
+    match fields.get("since"):
+        case None:
+            return None
+        case [int(offset), str(epoch)] if 0 <= offset < 2**53 and len(epoch) <= TOKEN_LIMIT:
+            return Position(int(offset), epoch)
+    raise ChatError("invalid", "“since” must be a position: [offset, epoch].")
 
 
-def shortened(text: str) -> str:
-    """Return ``text``, cut to the length that a page may write."""
-    return text if len(text) <= TEXT_LIMIT else f"{text[: TEXT_LIMIT - 1]}…"
+def said(nick: str, text: str, key: str, guest: bool = False) -> Fields:
+    """Return the fields of a person's message, sent now; a ``guest`` sends it as bare text."""
+    return {"nick": nick, "text": text, "time": round(time.time() * 1000), "key": key, "guest": guest}
+
+
+def fields_of(publication: Publication) -> Fields | None:
+    """Return what a page is to know of a publication; ``None`` for what it would not show."""
+    fields: Fields = json.loads(publication.message)
+    text = fields.get("text", "")
+    if fields["type"] == "message" and not text.strip():
+        return None
+    if len(text) > TEXT_LIMIT:
+        fields["text"] = f"{text[: TEXT_LIMIT - 1]}…"
+    return {**fields, "position": publication.position}

@@ -60,7 +60,39 @@ def test_binary_is_answered_with_1003(enter: Enter) -> None:
 def test_a_page_has_a_name_and_sees_who_leaves(enter: Callable[..., ServiceClient]) -> None:
     page, guest = enter(PAGE), enter()
     page.send(json.dumps({"type": "join", "nick": "Ann"}))
-    assert read(page)["people"] == ["guest-1", "Ann"]
+    people = read(page)["people"]
+    assert list(people.values()) == ["guest-1", "Ann"]
     assert page.connection.context.nick == "Ann"
     guest.close()
-    assert read(page) == {"type": "left", "nick": "guest-1"}
+    assert read(page) == {"type": "left", "id": next(iter(people)), "nick": "guest-1"}
+
+
+def test_a_message_is_confirmed_and_published_once(enter: Callable[..., ServiceClient]) -> None:
+    page, guest = enter(PAGE), enter()
+    page.send(json.dumps({"type": "join", "nick": "Ann"}))
+    read(page)
+    for _ in range(2):
+        page.send(json.dumps({"type": "message", "text": "Hello", "key": "k1"}))
+    page.send(json.dumps({"type": "message", "text": "Anybody here?", "key": "k2"}))
+    answers = [read(page) for _ in range(5)]
+    assert [(one["type"], one["key"]) for one in answers] == [
+        ("message", "k1"),
+        ("sent", "k1"),
+        ("sent", "k1"),
+        ("message", "k2"),
+        ("sent", "k2"),
+    ]
+    assert [guest.receive(), guest.receive()] == ["Ann: Hello", "Ann: Anybody here?"]
+
+
+def test_a_page_that_comes_back_is_sent_what_it_has_missed(enter: Callable[..., ServiceClient]) -> None:
+    before, guest = enter(PAGE), enter()
+    before.send(json.dumps({"type": "join", "nick": "Ann", "session": "secret"}))
+    position = read(before)["position"]
+    before.close()
+    guest.send("Where are you?")
+    after = enter(PAGE)
+    after.send(json.dumps({"type": "join", "nick": "Ann", "session": "secret", "since": position}))
+    assert read(after)["text"] == "Where are you?"
+    welcome = read(after)
+    assert (welcome["recovered"], welcome["history"]) == (True, [])

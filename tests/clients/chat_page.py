@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.helpers import require_program
-from tests.programs import Server
+from tests.programs import Cluster, Server
 from tests.waiting import PATIENCE
 
 SWITCHES = (
@@ -50,12 +51,17 @@ class ChatPage:
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
+        self.patience = PATIENCE
+        """Seconds to wait for what must happen."""
 
     def wait(self, condition: Callable[[], Result], what: str) -> Result:
         """Wait until ``condition`` returns something true, and return it."""
-        result: Result = WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(
-            lambda _: condition(), f"the page never showed {what}; it shows:\n{self.text('body')}"
-        )
+        try:
+            result: Result = WebDriverWait(self.driver, self.patience, poll_frequency=0.05).until(
+                lambda _: condition()
+            )
+        except TimeoutException:
+            raise AssertionError(f"the page never showed {what}; it shows:\n{self.text('body')}") from None
         return result
 
     def find(self, selector: str) -> WebElement:
@@ -134,4 +140,4 @@ class ChatPage:
 class OpenPage(Protocol):
     """Opens the chat's page in a new browser, ``width`` CSS pixels wide."""
 
-    def __call__(self, chat: Server, width: int = 1200) -> ChatPage: ...
+    def __call__(self, chat: Server | Cluster, width: int = 1200) -> ChatPage: ...

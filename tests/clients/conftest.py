@@ -9,7 +9,7 @@ import pytest
 
 from tests.certificates import Certificates
 from tests.clients.chat_page import ChatPage, OpenPage, chromium
-from tests.programs import TERMINALS, OpenTerminal, Program, Server, server
+from tests.programs import TERMINALS, Cluster, OpenTerminal, Program, Server, server
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenPage]:
     """A function that opens the chat's page; its browsers end with the test."""
     with ExitStack() as stack:
 
-        def open_page(chat: Server, width: int = 1200) -> ChatPage:
+        def open_page(chat: Server | Cluster, width: int = 1200) -> ChatPage:
             driver = chromium(tmp_path_factory.mktemp("chromium"), width)
             stack.callback(driver.quit)
             driver.get(f"http://{chat.address}/")

@@ -30,7 +30,7 @@ def test_what_people_type_is_text_at_any_width(chat: Server, open_page: OpenPage
     assert other.recv() == f"<i>Ann</i>: {MARKUP}"
     other.close()
     page.expect_people("<i>Ann</i>")
-    assert page.driver.title == "Chat"
+    assert page.driver.title == "Chat: lobby"
     assert page.driver.execute_script("return document.querySelector('#chat :is(img, b, i, script)')") is None
     assert page.driver.execute_script("return document.documentElement.scrollWidth") == width
     sideways = "const s = document.getElementById('scroller'); return s.scrollWidth - s.clientWidth"
@@ -193,9 +193,10 @@ def test_the_page_comes_back_when_the_server_does_and_keeps_the_draft(open_page:
         page.expect_message("You", "second")
         assert page.draft() == ""
         assert page.conversation() == [("You", "first"), ("You", "second")]
+        assert "Some messages may be missing here" in page.texts("#messages .notice")
 
 
-def test_a_message_that_was_not_confirmed_can_be_sent_again(chat: Server, open_page: OpenPage) -> None:
+def test_a_message_that_was_not_confirmed_is_sent_again(chat: Server, open_page: OpenPage) -> None:
     page = open_page(chat)
     # A connection that accepts the next message, and loses it.
     page.driver.execute_script(
@@ -208,15 +209,29 @@ def test_a_message_that_was_not_confirmed_can_be_sent_again(chat: Server, open_p
     )
     page.join("Ann")
     page.say("kept")
-    page.expect_message("You", "kept")
     page.say("lost?")
-    page.wait(lambda: page.texts("#messages .foot button") == ["Send again"], "a button to send it again")
+    page.wait(lambda: len(page.texts("#messages .foot time")) == 2, "the times of the messages")
+    assert all(foot.endswith("Sent") for foot in page.texts("#messages .foot"))
+    assert page.conversation() == [("You", "kept"), ("You", "lost?")]
+
+
+def test_a_room_is_chosen_at_the_entrance_or_from_the_list(chat: Server, open_page: OpenPage) -> None:
+    page, other = open_page(chat), open_page(chat)
+    page.find("#room").clear()
+    page.find("#room").send_keys("Kitchen")
+    page.enter("Ann")
+    page.wait(lambda: page.text(".bar h1") == "kitchen", "the room")
     page.expect_state("Connected")
-    page.find("#messages .foot button").click()
-    page.wait(lambda: page.texts("#messages .foot time"), "the time of the message")
-    assert page.conversation() == [("You", "kept"), ("You", "lost?")], (
-        "what was here before is not shown twice"
-    )
+    page.say("It is warm here")
+    other.join("Ben")
+    other.wait(lambda: "kitchen" in other.texts("#rooms .name"), "the other room")
+    other.find("#other-room").send_keys("kitchen", Keys.ENTER)
+    other.expect_message("Ann", "It is warm here")
+    page.expect_people("Ann", "Ben")
+    other.driver.find_element("link text", "lobby").click()
+    page.expect_people("Ann")
+    assert page.texts("#messages .notice") == ["Ben joined", "Ben left"]
+    assert page.complaints() == other.complaints() == []
 
 
 def test_the_same_session_in_another_window_takes_over(chat: Server, open_page: OpenPage) -> None:

@@ -79,6 +79,15 @@ class TestTerminalClients:
         client.expect(re.escape("=> \\x1b[2J\\x0dhello\n   => Ann: hello\\x9b\n"))
         rogue.close()
 
+    def test_a_room_is_named_behind_the_server(self, language: str, chat: Server) -> None:
+        command, path = TERMINALS[language]
+        with Program(*command(path), chat.address, "Küche") as client:
+            client.expect("> ")
+            other = websocket.create_connection(f"ws://{chat.address}/chat/k%C3%BCche", timeout=PATIENCE)
+            other.send("Hello")
+            client.expect("=> Hello\n")
+            other.close()
+
     def test_a_server_that_is_not_there_is_an_error(self, language: str) -> None:
         command, path = TERMINALS[language]
         with Program(*command(path), f"127.0.0.1:{free_port()}") as client:

@@ -55,8 +55,8 @@ class Plain:
 class Page(Plain):
     """What the chat's page sends and receives, without the page."""
 
-    def __init__(self, chat: Server) -> None:
-        super().__init__(chat, ["chat.json"])
+    def __init__(self, chat: Server, path: str = "/chat") -> None:
+        super().__init__(chat, ["chat.json"], path)
 
     def send(self, kind: str, **fields: Any) -> None:
         self.socket.send(json.dumps({"type": kind, **fields}))
@@ -71,9 +71,16 @@ class Page(Plain):
             pass
         return fields
 
-    def join(self, nick: str, session: str | None = None) -> dict[str, Any]:
-        self.send("join", nick=nick, session=session)
+    def join(self, nick: str, session: str | None = None, since: object = None) -> dict[str, Any]:
+        self.send("join", nick=nick, session=session, since=since)
         return self.read()
+
+    def say(self, text: str) -> dict[str, Any]:
+        """Send a message, and return it as it comes back."""
+        self.send("message", text=text, key=text[:64])
+        message = self.read_until("message")
+        assert self.read_until("sent")["position"] == message["position"]
+        return message
 
 
 @pytest.fixture
@@ -89,13 +96,13 @@ class Room:
         self._chat = chat
         self._stack = stack
 
-    def plain(self, subprotocols: list[str] | None = None) -> Plain:
-        client = Plain(self._chat, subprotocols)
+    def plain(self, subprotocols: list[str] | None = None, path: str = "/chat") -> Plain:
+        client = Plain(self._chat, subprotocols, path)
         self._stack.callback(client.socket.shutdown)
         return client
 
-    def page(self, nick: str | None = None) -> Page:
-        client = Page(self._chat)
+    def page(self, nick: str | None = None, path: str = "/chat") -> Page:
+        client = Page(self._chat, path)
         self._stack.callback(client.socket.shutdown)
         if nick is not None:
             assert client.join(nick)["type"] == "welcome"
@@ -184,20 +191,22 @@ class TestPagesOfTheChat:
         ann = room.page("Ann")
         bob = room.page()
         welcome = bob.join("  Bob \t B. ")
-        assert welcome == {"type": "welcome", "nick": "Bob B.", "people": ["Ann", "Bob B."], "history": []}
-        assert ann.read() == {"type": "joined", "nick": "Bob B."}
+        assert (welcome["nick"], list(welcome["people"].values())) == ("Bob B.", ["Ann", "Bob B."])
+        assert welcome["history"] == []
+        own_id = list(welcome["people"])[1]
+        assert ann.read() == {"type": "joined", "id": own_id, "nick": "Bob B."}
         bob.socket.close()
-        assert ann.read() == {"type": "left", "nick": "Bob B."}
+        assert ann.read() == {"type": "left", "id": own_id, "nick": "Bob B."}
 
     def test_pages_and_plain_clients_read_each_other(self, room: Room) -> None:
         ann, plain = room.page("Ann"), room.plain()
-        assert ann.read() == {"type": "joined", "nick": "guest-1"}
+        assert ann.read()["nick"] == "guest-1"
         ann.send("message", text=" Hello ", key="k1")
         own = ann.read()
         assert (own["type"], own["nick"], own["text"], own["key"]) == ("message", "Ann", "Hello", "k1")
         assert plain.socket.recv() == "Ann: Hello"
         plain.socket.send("Hi")
-        answer = ann.read()
+        answer = ann.read_until("message")
         assert (answer["type"], answer["nick"], answer["text"]) == ("message", "guest-1", "Hi")
 
     def test_a_long_or_empty_text_of_a_plain_client_is_fit_for_pages(self, room: Room) -> None:
@@ -211,17 +220,47 @@ class TestPagesOfTheChat:
     def test_a_late_comer_sees_the_latest_fifty_messages(self, room: Room) -> None:
         ann = room.page("Ann")
         for number in range(51):
-            ann.send("message", text=str(number))
-            assert ann.read()["text"] == str(number)
+            assert ann.say(str(number))["text"] == str(number)
         history = room.page().join("Bob")["history"]
         assert [message["text"] for message in history] == [str(number) for number in range(1, 51)]
 
     def test_a_nick_is_changed_by_joining_again(self, room: Room) -> None:
         ann, bob = room.page("Ann"), room.page("Bob")
-        assert ann.read() == {"type": "joined", "nick": "Bob"}
         assert bob.join("Bobby")["nick"] == "Bobby"
-        assert ann.read() == {"type": "renamed", "nick": "Bob", "to": "Bobby"}
-        assert room.page().join("Bob")["type"] == "welcome"
+        renamed = ann.read_until("renamed")
+        assert (renamed["nick"], renamed["to"]) == ("Bob", "Bobby")
+        late = room.page().join("Bob")
+        assert (list(late["people"].values()), late["history"]) == (["Ann", "Bobby", "Bob"], [])
+
+    def test_rooms_are_separate_and_listed(self, chat: Server, room: Room) -> None:
+        ann, plain = room.page("Ann", "/chat/K%C3%BCche"), room.plain(path="/chat/k%C3%BCche")
+        in_lobby = room.page("Ann")
+        plain.socket.send("Hi")
+        assert ann.read_until("message")["text"] == "Hi"
+        assert in_lobby.say("Hello")["text"] == "Hello"
+        assert ann.say("Yes?")["text"] == "Yes?"
+        assert plain.socket.recv() == "Ann: Yes?"
+        rooms = requests.get(f"http://{chat.address}/rooms", timeout=PATIENCE).json()
+        assert rooms == {"küche": 2, "lobby": 1}
+
+    @pytest.mark.parametrize("name", ["%20", "a%2Fb", "x" * 25, "%1B"])
+    def test_a_bad_name_of_a_room_is_refused(self, chat: Server, room: Room, name: str) -> None:
+        assert room.plain(path=f"/chat/{name}").closed()[0] == 1008
+        answer = requests.get(f"http://{chat.address}/rooms/{name}", timeout=PATIENCE)
+        assert answer.status_code == 404
+
+    def test_a_room_has_one_address(self, chat: Server) -> None:
+        answer = requests.get(f"http://{chat.address}/rooms/Kitchen", allow_redirects=False, timeout=PATIENCE)
+        assert (answer.status_code, answer.headers["Location"]) == (302, "/rooms/kitchen")
+
+    def test_what_was_missed_is_sent_or_the_history_anew(self, room: Room) -> None:
+        ann, back = room.page("Ann"), room.page()
+        position = ann.say("one")["position"]
+        ann.say("two")
+        assert back.join("Bob", since=position)["text"] == "two"
+        assert back.read()["recovered"] is True
+        welcome = room.page().join("Cem", since=[7, "another"])
+        assert (welcome["recovered"], [one["text"] for one in welcome["history"]]) == (False, ["one", "two"])
 
     @pytest.mark.parametrize("nick", ["ann", "ＡＮＮ", "Ann "])
     def test_a_nick_in_use_is_refused_and_the_old_one_stays(self, room: Room, nick: str) -> None:
@@ -269,6 +308,8 @@ class TestPagesOfTheChat:
             ('{"type": "message", "text": "\\ud800"}', "half a character"),
             ('{"type": "message", "text": "hi", "key": 1}', "“key” must be a text"),
             (json.dumps({"type": "join", "nick": "Bob", "session": "s" * 65}), "“session” must be a text"),
+            ('{"type": "join", "nick": "Bob", "since": 1}', "“since” must be a position"),
+            ('{"type": "join", "nick": "Bob", "since": [-1, ""]}', "“since” must be a position"),
             ('{"type": "message"}', "nothing in that message"),
             ('{"type": "message", "text": " "}', "nothing in that message"),
             (json.dumps({"type": "message", "text": "x" * 2001}), "at most 2000 characters"),
@@ -297,15 +338,18 @@ class TestPagesOfTheChat:
         assert ann.read()["type"] == "message"
         assert lurker.join("Bob")["type"] == "welcome"
 
-    def test_the_same_session_takes_its_place_back_unnoticed(self, room: Room) -> None:
+    def test_the_same_session_takes_its_place_back(self, room: Room) -> None:
         bob = room.page("Bob")
         lost, back = room.page(), room.page()
         assert lost.join("Ann", session="secret")["type"] == "welcome"
-        assert back.join("Ann", session="secret")["people"] == ["Bob", "Ann"]
+        lost_id = bob.read_until("joined")["id"]
+        back.send("join", nick="Ann", session="secret")
+        assert "Ann" in back.read_until("welcome")["people"].values()
         assert lost.closed()[0] == 4000
+        assert bob.read_until("joined")["nick"] == "Ann"
+        assert bob.read_until("left")["id"] == lost_id
         back.send("message", text="I am back")
-        assert bob.read() == {"type": "joined", "nick": "Ann"}
-        assert bob.read()["text"] == "I am back"
+        assert bob.read_until("message")["text"] == "I am back"
 
     def test_another_session_cannot_take_a_nick(self, room: Room) -> None:
         assert room.page().join("Ann", session="secret")["type"] == "welcome"
@@ -387,4 +431,4 @@ def test_the_tests_of_the_chat_pass() -> None:
         sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".", cwd=EXAMPLES / "chat"
     ) as program:
         assert program.wait() == 0, program.output
-    assert "3 passed" in program.output
+    assert "5 passed" in program.output

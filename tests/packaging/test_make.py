@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import requests
 
-from tests.helpers import require_program
-from tests.programs import ROOT
+from tests.helpers import free_port, require_program
+from tests.programs import EXAMPLES, ROOT, Program
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -57,3 +60,22 @@ def test_an_unsuitable_python_is_reported_and_leaves_nothing(clone: Path) -> Non
     assert done.stdout == ""
     assert "geventkws needs Python 3.11 or later: run make PYTHON=" in done.stderr
     assert not (clone / ".venv").exists()
+
+
+def test_the_cluster_serves_pages_until_ctrl_c_ends_all_of_it(clone: Path) -> None:
+    require_program("redis-server")
+    shutil.copytree(EXAMPLES, clone / "examples", ignore=shutil.ignore_patterns("node_modules"))
+    port = free_port()
+    installed = (f"VENV={sys.prefix}", "--old-file", f"{sys.prefix}/cluster.installed")
+    with Program(require_program("make"), "cluster", f"PORT={port}", *installed, cwd=clone) as make:
+        try:
+            folder = Path(make.expect(r"Logs are in (.+)\. Ctrl-C ends everything", 3 * PATIENCE)[1])
+            assert requests.get(f"http://127.0.0.1:{port}/", timeout=PATIENCE).status_code == 200
+            assert folder.is_dir()
+        finally:
+            os.killpg(make.pid, signal.SIGINT)  # as a terminal does
+            make.wait()
+    assert make.output.endswith("Ending everything\n")
+    assert not folder.exists()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://127.0.0.1:{port}/", timeout=PATIENCE)

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// A terminal client for the chat: node chat.js host:8080
+// A terminal client for the chat: node chat.js host:8080 [room]
 "use strict";
 
 const readline = require("node:readline");
@@ -41,9 +41,9 @@ function converse(connection) {
   terminal.prompt();
 }
 
-function main(host) {
+function main(host, room = "lobby") {
   if (!host) {
-    console.error("usage: node chat.js host:port");
+    console.error("usage: node chat.js host:port [room]");
     process.exitCode = 2;
     return;
   }
@@ -53,7 +53,7 @@ function main(host) {
     process.exitCode = 1;
   });
   client.on("connect", converse);
-  client.connect(`ws://${host}/chat`, "chat");
+  client.connect(`ws://${host}/chat/${encodeURIComponent(room)}`, "chat");
 }
 
-main(process.argv[2]);
+main(process.argv[2], process.argv[3]);

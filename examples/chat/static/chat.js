@@ -4,7 +4,7 @@ import { Connection } from "./connection.js";
 import * as view from "./view.js";
 
 const REPLACED = 4000; // this page came in over another connection
-const MOST_SEEN = 1000;
+const MOST_SHOWN = 1000;
 const ANSWER_WITHIN = 10_000; // milliseconds; a server that takes longer to confirm a message is lost
 
 const byId = (id) => document.getElementById(id);
@@ -35,9 +35,12 @@ let nick = ""; // the name I have; "" before the server has let me in
 let joined = false; // by this connection
 let renaming = false; // I am writing another name
 let unread = 0;
-const people = new Set();
-const seen = new Set(); // what is on the page, by key, or by time, nick and text
-const pending = new Map(); // key -> {text, item, timer} of what the server has not confirmed (yet, or never)
+let position = null; // of the last message that has come, to go on from after a lost connection
+const room = document.body.dataset.room;
+const early = []; // what has come before the welcome
+const people = new Map(); // connection -> nick; a lost connection may be there for a while
+const shown = new Map(); // key -> list item of each message that has come
+const pending = new Map(); // key -> {text, item, timer, sent} of what I wrote and has not come back
 
 function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join("");
@@ -46,10 +49,13 @@ function randomKey() {
 // The connection ---------------------------------------------------------------------------------------------------
 
 const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-const connection = new Connection(`${scheme}//${location.host}/chat`, "chat.json", [REPLACED]);
+const url = `${scheme}//${location.host}/chat/${encodeURIComponent(room)}`;
+const connection = new Connection(url, "chat.json", [REPLACED]);
+
+const join = () => connection.send({ type: "join", nick: wanted, session, since: position });
 
 connection.addEventListener("connecting", () => view.showState("connecting", "Connecting…"));
-connection.addEventListener("open", () => connection.send({ type: "join", nick: wanted, session }));
+connection.addEventListener("open", join);
 connection.addEventListener("lost", () => {
   leave();
   const text = navigator.onLine ? "No connection. Trying again…" : "You are offline.";
@@ -59,48 +65,71 @@ connection.addEventListener("ended", () => {
   leave();
   view.showState("lost", "The chat goes on in another window", "Continue here");
 });
-connection.addEventListener("message", ({ detail }) => handlers[detail.type]?.(detail));
+connection.addEventListener("message", ({ detail }) => {
+  if (joined || detail.type === "welcome" || detail.type === "error") handlers[detail.type]?.(detail);
+  else early.push(detail);
+});
 
 function leave() {
   joined = false;
-  for (const [key, message] of pending) giveUp(key, message, "Not sent.");
+  early.length = 0;
+  for (const { item, timer, sent } of pending.values()) {
+    clearTimeout(timer);
+    if (!sent) view.markWaiting(item);
+  }
 }
 
 const handlers = {
   welcome(message) {
     connection.settled();
+    const isBack = !joined;
     joined = true;
     nick = message.nick;
     remember("localStorage", "nick", nick);
     remember("sessionStorage", "joined", "yes");
-    people.clear();
-    message.people.forEach((one) => people.add(one));
     view.showState("open", "Connected");
+    view.showProcess(message.process);
     if (!renaming) view.showChat();
     fitHeight();
     checkLength(); // what was said of a lost connection is over
-    view.quietly(() => message.history.forEach(receive));
-    view.showPeople(people, nick);
+    people.clear();
+    Object.entries(message.people).forEach(([id, one]) => people.set(id, one));
+    view.quietly(() => {
+      if (!message.recovered) receiveAnew(message.history);
+      position = message.position;
+      early.splice(0).forEach((one) => handlers[one.type]?.(one));
+    });
+    view.showPeople(people.values(), nick);
+    if (isBack) sendAgain();
+    showRooms();
   },
-  joined(message) {
-    people.add(message.nick);
-    view.showPeople(people, nick);
-    view.addNotice(`${message.nick} joined`);
+  joined({ id, nick: who }) {
+    const isNew = !isHere(who);
+    people.set(id, who);
+    view.showPeople(people.values(), nick);
+    if (isNew) view.addNotice(`${who} joined`);
   },
-  left(message) {
-    people.delete(message.nick);
-    view.showPeople(people, nick);
-    view.addNotice(`${message.nick} left`);
+  left({ id }) {
+    const who = people.get(id);
+    if (!people.delete(id) || isHere(who)) return;
+    view.showPeople(people.values(), nick);
+    view.addNotice(`${who} left`);
   },
-  renamed(message) {
-    people.delete(message.nick);
-    people.add(message.to);
-    view.showPeople(people, nick);
-    view.addNotice(`${message.nick} is now ${message.to}`);
+  renamed({ id, nick: before, to, position: its }) {
+    position = its;
+    if (people.has(id)) people.set(id, to);
+    view.showPeople(people.values(), nick);
+    view.addNotice(`${before} is now ${to}`);
   },
   message(message) {
-    receive(message);
-    if (document.hidden) view.showUnread(++unread);
+    if (receive(message) && document.hidden) view.showUnread(++unread);
+  },
+  sent({ key, time }) {
+    const mine = pending.get(key);
+    if (!mine) return; // it has come back already
+    clearTimeout(mine.timer);
+    mine.sent = true;
+    view.markSent(mine.item, time);
   },
   error(message) {
     const failed = pending.get(message.key);
@@ -109,6 +138,8 @@ const handlers = {
     else view.addNotice(message.text);
   },
 };
+
+const isHere = (who) => [...people.values()].includes(who);
 
 function chooseAnother(problem) {
   view.showEntrance(wanted, problem, joined);
@@ -119,39 +150,84 @@ function chooseAnother(problem) {
 
 // Messages ---------------------------------------------------------------------------------------------------------
 
+// Shows a message at the place that it has in the room. Returns false if it was there already.
 function receive(message) {
-  const mark = message.key ?? `${message.time} ${message.nick} ${message.text}`;
-  const sent = pending.get(message.key);
-  if (sent) {
-    clearTimeout(sent.timer);
-    pending.delete(message.key);
-    view.settle(sent.item, message.time);
-  } else if (!seen.has(mark)) {
-    view.addMessage(message, message.nick === nick);
+  const { key } = message;
+  position = message.position;
+  if (shown.has(key)) return false;
+  const mine = pending.get(key);
+  if (mine) {
+    clearTimeout(mine.timer);
+    pending.delete(key);
+    view.settle(mine.item, message.time);
   }
-  seen.add(mark);
-  if (seen.size > MOST_SEEN) seen.delete(seen.values().next().value);
+  shown.set(key, mine?.item ?? view.addMessage(message, message.nick === nick));
+  if (shown.size > MOST_SHOWN) shown.delete(shown.keys().next().value);
+  return true;
+}
+
+// The server cannot tell what I have missed, but has the latest messages. If one of them is here, none is missing.
+function receiveAnew(history) {
+  const isWhole = position === null || history.some(({ key }) => shown.has(key));
+  if (!isWhole) view.addNotice("Some messages may be missing here");
+  const firstNew = history.findIndex(({ key }) => !shown.has(key));
+  if (firstNew < 0) return;
+  for (const message of history.slice(firstNew)) {
+    shown.get(message.key)?.remove(); // to be shown again, behind those that are new
+    shown.delete(message.key);
+    receive(message);
+  }
 }
 
 function send(text) {
-  const item = view.addMessage({ nick, text, time: Date.now() }, true);
-  view.scrollToEnd();
-  transmit(randomKey(), text, item);
+  const key = randomKey();
+  pending.set(key, { text, item: view.addSending({ nick, text, time: Date.now() }) });
+  transmit(key);
 }
 
-function transmit(key, text, item) {
-  view.markSending(item);
-  const timer = setTimeout(() => connection.replace(), ANSWER_WITHIN);
-  pending.set(key, { text, item, timer });
-  connection.send({ type: "message", text, key });
+function transmit(key) {
+  const mine = pending.get(key);
+  view.markSending(mine.item);
+  mine.timer = setTimeout(() => connection.replace(), ANSWER_WITHIN);
+  connection.send({ type: "message", text: mine.text, key });
 }
 
-// The message stays pending: after a lost connection the history may tell that it did arrive. For the same reason it
-// is sent again under its old key, by which a page that has it already knows it.
-function giveUp(key, { text, item, timer }, problem) {
+// A message may have arrived without our being told. So it keeps its key, under which it is published only once.
+function sendAgain() {
+  for (const [key, { item, sent }] of pending) {
+    if (!sent) transmit(key);
+    else {
+      pending.delete(key); // it is in the room, but too far back to be sent to us
+      view.settle(item);
+    }
+  }
+}
+
+function giveUp(key, { item, timer }, problem) {
   clearTimeout(timer);
-  view.fail(item, problem, () => joined && transmit(key, text, item));
+  view.fail(item, problem, () => joined && transmit(key));
 }
+
+// Rooms ------------------------------------------------------------------------------------------------------------
+
+async function showRooms() {
+  try {
+    const answer = await fetch("/rooms");
+    if (answer.ok) view.showRooms(await answer.json(), room);
+  } catch {
+    // the list stays as it is
+  }
+}
+
+function go(to) {
+  location.assign(`/rooms/${encodeURIComponent(to)}`);
+}
+
+byId("open-room").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const to = byId("other-room").value.trim();
+  if (to) go(to);
+});
 
 // What the person does ---------------------------------------------------------------------------------------------
 
@@ -164,7 +240,12 @@ byId("join").addEventListener("submit", (event) => {
   }
   view.showNickProblem("");
   renaming = false;
-  if (connection.open) connection.send({ type: "join", nick: wanted, session });
+  const to = byId("room").value.trim();
+  if (to && to.toLowerCase() !== room) {
+    remember("localStorage", "nick", wanted);
+    remember("sessionStorage", "joined", "yes");
+    go(to);
+  } else if (connection.open) join();
   else connection.connect();
 });
 
@@ -236,7 +317,9 @@ byId("composer").addEventListener("submit", (event) => {
 });
 
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) view.showUnread((unread = 0));
+  if (document.hidden) return;
+  view.showUnread((unread = 0));
+  showRooms();
 });
 
 input.value = remembered("sessionStorage", "draft");
@@ -248,3 +331,4 @@ if (wanted && remembered("sessionStorage", "joined")) {
   view.showEntrance(wanted);
 }
 draftChanged();
+showRooms();

@@ -21,6 +21,8 @@ export class Connection extends EventTarget {
     // A network that returns, or a person who does, need not wait for the timer.
     window.addEventListener("online", () => this.#hurry());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#hurry());
+    // A browser may keep the page when the person leaves it, and show it again when they come back.
+    window.addEventListener("pagehide", () => this.replace());
   }
 
   get open() {

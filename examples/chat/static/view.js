@@ -4,6 +4,7 @@ const MOST_ITEMS = 500; // older ones leave the page
 const TONES = 8; // colours of names, see chat.css
 const GROUP_WITHIN = 5 * 60_000; // milliseconds
 
+const { title } = document;
 const byId = (id) => document.getElementById(id);
 const messages = byId("messages");
 const scroller = byId("scroller");
@@ -42,9 +43,14 @@ scroller.addEventListener("scroll", () => {
 });
 new ResizeObserver(() => following && scrollToEnd()).observe(scroller);
 
+// What I wrote stays at the end while it is on its way; what comes meanwhile has its place before it.
 function add(item) {
   byId("empty").hidden = true;
-  messages.append(item);
+  const next = item.dataset.delivery ? null : messages.querySelector("[data-delivery]");
+  const last = next ? next.previousElementSibling : messages.lastElementChild;
+  const soon = item.dataset.time - last?.dataset.time < GROUP_WITHIN;
+  item.classList.toggle("grouped", soon && last.dataset.nick === item.dataset.nick);
+  messages.insertBefore(item, next);
   while (messages.childElementCount > MOST_ITEMS) messages.firstElementChild.remove();
   if (following) scrollToEnd();
   else byId("newest").hidden = false;
@@ -56,11 +62,8 @@ export function scrollToEnd() {
   byId("newest").hidden = true;
 }
 
-// Adds a message and returns its list item, for `settle` and `fail`.
-export function addMessage({ nick, text, time }, own) {
-  const last = messages.lastElementChild;
-  const grouped = last?.dataset.nick === nick && time - Number(last.dataset.time) < GROUP_WITHIN;
-  const item = element("li", `message${own ? " own" : ""}${grouped ? " grouped" : ""}`);
+function messageItem({ nick, text, time }, own) {
+  const item = element("li", `message${own ? " own" : ""}`);
   item.dataset.nick = nick;
   item.dataset.time = time;
   item.append(element("span", `author ${toneOf(nick)}`, own ? "You" : nick));
@@ -68,7 +71,22 @@ export function addMessage({ nick, text, time }, own) {
   const foot = element("span", "foot");
   foot.append(timeElement(time));
   item.append(foot);
+  return item;
+}
+
+// Adds a message and returns its list item.
+export function addMessage(message, own) {
+  const item = messageItem(message, own);
   add(item);
+  return item;
+}
+
+// Adds a message of mine that is to be sent, and returns its list item, for the functions below.
+export function addSending(message) {
+  const item = messageItem(message, true);
+  item.dataset.delivery = "sending";
+  add(item);
+  scrollToEnd();
   return item;
 }
 
@@ -83,28 +101,45 @@ export function quietly(addAll) {
   setTimeout(() => (messages.ariaLive = "polite"), 1000);
 }
 
-export function markSending(item) {
-  item.dataset.delivery = "sending";
-  item.querySelector(".foot").replaceChildren(element("span", "", "Sending…"));
+function mark(item, delivery, ...foot) {
+  item.dataset.delivery = delivery;
+  item.querySelector(".foot").replaceChildren(...foot);
 }
 
+export function markSending(item) {
+  mark(item, "sending", element("span", "", "Sending…"));
+}
+
+export function markWaiting(item) {
+  mark(item, "waiting", element("span", "", "Not sent yet"));
+}
+
+// The server has it.
+export function markSent(item, time) {
+  mark(item, "sent", timeElement(time), element("span", "", " · Sent"));
+}
+
+// It has its place among the others.
 export function settle(item, time) {
+  if (time) markSent(item, time);
+  const isFirst = messages.querySelector("[data-delivery]") === item;
   delete item.dataset.delivery;
-  item.querySelector(".foot").replaceChildren(timeElement(time));
+  if (isFirst) return;
+  item.remove();
+  add(item);
 }
 
 export function fail(item, problem, again) {
-  item.dataset.delivery = "failed";
   const button = element("button", "quiet", "Send again");
   button.type = "button";
   button.addEventListener("click", again);
-  item.querySelector(".foot").replaceChildren(element("span", "", `${problem} `), button);
+  mark(item, "failed", element("span", "", `${problem} `), button);
 }
 
 // People -----------------------------------------------------------------------------------------------------------
 
 export function showPeople(nicks, own) {
-  const sorted = [...nicks].sort((a, b) => (b === own) - (a === own) || a.localeCompare(b));
+  const sorted = [...new Set(nicks)].sort((a, b) => (b === own) - (a === own) || a.localeCompare(b));
   byId("people").replaceChildren(
     ...sorted.map((nick) => {
       const item = element("li");
@@ -115,12 +150,27 @@ export function showPeople(nicks, own) {
       return item;
     }),
   );
-  byId("people-count").textContent = nicks.size;
+  byId("people-count").textContent = sorted.length;
 }
 
 export function togglePeople(open) {
   byId("people-panel").classList.toggle("open", open);
   byId("people-toggle").ariaExpanded = String(open);
+}
+
+export function showRooms(rooms, own) {
+  const names = Object.keys({ lobby: 0, ...rooms, [own]: 0 }).sort((a, b) => a.localeCompare(b));
+  byId("rooms").replaceChildren(
+    ...names.map((name) => {
+      const item = element("li");
+      const link = element("a", "name", name);
+      link.href = `/rooms/${encodeURIComponent(name)}`;
+      if (name === own) link.ariaCurrent = "page";
+      item.append(link, element("span", "count", rooms[name] ?? ""));
+      return item;
+    }),
+  );
+  byId("open-rooms").replaceChildren(...names.map((name) => new Option(name)));
 }
 
 // The state of things ----------------------------------------------------------------------------------------------
@@ -134,9 +184,15 @@ export function showState(state, text, retry = "") {
   byId("entrance-state").textContent = state === "open" ? "" : text;
 }
 
+// Which of the server's processes we are connected to, for those who try what happens when it is killed.
+export function showProcess(number) {
+  byId("state").title = `to process ${number}`;
+}
+
 export function showEntrance(nick, problem = "", renaming = false) {
   byId("entrance").hidden = false;
   byId("entrance-title").textContent = renaming ? "Change your name" : "Chat";
+  byId("room-choice").hidden = renaming;
   byId("enter").textContent = renaming ? "Change name" : "Join";
   byId("back").hidden = !renaming;
   byId("chat").hidden = true;
@@ -161,5 +217,5 @@ export function showChat() {
 }
 
 export function showUnread(count) {
-  document.title = count ? `(${count}) Chat` : "Chat";
+  document.title = count ? `(${count}) ${title}` : title;
 }
