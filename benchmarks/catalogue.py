@@ -105,6 +105,8 @@ class Peer:
         """Whether this peer is measured with this workload."""
         if self.only:
             return workload.name in self.only
+        if workload in _SOCKETIO:
+            return False
         if workload.workers:
             return bool(self.channels)
         if workload.deflate:
@@ -186,6 +188,19 @@ _RESUBSCRIBE = Workload(
 )
 
 
+_SOCKETIO_OPENING = ("--socketio", "--path=/socket.io/?EIO=4&transport=websocket")
+_SOCKETIO = (
+    _echo(
+        "echo-socketio", "Socket.IO: events of 64 B and their answers, 100 connections", *_SOCKETIO_OPENING
+    ),
+    Workload(
+        "idle-socketio",
+        "1,000 idle connections of Socket.IO, a browser's headers",
+        "idle",
+        ("idle", "--connections=1000", *_SOCKETIO_OPENING),
+    ),
+)
+
 WORKLOADS = (
     _echo("echo-64", "Echo, 64 B, 100 connections", "--size=64"),
     _echo("echo-64-deep", "Echo, 64 B, 100 connections, 16 in flight on each", "--size=64", "--depth=16"),
@@ -207,6 +222,7 @@ WORKLOADS = (
         "load",
         ("handshakes", "--connections=32"),
     ),
+    *_SOCKETIO,
     *_CHANNELS,
     _RESUBSCRIBE,
     Workload("idle", "10,000 idle connections, a browser's headers", "idle", ("idle", "--connections=10000")),
@@ -253,6 +269,29 @@ _DJANGO_CHANNELS = (
     "websockets",
     "redis",
     "hiredis",
+)
+
+_MOVABLE = ("echo-64", "handshakes", "idle")
+
+
+def _moved(name: str, title: str, module: str, *only: str, installed: bool = False) -> Peer:
+    """Return an application written for another server, on geventkws; with ``install`` if ``installed``."""
+    return Peer(
+        f"{name}-{'installed' if installed else 'moved'}",
+        f"{title}, on geventkws{', install()' if installed else ''}",
+        "moved",
+        (name, *_GEVENTKWS),
+        environment={"APPLICATION": f"benchmarks.peers.{module}", "INSTALL": "1" if installed else ""},
+        only=only,
+    )
+
+
+_FLASK_SOCK = ("flask-sock", "flask-sock", "flask_sock:app", *_MOVABLE)
+_FLASK_SOCKETIO = (
+    "flask-socketio",
+    "Flask-SocketIO",
+    "socketio_echo:app",
+    *(each.name for each in _SOCKETIO),
 )
 
 PEERS = (
@@ -311,6 +350,20 @@ PEERS = (
         deflate=True,
         environment={"GUNICORN_CMD_ARGS": "--worker-class=gevent"},
     ),
+    # Applications written for other servers, on those and on geventkws: the pages "Coming from ...".
+    _moved("gevent-websocket", "gevent-websocket", "gevent_websocket:application", *_MOVABLE),
+    _moved(*_FLASK_SOCK),
+    _moved(*_FLASK_SOCK, installed=True),
+    Peer(
+        "socketio-echo",
+        "Flask-SocketIO, gevent-websocket",
+        "socketio_echo",
+        ("flask-socketio", "gevent-websocket", "gevent"),
+        only=tuple(each.name for each in _SOCKETIO),
+    ),
+    _moved(*_FLASK_SOCKETIO),
+    _moved(*_FLASK_SOCKETIO, installed=True),
+    Peer("uwsgi", "uWSGI, gevent", "uwsgi", ("uwsgi", "gevent"), only=_MOVABLE),
     Peer("pywsgi", "gevent pywsgi", "pywsgi", ("gevent",), websocket=False, http=True),
     Peer(
         "gunicorn-gevent",

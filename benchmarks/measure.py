@@ -74,7 +74,7 @@ class Meter:
 
     def _open_once(self, workload: Workload, server: Serving) -> None:
         """Open a connection, so that a worker process has started and its CPU time is counted."""
-        if workload.workers:
+        if workload.workers or "--socketio" in workload.arguments:
             return  # they have no other processes than those that listen
         tls = ["--tls"] if workload.tls else []
         once = [str(self.load_generator), "idle", "--connections=1", f"--port={server.ports}", *tls]
@@ -82,7 +82,7 @@ class Meter:
 
     def _idle(self, workload: Workload, server: Server) -> Values:
         name, *arguments = workload.arguments
-        with self._held(workload, server, name, f"--connections={IDLE_BEFORE}"):
+        with self._held(workload, server, name, *arguments, f"--connections={IDLE_BEFORE}"):
             before = server.memory_kib()
             with self._held(workload, server, name, *arguments) as count:
                 return {"kib_per_connection": (server.memory_kib() - before) / count}

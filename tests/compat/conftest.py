@@ -28,15 +28,25 @@ WebSocketServer(("127.0.0.1", 0), app).serve_forever()
 
 GUNICORN = str(Path(sys.executable).with_name("gunicorn"))
 
+
+def gunicorn(worker: str, module: str) -> tuple[str, ...]:
+    """Return the arguments of Python that serve the application ``app`` of a module by gunicorn."""
+    return (GUNICORN, "-k", worker, "--bind", "127.0.0.1:0", "--graceful-timeout", "2", f"{module}:app")
+
+
 WAYS: dict[str, Callable[[str], tuple[str, ...]]] = {
     "server": lambda module: ("-c", SCRIPT.format(module=module)),
     "serve": lambda module: ("-m", "geventkws", "serve", f"{module}:app", "--bind", "127.0.0.1:0"),
-    "gunicorn": lambda module: (
-        *(GUNICORN, "-k", "geventkws.gunicorn.Worker", "--bind", "127.0.0.1:0", "--graceful-timeout", "2"),
-        f"{module}:app",
-    ),
+    "gunicorn": lambda module: gunicorn("geventkws.gunicorn.Worker", module),
 }
 """How a program is served: the arguments of Python for the application ``app`` of a module."""
+
+OTHER_WAYS: dict[str, Callable[[str], tuple[str, ...]]] = {
+    "gunicorn-by-another-name": lambda module: gunicorn(
+        "geventkws.compat.geventwebsocket.gunicorn.workers.GeventWebSocketWorker", module
+    ),
+}
+"""Those that need not be tried with every program."""
 
 LISTENING = r"Listening (?:on port |at: http://127\.0\.0\.1:)(\d+)"
 
@@ -68,7 +78,7 @@ def running(way: str) -> Iterator[Run]:
         started: list[Program] = []
 
         def start(module: str, *arguments: str, **env: str) -> int:
-            command = (*WAYS[way](f"tests.compat.{module}"), *arguments)
+            command = (*(WAYS | OTHER_WAYS)[way](f"tests.compat.{module}"), *arguments)
             started.append(programs.enter_context(Program(sys.executable, "-u", *command, env=env)))
             return int(started[-1].expect(LISTENING)[1])
 

@@ -15,7 +15,7 @@ from geventkws.compat.geventwebsocket import Resource, WebSocketApplication, Web
 from geventkws.compat.geventwebsocket.gunicorn.workers import GeventWebSocketWorker
 from geventkws.compat.geventwebsocket.resource import Protocol
 from geventkws.gunicorn import Worker
-from tests.compat.conftest import Run
+from tests.compat.conftest import OTHER_WAYS, WAYS, Run
 from tests.integration.conftest import Serve
 from tests.raw import BINARY, TEXT, Frame, RawClient, close_frame, masked
 from tests.waiting import wait_until
@@ -31,6 +31,7 @@ def close(client: RawClient) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("run", [*WAYS, *OTHER_WAYS], indirect=True)
 def test_gevent_websocket(run: Run) -> None:
     port = run("gevent_websocket_app")
     assert page(port) == "page"
