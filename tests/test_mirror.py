@@ -34,6 +34,10 @@ ELSEWHERE = {
         f"centrifuge/protocol/{name}.py": "centrifuge/protocol/test_codecs.py"
         for name in ("codec", "fields", "json_codec", "parts", "protobuf_codec", "replies", "requests")
     },
+    **{
+        f"centrifuge/server_api/{name}.py": "centrifuge/server_api/test_application.py"
+        for name in ("fields", "methods", "results")
+    },
     "django/apps.py": "django/test_project.py",
     "django/management/commands/serve.py": "django/test_project.py",
     "django/views.py": "django/test_project.py",

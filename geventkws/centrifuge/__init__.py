@@ -5,6 +5,7 @@ from geventkws.centrifuge.control import disconnect_user, refresh_user, subscrib
 from geventkws.centrifuge.grants import Connected, Subscribed
 from geventkws.centrifuge.namespaces import Namespace, Who
 from geventkws.centrifuge.protocol.errors import ClientError, Disconnect, DisconnectCode, ErrorCode
+from geventkws.centrifuge.server_api.application import api
 from geventkws.centrifuge.service import CentrifugeService
 from geventkws.centrifuge.tokens import Tokens
 
@@ -20,6 +21,7 @@ __all__ = [
     "Subscribed",
     "Tokens",
     "Who",
+    "api",
     "disconnect_user",
     "refresh_user",
     "subscribe_user",

@@ -42,13 +42,17 @@ class Lookups:
         self._namespaces.check_history(request.channel, client.name, request.channel in client.channels)
         since = None if request.since is None else Position(request.since.offset, request.since.epoch)
         limit = HISTORY_LIMIT if request.limit < 0 else min(request.limit, HISTORY_LIMIT)
-        stream = self._found(request.channel, since, limit, request.reverse)
+        stream = self.excerpt(request.channel, since, limit, request.reverse)
         if not stream.complete:
             raise ClientError(ErrorCode.UNRECOVERABLE_POSITION)
         publications = tuple(publication_of(client.codec, one) for one in stream.publications)
         return HistoryResult(publications, stream.top.epoch, stream.top.offset)
 
-    def _found(self, channel: str, since: Position | None, limit: int, reverse: bool) -> Stream:
+    def excerpt(self, channel: str, since: Position | None, limit: int, reverse: bool) -> Stream:
+        """Return at most ``limit`` publications: the oldest ones after ``since``.
+
+        With ``reverse``, the latest ones before it, the latest first.
+        """
         if not limit:
             return self._pubsub._stream(channel, None, 0)
         if since is not None and not reverse:
