@@ -7,7 +7,7 @@
 - otherwise: the package is installed without the compiled modules, and runs the readable ones.
 
 ``SANITIZE`` is a list for the compiler's ``-fsanitize``, such as ``address,undefined``. Without it,
-``CFLAGS`` decides about optimization if it is set; otherwise ``-O3`` is used.
+``CFLAGS`` decides about optimization if it is set; otherwise ``-O3 -g0`` is used.
 """
 
 import os
@@ -63,7 +63,8 @@ def extensions():
     if SANITIZE:
         flags = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g", "-O1"]
     else:
-        flags = [] if "CFLAGS" in os.environ else ["-O3"]
+        # Debug information would name the directory of the build, and be three quarters of the wheel.
+        flags = [] if "CFLAGS" in os.environ else ["-O3", "-g0"]
     sources = {compiled(name): compiled(name).replace(".", "/") + ".pyx" for name in TWINS}
     sources |= {compiled(name): f"geventkws/{name.replace('.', '/')}.py" for name in COMPILED}
     modules = [
