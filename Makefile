@@ -82,11 +82,8 @@ sanitize: $(VENV)/dev.installed  ## Run tests on compiled modules with ASan and 
 		$(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace --force
 	$(SANITIZED) tests/net/test_tls_records.py $(patsubst %,tests/integration/test_%.py,loop backpressure tls endings)
 
-fuzz: $(VENV)/dev.installed $(VENV)/fuzz.installed  ## Fuzz the parsers (SECONDS=60 each)
-	mkdir -p build/fuzz/parity build/fuzz/reader
-	$(BIN)/python fuzzing/fuzz_parity.py -max_total_time=$(or $(SECONDS),60) build/fuzz/parity
-	GEVENTKWS_PURE=1 $(BIN)/python fuzzing/fuzz_request_reader.py -max_total_time=$(or $(SECONDS),60) build/fuzz/reader \
-		$(wildcard tests/http/corpus/*/)
+fuzz: $(VENV)/dev.installed $(VENV)/fuzz.installed  ## Fuzz the parsers (SECONDS=60 each; ARGS="--help" lists them)
+	$(BIN)/python -m fuzzing $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 autobahn: $(VENV)/dev.installed $(WSTEST)  ## Run the Autobahn test suite (MODES="pure-wss" CASES="1.* 6.4.*" runs some)
 	$(BIN)/python -m tests.compliance.autobahn $(if $(MODES),--modes $(MODES)) $(if $(SAMPLE),--sample $(SAMPLE)) \

@@ -1,26 +1,24 @@
-"""Fuzzes the request reader: any bytes, cut anywhere, must have the same outcome, without a crash.
-
-``make fuzz`` runs it; by hand, starting from the corpus of the tests:
-``python fuzzing/fuzz_request_reader.py -max_total_time=60 CORPUS_DIRECTORY tests/http/corpus/*/``.
-"""
+"""Requests: any bytes have the same outcome whole and in pieces, and a refusal has one of a few statuses."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 
-import atheris
-
-with atheris.instrument_imports(include=["geventkws.http", "geventkws.protocol"]):
-    from geventkws.http.errors import HTTPError
-    from geventkws.http.head import RequestHead
-    from geventkws.http.reader import RequestReader
-    from geventkws.options import ServerOptions
+from fuzzing.inputs import Input
+from geventkws.http.errors import HTTPError
+from geventkws.http.head import RequestHead
+from geventkws.http.reader import RequestReader
+from geventkws.options import ServerOptions
+from tests.programs import ROOT
 
 MAX_HEAD_SIZE = 4096
 STATUSES = frozenset({400, 405, 414, 417, 431, 501, 505})
 
 Outcome = tuple[str, str, bytes] | tuple[str, int]
+
+
+SEEDS = [b"\6" + path.read_bytes() for path in sorted((ROOT / "tests" / "http" / "corpus").glob("*/*"))]
+"""The requests of the tests, each in one piece."""
 
 
 def outcomes(reads: Iterable[bytes]) -> list[Outcome]:
@@ -49,22 +47,13 @@ def outcomes(reads: Iterable[bytes]) -> list[Outcome]:
     return told
 
 
-def pieces(data: bytes, provider: atheris.FuzzedDataProvider) -> Iterable[bytes]:
-    """Cut ``data`` where the input tells us to."""
-    start = 0
-    while start < len(data):
-        end = start + provider.ConsumeIntInRange(1, 40)
-        yield data[start:end]
-        start = end
-
-
-def fuzz(data: bytes) -> None:
-    """Feed the input whole, and in pieces whose sizes come from its last bytes, and compare the outcomes."""
-    provider = atheris.FuzzedDataProvider(data)
-    whole, cut = outcomes([data]), outcomes(pieces(data, provider))
+def one_input(data: bytes) -> None:
+    """Compare the outcomes of the input whole and in pieces."""
+    cut = list(Input(data).pieces())
+    whole, in_pieces = outcomes([b"".join(cut)]), outcomes(cut)
     # How early a request is refused may decide between two reasons, but must not change what came before it.
-    assert _requests(whole) == _requests(cut), (whole, cut)
-    assert _refused(whole) == _refused(cut), (whole, cut)
+    assert _requests(whole) == _requests(in_pieces), (whole, in_pieces)
+    assert _refused(whole) == _refused(in_pieces), (whole, in_pieces)
 
 
 def _requests(told: list[Outcome]) -> list[Outcome]:
@@ -73,8 +62,3 @@ def _requests(told: list[Outcome]) -> list[Outcome]:
 
 def _refused(told: list[Outcome]) -> bool:
     return any(outcome[0] == "refused" for outcome in told)
-
-
-if __name__ == "__main__":
-    atheris.Setup(sys.argv, fuzz)
-    atheris.Fuzz()
