@@ -15,7 +15,6 @@ from benchmarks.server import (
     START_TIMEOUT,
     STOP_TIMEOUT,
     ServerError,
-    cpu_seconds,
     free_port,
     pinned,
     proportional_set_size,
@@ -69,10 +68,6 @@ class RedisServer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
-
-    def cpu_seconds(self) -> float:
-        """Return the CPU time that it has used."""
-        return cpu_seconds(self._process.pid)
 
     def memory_kib(self) -> int:
         """Return its proportional set size, in KiB."""

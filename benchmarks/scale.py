@@ -32,7 +32,6 @@ MAX_CONNECTIONS = 19_000
 COLUMNS = (
     ("seconds", "s to the last delivery"),
     ("cpu_us", "server CPU µs/delivery"),
-    ("redis_us", "Redis CPU µs/publication"),
     ("kib", "KiB/connection"),
 )
 
@@ -145,13 +144,12 @@ class Scale:
             with self._receivers(workers, size.connections) as receivers:
                 kib = (workers.memory_kib() - before) / size.receivers
                 publish(receivers)  # the first one makes what the others find
-                cpu, redis_cpu = workers.cpu_seconds(), redis.cpu_seconds()
+                cpu = workers.cpu_seconds()
                 seconds = [publish(receivers) for _ in range(size.publications)]
-                cpu, redis_cpu = workers.cpu_seconds() - cpu, redis.cpu_seconds() - redis_cpu
+                cpu = workers.cpu_seconds() - cpu
         return {
             "seconds": median(seconds),
             "cpu_us": cpu * 1e6 / (size.receivers * size.publications),
-            "redis_us": redis_cpu * 1e6 / size.publications,
             "kib": kib,
         }
 

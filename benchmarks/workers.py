@@ -61,5 +61,5 @@ class Workers:
         return sum(server.memory_kib() for server in self.servers)
 
     def output(self) -> str:
-        """Return the last lines that each of them printed."""
-        return " / ".join(filter(None, (server.output() for server in self.servers)))
+        """Return the last lines that the first of them printed which printed any."""
+        return next(filter(None, (server.output() for server in self.servers)), "")
