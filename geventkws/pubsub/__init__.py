@@ -3,6 +3,7 @@
 from geventkws.pubsub.listener import Listener
 from geventkws.pubsub.pubsub import PubSub
 from geventkws.pubsub.values import (
+    BrokerRefused,
     BrokerUnavailable,
     NodeInfo,
     Position,
@@ -13,6 +14,7 @@ from geventkws.pubsub.values import (
 )
 
 __all__ = [
+    "BrokerRefused",
     "BrokerUnavailable",
     "Listener",
     "NodeInfo",

@@ -15,7 +15,7 @@ from geventkws.pubsub.broker import Broker, Command, Excluded
 from geventkws.pubsub.outlet import Outlet
 from geventkws.pubsub.settings import matcher
 from geventkws.pubsub.tally import TALLY
-from geventkws.pubsub.values import NodeInfo, PresenceEvent, Publication
+from geventkws.pubsub.values import NodeInfo, PresenceEvent, Publication, size_of
 from geventkws.websocket.connection import WebSocketConnection
 
 logger = logging.getLogger("geventkws.pubsub")
@@ -60,7 +60,7 @@ class LocalNode:
     def published(self, publication: Publication, exclude: Excluded) -> None:
         for outlet in self._outlets:
             if outlet.wants(publication.channel):
-                outlet.put(partial(outlet.publish, publication, exclude))
+                outlet.put(partial(outlet.publish, publication, exclude), size_of(publication))
 
     def presence_changed(self, event: PresenceEvent) -> None:
         for outlet in self._outlets:

@@ -10,7 +10,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
+
+from functools import partial
 from typing import Any, Protocol
+
+from gevent import Greenlet
 
 from geventkws.loop.loop import Loop
 from geventkws.pubsub.broker import Command, Excluded
@@ -26,8 +30,12 @@ MAX_QUEUED = 10_000
 
 NO_CHANNELS: Mapping[str, Subscriber] = MappingProxyType({})
 
+MAX_QUEUED_SIZE = 16 * 1024 * 1024
+"""How many bytes of messages may."""
+
 Receiver = Subscriber | Listener
 Key = WebSocketConnection | Listener
+Give = Callable[[Receiver], None]
 
 
 class Owner(Protocol):
@@ -46,7 +54,9 @@ class Outlet:
     def __init__(self, loop: Loop, owner: Owner) -> None:
         self.loop = loop
         self._owner = owner
-        self._queue: deque[Callable[[], object]] = deque()
+        self._queue: deque[tuple[Callable[[], object], int]] = deque()
+        # Two sums, so that each has one writer: whoever puts (one at a time), and this thread.
+        self._put = self._taken = 0
         self._is_draining = False
         self._receivers: dict[str, dict[Key, Receiver]] = {}
         self._subscriptions = 0
@@ -73,9 +83,11 @@ class Outlet:
 
     # The queue
 
-    def put(self, call: Callable[[], object]) -> None:
-        """Let the outlet make a call in its turn. In any thread."""
-        self._queue.append(call)
+    def put(self, call: Callable[[], object], size: int = 0) -> None:
+        """Let the outlet make a call in its turn, for which ``size`` bytes are kept. In any thread."""
+        self._queue.append((call, size))
+        if size:
+            self._put += size
 
     def flush(self) -> None:
         """Let what was put be delivered. In any thread; a native one waits if too much is waiting."""
@@ -83,7 +95,7 @@ class Outlet:
             self.drain()
         elif not self.loop.call_from_thread(self.drain):
             self._owner.emptied(self)  # the thread of the hub has ended, and its connections with it
-        elif len(self._queue) > MAX_QUEUED:
+        elif len(self._queue) > MAX_QUEUED or self._put - self._taken > MAX_QUEUED_SIZE:
             with suppress(RuntimeError):  # the thread ends just now
                 self.loop.wait_for_call(self.drain)
 
@@ -94,25 +106,43 @@ class Outlet:
         self._is_draining = True
         try:
             while self._queue:
-                self._queue.popleft()()
+                call, size = self._queue.popleft()
+                self._taken += size
+                call()
         finally:
             self._is_draining = False
             if self._queue:  # the greenlet was killed, or its time was up: others must not wait for it
-                self.loop.call_from_thread(self.drain)
+                Greenlet.spawn(self.drain)
 
     def publish(self, publication: Publication, exclude: Excluded) -> None:
         """Give a publication to those who have subscribed."""
         encoded: Encoded = {}
-        receivers = list(self._receivers.get(publication.channel, {}).values())
+        receivers = deque(self._receivers.get(publication.channel, {}).values())
         TALLY.delivered(len(receivers))
-        for receiver in receivers:
-            receiver.take(publication, exclude, encoded)
+        self._give(receivers, lambda receiver: receiver.take(publication, exclude, encoded))
 
     def announce(self, event: PresenceEvent) -> None:
         """Tell the subscribers of a channel that somebody has joined or left it."""
         encoded: Encoded = {}
-        for receiver in list(self._receivers.get(event.channel, {}).values()):
-            receiver.take_event(event, encoded)
+        receivers = deque(self._receivers.get(event.channel, {}).values())
+        self._give(receivers, lambda receiver: receiver.take_event(event, encoded))
+
+    def _give(self, receivers: deque[Receiver], give: Give, again: bool = False) -> None:
+        """Give something to each receiver.
+
+        If the greenlet is killed, or its time is up, while a receiver's function waits, that receiver and
+        those behind it get it in another greenlet; a receiver to which that happens again fails.
+        """
+        while receivers:
+            try:
+                give(receivers[0])
+            except BaseException as error:
+                if again:
+                    receivers.popleft().fail(error)
+                self._queue.appendleft((partial(self._give, receivers, give, not again), 0))
+                raise
+            receivers.popleft()
+            again = False
 
     def lose(self, channel: str) -> None:
         """Tell those who have subscribed that some of the channel is lost."""

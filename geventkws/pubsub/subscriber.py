@@ -10,13 +10,10 @@ from typing import Any, NamedTuple
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
 from geventkws.protocol.endpoint import Broadcast
 from geventkws.pubsub.broker import Excluded
-from geventkws.pubsub.values import Message, Position, PresenceEvent, Publication
+from geventkws.pubsub.values import Message, Position, PresenceEvent, Publication, size_of
 from geventkws.websocket.connection import WebSocketConnection
 
 logger = logging.getLogger("geventkws.pubsub")
-
-OVERHEAD = 64
-"""Bytes of memory that it takes to hold a publication back, beside its message."""
 
 Transform = Callable[[Publication], Message | None]
 Announce = Callable[[PresenceEvent], Message | None]
@@ -99,7 +96,7 @@ class Subscriber:
             if message is not None:
                 self._connection.send(message)
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
 
     def _has_room(self) -> bool:
         """Wait until a publication may be sent at once; return ``False`` if the connection has ended."""
@@ -124,7 +121,7 @@ class Subscriber:
                 message = render(subject)
                 encoded[render] = None if message is None else Broadcast(message)
             except Exception as error:
-                self._fail(error)
+                self.fail(error)
                 return
         broadcast = encoded[render]
         if broadcast is not None:
@@ -133,14 +130,10 @@ class Subscriber:
     def _deliver(self, broadcast: Broadcast) -> None:
         self._connection._send_broadcast(broadcast)
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
+        """End the connection: its client cannot be sent what it should be."""
         logger.error("a message cannot be made of what was published", exc_info=error)
         self._connection.drop(Code.SERVER_ERROR)
-
-
-def size_of(publication: Publication) -> int:
-    """Return what it counts for while it is held back; an empty message takes memory, too."""
-    return len(publication.message) + OVERHEAD
 
 
 def _is_old(publication: Publication, position: Position | None) -> bool:

@@ -27,6 +27,15 @@ class Publication(NamedTuple):
     position: Position | None
 
 
+OVERHEAD = 64
+"""Bytes of memory that it takes to hold a publication back, beside its message."""
+
+
+def size_of(publication: Publication) -> int:
+    """Return what a publication counts for while it is held back: an empty message takes memory, too."""
+    return len(publication.message) + OVERHEAD
+
+
 class Subscription(NamedTuple):
     """How a subscription began.
 
@@ -71,3 +80,7 @@ class PositionLost(LookupError):
 
 class BrokerUnavailable(ConnectionError):
     """Redis cannot be reached, or does not answer: it is not known whether what was asked for was done."""
+
+
+class BrokerRefused(BrokerUnavailable):
+    """Redis refuses the login or what was asked for, and has not done it: the message says why."""

@@ -17,7 +17,7 @@ from gevent.event import Event
 from redis.exceptions import ResponseError
 
 from geventkws import ConnectionClosed
-from geventkws.pubsub import BrokerUnavailable, Position, Publication, PubSub
+from geventkws.pubsub import BrokerRefused, BrokerUnavailable, Position, Publication, PubSub
 from geventkws.pubsub.broker import Stream
 from geventkws.pubsub.redis.link import Backoff
 from geventkws.pubsub.redis.scripts import LEAVE
@@ -432,7 +432,7 @@ class TestWhatRedisRefuses:
     ) -> None:
         broker: Any = pubsub._broker
         stream = Stream(Position(1, "e"), [], True)
-        answers: list[object] = [stream, ResponseError("OOM")]
+        answers: list[object] = [stream, BrokerRefused("OOM"), BrokerUnavailable("away")]
 
         def history(*args: object) -> object:
             answer = answers.pop()
@@ -442,3 +442,42 @@ class TestWhatRedisRefuses:
 
         monkeypatch.setattr(broker, "history", history)
         assert broker.history_since("news", Position(1, "e")) is stream
+
+    @pytest.mark.logs_errors
+    def test_what_is_refused_for_long_is_told_as_a_loss(
+        self,
+        own_redis: RedisServer,
+        pubsub: PubSub,
+        client: Connect,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr("geventkws.pubsub.redis.broker.REFUSAL_PATIENCE", 0.2)
+        ann, ben = client(), client()
+        pubsub.subscribe(ann.connection, "kept:news")
+        pubsub.subscribe(ben.connection, "kept:other")
+        for channel in ("kept:news", "kept:other"):
+            pubsub.publish(channel, "before")
+        assert ann.receive() == ben.receive() == "before"
+        own_redis.ask("SET", "geventkws:meta:kept:news", "of another type")
+        own_redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
+        assert is_told_of_the_loss(ann)
+        assert "on 'kept:news' meanwhile is lost: Redis refuses this: WRONGTYPE" in caplog.text
+        with pytest.raises(BrokerRefused, match="WRONGTYPE"):
+            pubsub.publish("kept:news", "in vain")
+        pubsub.publish("kept:other", "after")
+        assert ben.receive() == "after"
+
+    @pytest.mark.parametrize(
+        ("rule", "password", "words"),
+        [
+            ("-info", "right", "permissions to run the 'info' command"),
+            ("+info", "wrong", "invalid username-password"),
+            ("-publish", "right", "run this command|publish"),
+        ],
+    )
+    def test_it_is_told_at_once(self, own_redis: RedisServer, rule: str, password: str, words: str) -> None:
+        own_redis.ask("ACL", "SETUSER", "ann", "on", ">right", "+@all", "~*", "&*", rule)
+        url = own_redis.url.replace("unix://", f"unix://ann:{password}@")
+        with closing(PubSub(url)) as pubsub, pytest.raises(BrokerRefused, match=words):
+            pubsub.publish("news", "in vain")

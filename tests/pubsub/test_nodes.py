@@ -97,6 +97,25 @@ def test_what_many_greenlets_publish_leaves_together(
     assert len(batches) < 200
 
 
+def test_large_messages_leave_one_by_one(
+    nodes: list[PubSub], client: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    exchange = Commands._exchange
+
+    def counted(commands: Commands, batch: list[Any]) -> None:
+        batches.append(sum(request.size for request in batch))
+        exchange(commands, batch)
+
+    ann = client(max_send_buffer=2**30)
+    nodes[0].subscribe(ann.connection, "news")
+    monkeypatch.setattr(Commands, "_exchange", counted)
+    publishing = [gevent.spawn(nodes[1].publish, "news", bytes(600_000)) for _ in range(10)]
+    gevent.joinall(publishing, timeout=PATIENCE, raise_error=True)
+    assert [len(ann.receive()) for _ in range(10)] == [600_000] * 10
+    assert max(batches) < 2 * 600_000
+
+
 def test_a_publisher_that_is_killed_holds_up_nobody(nodes: list[PubSub]) -> None:
     publishing = [gevent.spawn(nodes[0].publish, "kept:news", str(number)) for number in range(3)]
     gevent.sleep(0)

@@ -8,6 +8,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from geventkws import ConnectionClosed
 from geventkws.loop.loop import Loop, allocate_lock
 from geventkws.pubsub import Publication, PubSub
 from geventkws.pubsub.outlet import Outlet
@@ -15,18 +16,19 @@ from tests.pubsub.conftest import Connect, in_native_thread, start_new_thread
 from tests.waiting import PATIENCE, wait_until
 
 
+@pytest.mark.parametrize(("limit", "value"), [("MAX_QUEUED", 10), ("MAX_QUEUED_SIZE", 10 * 65)])
 def test_a_native_thread_waits_while_too_much_is_queued(
-    client: Connect, monkeypatch: pytest.MonkeyPatch
+    client: Connect, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr("geventkws.pubsub.outlet.MAX_QUEUED", 10)
+    monkeypatch.setattr(f"geventkws.pubsub.outlet.{limit}", value)
     pubsub, longest = PubSub(), 0
     heard: list[Any] = []
     listener = pubsub.listen("news", heard.append)
     put = Outlet.put
 
-    def measured(outlet: Outlet, call: Any) -> None:
+    def measured(outlet: Outlet, call: Any, size: int = 0) -> None:
         nonlocal longest
-        put(outlet, call)
+        put(outlet, call, size)
         longest = max(longest, len(outlet._queue))
 
     monkeypatch.setattr(Outlet, "put", measured)
@@ -40,18 +42,37 @@ def test_a_publisher_that_is_killed_holds_up_nobody(client: Connect) -> None:
     pubsub, is_waiting = PubSub(), Event()
 
     def transform(publication: Publication) -> str:
-        if publication.message == "first":
+        if publication.message == "first" and not is_waiting.is_set():
             is_waiting.set()
             gevent.sleep(PATIENCE)
         return str(publication.message)
 
-    one = client()
+    one, two = client(), client()
     pubsub.subscribe(one.connection, "news", transform=transform)
+    pubsub.subscribe(two.connection, "news")
     publisher = gevent.spawn(pubsub.publish, "news", "first")
     assert is_waiting.wait(PATIENCE)
     pubsub.publish("news", "second")
     publisher.kill()
-    assert one.receive() == "second"
+    for each in (one, two):
+        assert [each.receive() for _ in range(2)] == ["first", "second"]
+
+
+@pytest.mark.logs_errors
+def test_a_transform_whose_time_is_up_twice_ends_only_its_own_connection(client: Connect) -> None:
+    pubsub = PubSub()
+
+    def transform(publication: Publication) -> str:
+        raise gevent.Timeout(1)
+
+    one, two = client(), client()
+    pubsub.subscribe(one.connection, "news", transform=transform)
+    pubsub.subscribe(two.connection, "news")
+    with pytest.raises(gevent.Timeout):
+        pubsub.publish("news", "hello")
+    assert two.receive() == "hello"
+    with pytest.raises(ConnectionClosed, match="1011"):
+        one.receive()
 
 
 def test_the_listeners_of_another_hub_hear_in_its_thread(pubsub: PubSub) -> None:

@@ -534,10 +534,11 @@ def test_a_listener_that_fails_hears_the_next(
     listener.stop()
 
 
+@pytest.mark.parametrize(("limit", "value"), [("MAX_WAITING", 3), ("MAX_WAITING_SIZE", 3 * 65)])
 def test_a_listener_that_is_too_slow_misses_publications_and_counts_them(
-    pubsub: PubSub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pubsub: PubSub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr("geventkws.pubsub.listener.MAX_WAITING", 3)
+    monkeypatch.setattr(f"geventkws.pubsub.listener.{limit}", value)
     heard: list[str] = []
     may_go_on, is_called = Event(), Event()
 

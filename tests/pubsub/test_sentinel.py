@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from geventkws import ConnectionClosed
 from geventkws.pubsub import PubSub
-from geventkws.pubsub.redis.link import address_of
+from geventkws.pubsub.redis.link import CONNECT_TIMEOUT, address_of
 from tests.helpers import free_port, require_program
 from tests.pubsub.conftest import Connect, RedisServer, configured
 from tests.waiting import PATIENCE, wait_until
@@ -98,6 +98,16 @@ def test_a_failover_to_a_replica_that_lags_behind_is_told_as_a_loss(site: Site, 
         assert not pubsub.subscribe(ben.connection, "kept:news", since=since).recovered
 
 
+def test_an_address_is_a_str() -> None:
+    with pytest.raises(TypeError, match="address of Redis is a str"):
+        PubSub(6379)  # type: ignore[arg-type]
+
+
+def test_time_limits_are_ours_whatever_the_address_says() -> None:
+    connection = address_of("redis://localhost?socket_timeout=0.01&socket_connect_timeout=0.01").connection(9)
+    assert (connection.socket_timeout, connection.socket_connect_timeout) == (9, CONNECT_TIMEOUT)
+
+
 STREAM = ("geventkws:stream:kept:news", "-", "+")
 
 
@@ -107,6 +117,11 @@ STREAM = ("geventkws:stream:kept:news", "-", "+")
         ("redis+sentinel://localhost:26379", "name of the service is missing"),
         ("redis+sentinel://localhost/site", "host:port, not 'localhost'"),
         ("http://localhost", "must specify one of the following schemes"),
+        ("localhost:6379", "must specify one of the following schemes"),
+        ("redis://localhost:many", "Port could not be cast"),
+        ("redis://localhost/first", "database of Redis is a number, not 'first'"),
+        ("redis://localhost?colour=red", "redis-py does not know an option .* 'colour'"),
+        ("redis+sentinel://localhost:26379/site/first", "database of Redis is a number"),
     ],
 )
 def test_a_wrong_url_is_told_at_once(url: str, words: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any, TypeVar
 
 import gevent
@@ -22,8 +24,17 @@ from geventkws.pubsub.redis.link import LOST, Address, Backoff, address_of
 from geventkws.pubsub.redis.members import Members, present
 from geventkws.pubsub.redis.reader import Reader
 from geventkws.pubsub.redis.scripts import HISTORY, PUBLISH, Script
-from geventkws.pubsub.settings import Settings
-from geventkws.pubsub.values import BrokerUnavailable, Message, NodeInfo, Position, PresenceEvent
+from geventkws.pubsub.settings import NOTHING, Settings
+from geventkws.pubsub.values import (
+    BrokerRefused,
+    BrokerUnavailable,
+    Message,
+    NodeInfo,
+    Position,
+    PresenceEvent,
+)
+
+logger = logging.getLogger("geventkws.pubsub")
 
 KEY_TTL = 300
 """Seconds for which the key of a publication is remembered."""
@@ -33,6 +44,12 @@ OWN_KEY_TTL = 30
 
 OPEN_TIMEOUT = 10.0
 """Seconds within which Redis must acknowledge a subscription."""
+
+REFUSAL_PATIENCE = 10.0
+"""Seconds for which a history is asked for again that Redis refuses: it may have memory again by then."""
+
+PAGE = 100
+"""How many missing publications are taken from a history at a time."""
 
 MAX_CHECKERS = 100
 """How many feeds are checked at the same time."""
@@ -71,7 +88,11 @@ class Ears:
 
     def _attend(self, name: str) -> None:
         """Take all commands from now on: find out which was the last one, and then subscribe."""
-        self.commands.position = self._history(CHANNEL, BEGINNING).top
+        while self.commands.position is None:
+            try:
+                self.commands.position = self._history(CHANNEL, BEGINNING).top
+            except BrokerRefused as error:
+                logger.error("commands about users do not arrive: %s", error)
         self.reader.add(name)
 
     def stop(self) -> None:
@@ -122,7 +143,9 @@ class RedisBroker:
             *self._history_keys(channel),
             f"{self._prefix}:key:{channel}:{'own' if key is None else 'given'}:{own_key}",
         )
-        answer: bytes = self._call(PUBLISH, keys, lambda run: (body, size, ttl, run, fresh, key_ttl * 1000))
+        answer: bytes = self._call(
+            PUBLISH, keys, lambda run: (body, size, ttl, run, fresh, key_ttl * 1000), len(body)
+        )
         return position_from(*answer.split(b" "))
 
     def history(self, channel: str, since: Position | None, limit: int | None, settings: Settings) -> Stream:
@@ -150,13 +173,21 @@ class RedisBroker:
             feed.position = top
 
     def history_since(self, channel: str, since: Position) -> Stream:
-        """Return what was published after a position, however long it takes until Redis can say it."""
-        backoff = Backoff()
+        """Return some of what was published after a position, however long Redis is away meanwhile.
+
+        Raises ``BrokerRefused`` if Redis refuses it for ``REFUSAL_PATIENCE`` seconds.
+        """
+        backoff, refused_at = Backoff(), None
         while True:
             try:
-                return self.history(channel, since, None, Settings())
+                return self.history(channel, since, PAGE, NOTHING)
+            except BrokerRefused:
+                refused_at = monotonic() if refused_at is None else refused_at
+                if monotonic() - refused_at > REFUSAL_PATIENCE:
+                    raise
             except LOST:
-                gevent.sleep(backoff.delay())
+                refused_at = None
+            gevent.sleep(backoff.delay())
 
     def presence(self, channel: str) -> dict[str, Any]:
         return present(self.call_on, channel)
@@ -191,8 +222,10 @@ class RedisBroker:
     def _run(self, *words: str | int) -> Any:
         return self._ask(lambda commands: commands.run(lambda run: words))
 
-    def _call(self, script: Script, keys: Sequence[str], arguments: Callable[[str], Words]) -> Any:
-        return self._ask(lambda commands: commands.call(script, keys, arguments))
+    def _call(
+        self, script: Script, keys: Sequence[str], arguments: Callable[[str], Words], size: int = 0
+    ) -> Any:
+        return self._ask(lambda commands: commands.call(script, keys, arguments, size))
 
     def _ask(self, function: Callable[[Commands], Result]) -> Result:
         """Use the connection of the thread that subscribes; if there is none, that of this thread."""

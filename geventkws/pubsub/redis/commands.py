@@ -12,11 +12,18 @@ from typing import Any
 
 import gevent
 from gevent.event import AsyncResult
-from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
+    NoScriptError,
+    ReadOnlyError,
+    ResponseError,
+)
 
 from geventkws.pubsub.redis.link import LOST, Address, Backoff, run_id
 from geventkws.pubsub.redis.scripts import ALL, Script
-from geventkws.pubsub.values import BrokerUnavailable
+from geventkws.pubsub.values import BrokerRefused, BrokerUnavailable
 
 SOCKET_TIMEOUT = 5.0
 """Seconds for an answer to arrive."""
@@ -27,6 +34,12 @@ PATIENCE = 10.0
 MAX_BATCH = 500
 """Commands in one batch."""
 
+MAX_BATCH_SIZE = 1024 * 1024
+"""Bytes of messages in one batch, unless a single message is larger."""
+
+LOGIN = (AuthenticationError, NoPermissionError)
+"""What a server says that will not let us in."""
+
 ELSEWHERE = (BusyLoadingError, NoScriptError, ReadOnlyError)
 """Answers of a server that cannot serve us, now or any longer: we connect again."""
 
@@ -36,19 +49,30 @@ Words = Sequence[str | bytes | int | float]
 class Request:
     """A command, and what becomes of it."""
 
-    def __init__(self, words: Callable[[str], Words]) -> None:
+    def __init__(self, words: Callable[[str], Words], size: int) -> None:
         """``words(run_id)`` is the command, which may be carried out twice without harm."""
         self.words = words
+        self.size = size
         self.outcome: AsyncResult[Any] = AsyncResult()
         self._deadline = monotonic() + PATIENCE
 
     def is_over(self, error: BaseException) -> bool:
         """Return whether it was answered, or has failed with ``error`` for good."""
-        if not self.outcome.ready() and monotonic() >= self._deadline:
+        if self.outcome.ready():
+            return True
+        if isinstance(error, LOGIN):
+            self.refuse(error)
+        elif monotonic() >= self._deadline:
             unavailable = BrokerUnavailable(f"Redis does not answer: {error}")
             unavailable.__cause__ = error
             self.outcome.set_exception(unavailable)
         return self.outcome.ready()
+
+    def refuse(self, error: BaseException) -> None:
+        """Let it fail, since Redis will not do it."""
+        refused = BrokerRefused(f"Redis refuses this: {error}")
+        refused.__cause__ = error
+        self.outcome.set_exception(refused)
 
 
 class Commands:
@@ -61,13 +85,15 @@ class Commands:
         self._waiting: list[Request] = []
         self._is_serving = False
 
-    def run(self, words: Callable[[str], Words]) -> Any:
+    def run(self, words: Callable[[str], Words], size: int = 0) -> Any:
         """Run a command, which may be carried out twice without harm, and return its answer.
 
+        ``size`` is how many bytes it is, if that is many.
+
         Raises ``BrokerUnavailable`` when Redis has not answered for ``PATIENCE`` seconds, and then some for
-        the last attempt; ``ResponseError`` for a command that Redis refuses.
+        the last attempt; ``BrokerRefused`` if Redis refuses the login or the command.
         """
-        request = Request(words)
+        request = Request(words, size)
         self._waiting.append(request)
         if not self._is_serving:
             self._is_serving = True
@@ -80,9 +106,11 @@ class Commands:
                     gevent.spawn(self._serve_others)
         return request.outcome.get()
 
-    def call(self, script: Script, keys: Sequence[str], arguments: Callable[[str], Words]) -> Any:
+    def call(
+        self, script: Script, keys: Sequence[str], arguments: Callable[[str], Words], size: int = 0
+    ) -> Any:
         """Run a script; ``arguments`` are made when it is known which server gets them."""
-        return self.run(lambda run: ("EVALSHA", script.sha, len(keys), *keys, *arguments(run)))
+        return self.run(lambda run: ("EVALSHA", script.sha, len(keys), *keys, *arguments(run)), size)
 
     def close(self) -> None:
         """Close the connection; the next command makes another."""
@@ -103,9 +131,7 @@ class Commands:
         backoff = Backoff()
         try:
             while True:
-                count = MAX_BATCH - len(batch)
-                batch += self._waiting[:count]
-                del self._waiting[:count]
+                self._fill(batch)
                 try:
                     self._exchange(batch)
                     return
@@ -122,6 +148,18 @@ class Commands:
                     request.outcome.set_exception(BrokerUnavailable(f"interrupted: {error!r}"))
             raise
 
+    def _fill(self, batch: list[Request]) -> None:
+        """Move those who wait into a batch, as many as it has room for."""
+        size, count = sum(request.size for request in batch), 0
+        room = MAX_BATCH - len(batch)
+        for request in self._waiting[:room]:
+            size += request.size
+            if size > MAX_BATCH_SIZE and (batch or count):
+                break
+            count += 1
+        batch += self._waiting[:count]
+        del self._waiting[:count]
+
     def _exchange(self, batch: list[Request]) -> None:
         """Send a batch and take the answers."""
         self._connect()
@@ -133,7 +171,7 @@ class Commands:
             except ELSEWHERE:
                 raise
             except ResponseError as error:
-                request.outcome.set_exception(error)
+                request.refuse(error)
 
     def _connect(self) -> None:
         if self._link is not None:

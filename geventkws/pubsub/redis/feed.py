@@ -7,6 +7,7 @@ reconnection. Meanwhile it holds back what comes.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -15,7 +16,9 @@ from gevent.event import Event
 
 from geventkws.pubsub.broker import Excluded, Stream
 from geventkws.pubsub.redis.envelope import NOBODY
-from geventkws.pubsub.values import Position, Publication
+from geventkws.pubsub.values import BrokerRefused, Position, Publication, size_of
+
+logger = logging.getLogger("geventkws.pubsub")
 
 MAX_HELD = 10_000
 """The most publications that are held back."""
@@ -23,6 +26,9 @@ MAX_HELD = 10_000
 ACKNOWLEDGED = Event()
 """For all feeds that Redis has acknowledged, which need none of their own any more. Nobody waits for it."""
 ACKNOWLEDGED.set()
+
+MAX_HELD_SIZE = 16 * 1024 * 1024
+"""The most bytes that they may take together."""
 
 
 class Taker(Protocol):
@@ -48,7 +54,16 @@ class Checker(Protocol):
 class Feed:
     """The messages of one channel on their way to the node. In the reader's thread."""
 
-    __slots__ = ("_check_again", "_checker", "_held", "_node", "acknowledged", "channel", "position")
+    __slots__ = (
+        "_check_again",
+        "_checker",
+        "_held",
+        "_held_size",
+        "_node",
+        "acknowledged",
+        "channel",
+        "position",
+    )
 
     def __init__(self, channel: str, node: Taker, checker: Checker) -> None:
         self.channel = channel
@@ -59,6 +74,7 @@ class Feed:
         self._node = node
         self._checker = checker
         self._held: deque[tuple[Publication, Excluded]] | None = None
+        self._held_size = 0
         self._check_again = False
 
     def subscribed(self) -> None:
@@ -71,9 +87,7 @@ class Feed:
     def take(self, publication: Publication, exclude: Excluded) -> None:
         """Pass a publication on, unless it was passed on before or others are missing."""
         if self._held is not None:
-            self._held.append((publication, exclude))
-            if len(self._held) > MAX_HELD:
-                self._held.popleft()  # which is found missing, and then taken from the history
+            self._hold(self._held, publication, exclude)
             return
         position, last = publication.position, self.position
         if position is None or last is None or position == (last.offset + 1, last.epoch):
@@ -83,24 +97,46 @@ class Feed:
             self.begin_check()
             self.take(publication, exclude)
 
+    def _hold(
+        self, held: deque[tuple[Publication, Excluded]], publication: Publication, exclude: Excluded
+    ) -> None:
+        held.append((publication, exclude))
+        self._held_size += size_of(publication)
+        while len(held) > MAX_HELD or self._held_size > MAX_HELD_SIZE:
+            # It is found missing, and then taken from the history.
+            self._held_size -= size_of(held.popleft()[0])
+
     def begin_check(self) -> None:
         """Hold back what comes until it is known what is missing."""
         self._check_again = True
         if self._held is None:
             self._held = deque()
+            self._held_size = 0
             self._checker(self)
 
     def check(self, history: Callable[[Position], Stream]) -> None:
         """Pass on what is missing, or say that it is lost; then what was held back."""
-        while self._check_again and self.position is not None:
-            self._check_again = False
-            stream = history(self.position)
-            for publication in stream.publications:
-                self._node.published(publication, NOBODY)
-            if not stream.complete:
-                self._node.lost(self.channel)
-            self.position = stream.top
+        try:
+            while self._check_again and self.position is not None:
+                self._check_again = False
+                self._make_up(history(self.position))
+        except BrokerRefused as error:
+            logger.error("what was published on %r meanwhile is lost: %s", self.channel, error)
+            self._node.lost(self.channel)
+            self.position = None
         held, self._held = self._held or deque(), None
         for publication, exclude in held:
             self.take(publication, exclude)
+        self._node.flush()
+
+    def _make_up(self, stream: Stream) -> None:
+        """Pass on a part of the history."""
+        self.position = stream.top
+        for publication in stream.publications:
+            self._node.published(publication, NOBODY)
+            self.position = publication.position
+        if self.position != stream.top:
+            self._check_again = True  # there is more
+        if not stream.complete:
+            self._node.lost(self.channel)
         self._node.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from redis.backoff import NoBackoff
 from redis.connection import ConnectionPool
@@ -39,6 +40,11 @@ class ServerAddress:
     def __init__(self, url: str) -> None:
         """``url`` is one of redis-py: ``redis://``, ``rediss://`` or ``unix://``."""
         self._pool: Any = ConnectionPool.from_url(url)
+        _check_database(url)
+        try:
+            self.connection(CONNECT_TIMEOUT)
+        except TypeError as error:
+            raise ValueError(f"redis-py does not know an option in the address of Redis: {error}") from None
 
     def connection(self, socket_timeout: float, **place: str | int) -> Any:
         """Return a connection, to another ``host`` and ``port`` perhaps; we repeat things ourselves."""
@@ -92,8 +98,18 @@ def _host_and_port(place: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def _check_database(url: str) -> None:
+    """Raise ``ValueError`` for what redis-py would take for the database 0."""
+    parts = urlsplit(url)
+    database = parts.path.strip("/")
+    if parts.scheme != "unix" and database and not database.isdecimal():
+        raise ValueError(f"the database of Redis is a number, not {database!r}")
+
+
 def address_of(url: str) -> Address:
-    """Return the address that a URL means; raise ``ValueError`` if it means none."""
+    """Return the address that a URL means; raise ``TypeError`` or ``ValueError`` if it means none."""
+    if not isinstance(url, str):
+        raise TypeError(f"the address of Redis is a str such as 'redis://127.0.0.1:6379/0', not {url!r}")
     return SentinelAddress(url) if url.startswith(SENTINEL) else ServerAddress(url)
 
 
