@@ -16,7 +16,8 @@ from geventkws.centrifuge.publications import ANNOUNCEMENTS, PUSHES, publication
 from geventkws.centrifuge.subscription import ClientSubscriber
 from geventkws.pubsub import Position, Publication, PubSub
 from geventkws.pubsub.broker import Stream
-from geventkws.pubsub.subscriber import Wishes, size_of
+from geventkws.pubsub.subscriber import Wishes
+from geventkws.pubsub.values import size_of
 
 REPLY_SIZE = 256 * 1024
 """How many bytes of missed publications go into the reply; the others follow as if they came just now."""

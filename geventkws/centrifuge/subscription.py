@@ -60,9 +60,9 @@ class ClientSubscriber(Subscriber):
     def _deliver(self, broadcast: Broadcast) -> None:
         self._client.deliver(broadcast)
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         if not isinstance(error, InappropriateData):
-            super()._fail(error)
+            super().fail(error)
             return
         logger.error("%s: a client that cannot take it is disconnected", error)
         self._connection.drop(DisconnectCode.INAPPROPRIATE_PROTOCOL, "inappropriate protocol")

@@ -78,6 +78,9 @@ class Broker(Protocol):
     def stop(self) -> None:
         """End all connections to other nodes."""
 
+    def begin_after_fork(self) -> None:
+        """Leave everything to the parent process: its connections to other nodes, and who is on a channel."""
+
     def open(self, channel: str) -> None:
         """Let the node be told of the channel; return when nothing of what follows is missed."""
 

@@ -93,6 +93,10 @@ class MemoryBroker:
     def stop(self) -> None:
         """Do nothing, for the same reason."""
 
+    def begin_after_fork(self) -> None:
+        self._lock = allocate_lock()
+        self._present = {}
+
     def open(self, channel: str) -> None:
         """Do nothing: the node is told of all channels."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any
+from weakref import WeakSet
 
 from geventkws.loop.loop import Loop, allocate_lock
 from geventkws.pubsub.broker import Broker, Command, Excluded
@@ -19,6 +20,8 @@ from geventkws.pubsub.values import NodeInfo, PresenceEvent, Publication, size_o
 from geventkws.websocket.connection import WebSocketConnection
 
 logger = logging.getLogger("geventkws.pubsub")
+
+NODES: WeakSet[LocalNode] = WeakSet()
 
 Handler = Callable[[WebSocketConnection, Any], object]
 """Does what a command says with a connection of the user, given its details. Must not wait."""
@@ -35,6 +38,17 @@ class LocalNode:
         self._lock = allocate_lock()
         self._outlets: tuple[Outlet, ...] = ()
         self.broker = make_broker(self)
+        TALLY.watch(self)
+        NODES.add(self)
+
+    def begin_after_fork(self) -> None:
+        """Begin without subscribers, in a process that has just been forked: they are the parent's."""
+        self._lock = allocate_lock()
+        for outlet in self._outlets:
+            outlet.forsake()
+        self._outlets = ()
+        self._started = monotonic()
+        self.broker.begin_after_fork()
         TALLY.watch(self)
 
     @property
@@ -113,3 +127,11 @@ class LocalNode:
     def emptied(self, outlet: Outlet) -> None:
         with self._lock:
             self._outlets = tuple(one for one in self._outlets if one is not outlet)
+
+
+def _begin_after_fork() -> None:
+    for node in list(NODES):
+        node.begin_after_fork()
+
+
+os.register_at_fork(after_in_child=_begin_after_fork)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from types import MappingProxyType
-
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from gevent import Greenlet
@@ -204,10 +203,16 @@ class Outlet:
             call_when_inactive(connection, lambda: self._forget(connection))
         return channels
 
+    def forsake(self) -> None:
+        """Forget all, without telling anybody."""
+        for known in (self._queue, self._receivers, self._channels, self._users, self._user_of):
+            known.clear()
+        self._subscriptions = 0
+
     def _forget(self, connection: WebSocketConnection) -> None:
-        for channel in list(self._channels[connection]):
+        for channel in list(self._channels.get(connection, ())):
             self.unsubscribe(connection, channel)
-        del self._channels[connection]
+        self._channels.pop(connection, None)
         self._forget_user(connection)
         self._check_whether_empty()
 

@@ -102,6 +102,12 @@ class Ears:
         self.members.stop()
         gevent.killall(list(self._checkers))
 
+    def forsake(self) -> None:
+        """Do nothing any more, in a process that has just been forked: all that is the parent's."""
+        for part in (self.lease, self.reader, self.members):
+            part.forsake()
+        gevent.killall([self._attending, *self._checkers], block=False)
+
     def check(self, feed: Feed) -> None:
         """Let a feed be checked. Never waits."""
         self._to_check.append(feed)
@@ -123,11 +129,21 @@ class RedisBroker:
         self._node = node
         self._address = address_of(url)
         self._prefix = prefix
+        self._ears: Ears | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin as a node that nobody knows: connect to nothing before it is needed."""
         self._local = NativeLocal()
         self._lock = allocate_lock()
-        self._ears: Ears | None = None
         self._node_id = uuid.uuid4().hex
-        self._control = Control(self._node_id, self._run, self.publish, node, prefix)
+        self._control = Control(self._node_id, self._run, self.publish, self._node, self._prefix)
+
+    def begin_after_fork(self) -> None:
+        ears, self._ears = self._ears, None
+        if ears is not None:
+            ears.forsake()
+        self._begin()
 
     # What is asked of Redis, in any thread
 

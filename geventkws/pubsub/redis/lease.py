@@ -61,6 +61,10 @@ class Lease:
             saying.join(GOODBYE_TIMEOUT)
             saying.kill()
 
+    def forsake(self) -> None:
+        """Leave it to the parent process. Never waits."""
+        self._keeper.kill(block=False)
+
     def _say_goodbye(self) -> None:
         with suppress(*LOST):
             self._renew(0.0)

@@ -44,6 +44,10 @@ class Members:
         """Renew nothing any more."""
         gevent.killall(self._greenlets)
 
+    def forsake(self) -> None:
+        """Leave them to the parent process. Never waits."""
+        gevent.killall(self._greenlets, block=False)
+
     def join(self, channel: str, member: str, info: Any) -> None:
         """Let others see a member."""
         self._infos[channel, member] = json.dumps(info)

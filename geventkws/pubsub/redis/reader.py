@@ -75,6 +75,10 @@ class Reader:
         """Close the connection for good."""
         gevent.killall(self._greenlets)
 
+    def forsake(self) -> None:
+        """Leave the connection to the parent process. Never waits."""
+        gevent.killall(self._greenlets, block=False)
+
     def _change(self, name: str) -> None:
         self._changed.append(name)
         self._has_changed.set()
