@@ -121,9 +121,13 @@ class Subscribing:
         """Return what a client has missed, and where the channel stands now, if that is of any use."""
         if not namespace.recover and not namespace.positioned:
             return None
-        if not (request.recover and namespace.recover and request.epoch):
-            return self._pubsub._stream(channel, None, 0)._replace(complete=False)
-        since = Position(request.offset, request.epoch)
+        epoch = request.epoch
+        if not (request.recover and namespace.recover and epoch):
+            stream = self._pubsub._stream(channel, None, 0)._replace(complete=False)
+            if not (request.recover and namespace.recover) or request.offset:
+                return stream
+            epoch = stream.top.epoch  # the client has nothing yet, and wants all that there ever was
+        since = Position(request.offset, epoch)
         stream = self._pubsub._stream(channel, since, self._recovery_limit + 1)
         if len(stream.publications) > self._recovery_limit:
             return Stream(stream.top, [], False)

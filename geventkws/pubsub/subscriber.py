@@ -41,7 +41,7 @@ class Subscriber:
     At first, publications are held back: those that were published before must go out first.
     """
 
-    __slots__ = ("_connection", "_held", "_held_size", "_render", "wishes")
+    __slots__ = ("_connection", "_held", "_held_size", "_render", "_until", "wishes")
 
     def __init__(self, connection: WebSocketConnection, wishes: Wishes) -> None:
         self.wishes = wishes
@@ -49,17 +49,27 @@ class Subscriber:
         self._connection = connection
         self._held: deque[tuple[Publication, Excluded]] | None = deque()
         self._held_size = 0
+        self._until: Position | None = None
 
     def take(self, publication: Publication, exclude: Excluded, encoded: Encoded) -> None:
         """Send a publication, without waiting: a connection that is too slow ends with 1013."""
         if self._held is not None:
             self._hold(publication, exclude)
+        elif self._until is not None and self._has(publication):
+            pass
         elif not exclude or self._connection.id not in exclude:
             broadcast = encoded.get(self._render)
             if broadcast is not None:
                 self._connection._send_broadcast(broadcast)
             else:
                 self._send(self._render, publication, encoded)
+
+    def _has(self, publication: Publication) -> bool:
+        """Return whether the connection has got a publication from the history, before it came by the bus."""
+        if _is_old(publication, self._until):
+            return True
+        self._until = None
+        return False
 
     def _hold(self, publication: Publication, exclude: Excluded) -> None:
         assert self._held is not None
@@ -88,6 +98,7 @@ class Subscriber:
                 if self._connection.id not in exclude:
                     self._replay(publication)
         self._held = None
+        self._until = position
         return position
 
     def _replay(self, publication: Publication) -> None:

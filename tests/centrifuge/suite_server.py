@@ -9,7 +9,9 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import json
 import sys
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jwt
@@ -102,13 +104,29 @@ class JSSuite(CentrifugeService):
         return super().subscribe(client, channel, data)
 
 
+def publishing(pubsub: PubSub) -> Callable[..., list[bytes]]:
+    """Return the application by which the suites publish: one method of the HTTP API is enough for them."""
+
+    def application(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
+        if environ["PATH_INFO"] != "/api/publish":
+            start_response("404 Not Found", [])
+            return [b"not here"]
+        said = json.load(environ["wsgi.input"])
+        pubsub.publish(said["channel"], json.dumps(said["data"]))
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [b'{"result":{}}']
+
+    return application
+
+
 def main() -> None:
     """Serve until the program is killed."""
     kinds: dict[str, type[PythonSuite | JSSuite]] = {"python": PythonSuite, "js": JSSuite}
     kind = kinds[sys.argv[1]]
     services = ServiceRegistry()
-    services.register(kind(PubSub(), namespaces=kind.namespaces), "/connection/websocket")
-    WebSocketServer(("127.0.0.1", 8000), services=services).serve_forever()
+    pubsub = PubSub()
+    services.register(kind(pubsub, namespaces=kind.namespaces), "/connection/websocket")
+    WebSocketServer(("127.0.0.1", 8000), publishing(pubsub), services).serve_forever()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from geventkws.centrifuge import Namespace, disconnect_user, subscribe_user, unsubscribe_user
 from geventkws.centrifuge.subscribing import REPLY_SIZE
-from geventkws.pubsub import PubSub
+from geventkws.pubsub import Position, Publication, PubSub
 from tests.centrifuge.conftest import Enter
 from tests.centrifuge.peers import Open, Peer
 from tests.waiting import wait_until
@@ -69,7 +69,7 @@ def test_a_client_that_returns_gets_what_it_has_missed(fixture: Fixture, enter: 
     assert peer.push() == {"channel": "log:x", "pub": {"data": 4, "offset": 4}}
 
 
-@pytest.mark.parametrize(("epoch", "offset"), [("other", 1), ("", 0), (None, 99)])
+@pytest.mark.parametrize(("epoch", "offset"), [("other", 1), ("", 1), (None, 99)])
 def test_what_cannot_be_recovered_is_not_recovered_in_part(
     fixture: Fixture, enter: Enter, epoch: str | None, offset: int
 ) -> None:
@@ -82,6 +82,16 @@ def test_what_cannot_be_recovered_is_not_recovered_in_part(
     assert "recovered" not in result
     assert "publications" not in result
     assert (result["was_recovering"], result["offset"]) == (True, 2)
+
+
+def test_a_client_that_has_nothing_yet_gets_all_that_there_ever_was(fixture: Fixture, enter: Enter) -> None:
+    peer = enter(fixture.service)
+    fixture.publish(1, 2)
+    result = peer.ask("subscribe", channel="log:x", recover=True)
+    assert (result["recovered"], numbers(result["publications"])) == (True, [1, 2])
+    peer.ask("unsubscribe", channel="log:x")
+    fixture.publish(*range(600))  # of which 500 are kept
+    assert "recovered" not in peer.ask("subscribe", channel="log:x", recover=True)
 
 
 def test_a_client_that_has_missed_too_much_is_told(fixture: Fixture, enter: Enter) -> None:
@@ -113,6 +123,19 @@ def test_a_client_whose_publications_are_lost_subscribes_again(fixture: Fixture,
     fixture.pubsub._node.flush()
     assert peer.push() == {"channel": "log:x", "unsubscribe": {"code": 2500, "reason": "insufficient state"}}
     peer.ask("subscribe", channel="log:x")
+
+
+def test_what_comes_by_the_bus_after_it_was_read_in_the_history_is_not_sent_twice(
+    fixture: Fixture, enter: Enter
+) -> None:
+    peer = enter(fixture.service)
+    fixture.publish(1, 2)
+    epoch = peer.ask("subscribe", channel="log:x")["epoch"]
+    for offset in (1, 2):
+        late = Publication(json.dumps("again"), "log:x", Position(offset, epoch))
+        fixture.pubsub._node.published(late, frozenset())
+    fixture.publish(3)
+    assert peer.push()["pub"] == {"data": 3, "offset": 3}
 
 
 @pytest.mark.logs_errors
