@@ -36,11 +36,16 @@ class ClientSubscriber(Subscriber):
         """When the subscription expires, by ``time.time``."""
 
     def take(self, publication: Publication, exclude: Excluded, encoded: Encoded) -> None:
-        broadcast = encoded.get(self.wishes.transform)
-        if broadcast is None or exclude or self._held is not None or self._until is not None:
-            super().take(publication, exclude, encoded)
-        else:  # what is most frequent, without detours
-            self._client.deliver(broadcast)
+        if self._held is not None:
+            self._hold(publication, exclude)
+        elif self._until is not None and self._has(publication):
+            pass
+        elif not exclude or self._connection.id not in exclude:
+            broadcast = encoded.get(self._render)
+            if broadcast is not None:
+                self._client.deliver(broadcast)
+            else:
+                self._send(self._render, publication, encoded)
 
     def take_event(self, event: PresenceEvent, encoded: Encoded) -> None:
         """Tell the client who has joined or left, itself too, after the reply to ``subscribe``."""
