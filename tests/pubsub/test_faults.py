@@ -306,6 +306,22 @@ def test_redis_may_be_away_at_the_start(own_redis: RedisServer, client: Connect)
         assert ann.receive() == "hello"
 
 
+def test_a_connection_that_ends_before_redis_has_answered_waits_no_longer(
+    own_redis: RedisServer, client: Connect
+) -> None:
+    with nodes(own_redis.url) as [pubsub]:
+        pubsub.listen("other", print)  # connects
+        ann = client()
+        own_redis.kill(signal.SIGSTOP)
+        try:
+            subscribing = gevent.spawn(pubsub.subscribe, ann.connection, "news")
+            wait_until(lambda: pubsub._node.wants("news"))
+            ann.close()
+            assert subscribing.get() == (False, None)
+        finally:
+            own_redis.kill(signal.SIGCONT)
+
+
 def subscribed(pubsub: PubSub, client: ServiceClient) -> bool:
     try:
         pubsub.subscribe(client.connection, "news")

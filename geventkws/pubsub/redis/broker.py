@@ -316,8 +316,12 @@ class RedisBroker:
 
     def _close(self, ears: Ears, channel: str) -> None:
         # In the time that the news took, somebody may have come.
-        if not self._node.wants(channel) and ears.feeds.pop(channel, None) is not None:
+        if self._node.wants(channel):
+            return
+        feed = ears.feeds.pop(channel, None)
+        if feed is not None:
             ears.reader.remove(self._bus(channel))
+            feed.acknowledged.set()  # whoever still waits for that has ended
 
     def check(self, channel: str) -> None:
         self._in_ears(lambda ears: self._check(ears, channel))
