@@ -200,5 +200,6 @@ def test_the_acl_of_the_documentation_is_enough_and_no_more_than_that(
     pubsub.unsubscribe("ann", "room:lobby")
     wait_until(lambda: pubsub.presence("room:lobby") == {})
     pubsub.close()
-    denied = {entry[5] for entry in own_redis.ask("ACL", "LOG")}
-    assert denied <= {"client|setinfo"}  # by which redis-py says its version, if it may
+    denied = [dict(zip(entry[::2], entry[1::2], strict=True)) for entry in own_redis.ask("ACL", "LOG")]
+    # redis-py says its version, if it may; servers before Redis 7.2 do not know the command.
+    assert {entry[b"object"] for entry in denied} <= {b"client|setinfo"}
