@@ -8,8 +8,14 @@ CASES ?=
 ARGS ?=
 
 VENV := .venv
+
+# Python compiles a module once, and not in each of the workers and programs that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 QUICK_TESTS := tests/protocol tests/http tests/loop tests/websocket $(wildcard tests/test_*.py) \
 	$(patsubst %,tests/integration/test_%.py,http endings pull)
+ALONE_TESTS := $(sort $(shell grep -rl "mark\.alone" tests --include="test_*.py"))
+BYTES_TESTS := tests/protocol tests/centrifuge/protocol
 LOOP_TESTS := $(addprefix tests/,loop net websocket server) \
 	$(patsubst %,tests/integration/test_%.py,loop keepalive backpressure threads tls)
 COMPILED := $(wildcard geventkws/*.pyx geventkws/*.pxd geventkws/*/*.pyx geventkws/*/*.pxd geventkws/*/*.py)
@@ -35,12 +41,14 @@ cluster: $(VENV)/cluster.installed  ## Serve it on three processes, with Redis (
 	@exec $(BIN)/python examples/cluster/cluster.py --port $(PORT)
 
 # The passes are explained in CONTRIBUTING.md. In each, the test files first share the cores; then tests that measure
-# time or memory run with the machine to themselves.
+# time run with the machine to themselves. Coverage need not tell greenlets apart where there are none, which takes half
+# the time; programs that are measured run in the second pass.
 FIRST := not once and not compiled
 SECOND := not readable
 THIRD := not once and not readable
 FILES := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 PYTEST := $(BIN)/python -m pytest -q
+COVERED := --cov --cov-report= --cov-fail-under=0
 READABLE := GEVENTKWS_PURE=1 GEVENT_LOOP=libuv GEVENT_DEBUG=debug
 LIBUV := GEVENT_LOOP=libuv GEVENT_DEBUG=debug
 
@@ -50,13 +58,16 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	@echo "1 of 3: readable backend, libuv, with branch coverage"
-	$(READABLE) $(PYTEST) -m "not alone and $(FIRST)" $(FILES) --cov --cov-report= --cov-fail-under=0
-	$(READABLE) $(PYTEST) -m "alone and $(FIRST)" --cov --cov-append
+	NO_GREENLETS=thread $(READABLE) $(PYTEST) -m "not alone and $(FIRST)" $(FILES) $(COVERED) $(BYTES_TESTS)
+	MEASURE_PROGRAMS=no $(READABLE) $(PYTEST) -m "not alone and $(FIRST)" $(FILES) $(COVERED) --cov-append $(BYTES_TESTS:%=--ignore=%)
+	$(READABLE) $(PYTEST) -m "alone and $(FIRST)" $(ALONE_TESTS)
 	@$(BIN)/python -c 'import geventkws; print("2 of 3:", geventkws.BACKEND, "backend, libev, with clients of all kinds")'
-	$(PYTEST) -m "not alone and $(SECOND)" $(FILES)
-	$(PYTEST) -m "alone and $(SECOND)"
+	MEASURE_PROGRAMS=yes $(PYTEST) -m "not alone and $(SECOND)" $(FILES)
+	$(BIN)/coverage combine --append --quiet
+	$(BIN)/coverage report
+	$(PYTEST) -m "alone and $(SECOND)" $(ALONE_TESTS)
 	@echo "3 of 3: the same backend, libuv: what talks to the event loop"
-	$(LIBUV) $(PYTEST) -m "not alone and $(THIRD)" $(FILES) $(LOOP_TESTS)
+	$(LIBUV) $(PYTEST) -m "not alone and $(THIRD)" $(FILES) $(LOOP_TESTS) --ignore=tests/server/test_forking.py
 endif
 
 quick: $(VENV)/test.installed  ## Run the fast tests, in less than a minute (ARGS="-k close" runs some)

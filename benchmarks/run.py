@@ -55,8 +55,8 @@ class Options(argparse.Namespace):
     list: bool
 
 
-def parse_options(arguments: Sequence[str] | None = None) -> Options:
-    """Read the command line."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the options of the command line, with their help."""
     parser = argparse.ArgumentParser(
         prog="benchmarks", description="Measure geventkws and its peers side by side."
     )
@@ -94,6 +94,12 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         "--output", type=Path, default=HERE / "results" / "latest", help="where to save, without the suffix"
     )
     parser.add_argument("--list", action="store_true", help="list the peers and the workloads")
+    return parser
+
+
+def parse_options(arguments: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = make_parser()
     options = parser.parse_args(arguments, namespace=Options())
     if options.quick:  # explicit options take precedence
         parser.set_defaults(seconds=1.0, repeat=1, output=HERE / "results" / "quick")

@@ -57,6 +57,12 @@ def pytest_sessionstart(session: pytest.Session) -> Generator[None]:
             plugin.torun = get_original("queue", "SimpleQueue")()
 
 
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Return how many workers keep all cores at work: the tests wait about as long as they compute."""
+    return 2 * (yield)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark and order the tests, whose names must not differ from run to run.
 
@@ -117,12 +123,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def measured() -> Iterator[None]:
     """Let coverage measure the tests' programs, too, if it measures this process.
 
-    For the tests of code that runs nowhere else: it takes half a second for each program.
+    For the tests of code that runs nowhere else: it takes half a second for each program. ``make test`` sets
+    ``MEASURE_PROGRAMS``, to measure them in another pass than this process.
     """
     from coverage import Coverage
 
     with pytest.MonkeyPatch.context() as patch:
-        if Coverage.current() is not None:
+        if os.environ.get("MEASURE_PROGRAMS", "no" if Coverage.current() is None else "yes") == "yes":
             patch.setenv("COVERAGE_PROCESS_START", str(ROOT / "tests" / "programs.coveragerc"))
             patch.setenv("COVERAGE_FILE", str(ROOT / ".coverage"))
         yield

@@ -102,6 +102,7 @@ def test_pages_of_other_origins_get_403(frames: str, serve: Serve, caplog: pytes
     assert client.head.startswith("HTTP/1.1 101 ")
     client.send(masked(TEXT, "bye"))
     ends(client)
+    client.close()
     site.wait_until_empty()
 
 
@@ -121,7 +122,8 @@ def test_a_second_socket_of_a_connection_keeps_the_time_limit(serve: Serve) -> N
         return []
 
     site = serve(application=app)
-    site.connect("/").read_to_end()
+    with site.connect("/") as client:
+        client.read_to_end()
     site.wait_until_empty()
     assert seen == [7, True, b""]
 

@@ -29,8 +29,11 @@ class TestWhatIsServed:
         server = start(workers=workers)
         pids = server.booted()
         assert int(server.get()) in pids
-        echo(server.connect("/echo"))
+        client = server.connect("/echo")
+        echo(client)
         server.signal(signal.SIGTERM)
+        assert client.close_code()[0] == 1001
+        client.reset()
         assert server.wait() == 0
         assert "Traceback" not in server.output
         assert "Warning" not in server.output
@@ -62,7 +65,8 @@ class TestWhatIsServed:
         pids = server.booted()
         assert server.get("/loaded") == str(server.pid)
         assert int(server.get()) in pids
-        echo(server.connect("/echo"))
+        with server.connect("/echo") as client:
+            echo(client)
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
         assert "Warning" not in server.output

@@ -24,11 +24,8 @@ PLANS = [
 ]
 
 
-pytestmark = [
-    pytest.mark.alone,
-    # While it waits for a process, gevent's subprocess sets timers shorter than libuv supports.
-    pytest.mark.filterwarnings("ignore:libuv only supports millisecond timer:UserWarning"),
-]
+# While it waits for a process, gevent's subprocess sets timers shorter than libuv supports.
+pytestmark = pytest.mark.filterwarnings("ignore:libuv only supports millisecond timer:UserWarning")
 
 
 @pytest.fixture(scope="module")

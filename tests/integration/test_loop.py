@@ -70,7 +70,6 @@ def greenlets() -> int:
     return sum(issubclass(type(each), greenlet) for each in gc.get_objects())
 
 
-@pytest.mark.alone
 def test_ten_thousand_idle_connections_hold_no_greenlets(serve: Serve, many: int) -> None:
     class QuietEcho(WebSocketService):
         def received(self, message: str | bytes, connection: WebSocketConnection) -> None:

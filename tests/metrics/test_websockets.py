@@ -212,6 +212,7 @@ def test_a_stopping_server_is_a_reason(count: Count, metrics: Metrics) -> None:
             gevent.sleep(0.005)
     late.send(request[20:])
     assert late.read_head().startswith("HTTP/1.1 503 ")
+    late.close()
     returning.set()
     stopping.join(PATIENCE)
     values = {reading.labels: reading.value for reading in metrics._counts.read()}

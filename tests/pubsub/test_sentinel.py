@@ -38,8 +38,9 @@ class Site:
             server.start()
         self._port = ports[2]
         self.url = f"redis+sentinel://127.0.0.1:{self._port}/site/0"
-        stack.enter_context(self._sentinel(folder, ports[0]))
+        # A sentinel asks the master for its replicas at once, and then only every 10 s.
         wait_until(lambda: b"state=online" in self.master.ask("INFO", "replication"))
+        stack.enter_context(self._sentinel(folder, ports[0]))
         wait_until(lambda: self.ask("SENTINEL", "REPLICAS", "site"))
 
     def _folder(self, folder: Path, name: str) -> Path:

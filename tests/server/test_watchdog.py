@@ -196,6 +196,7 @@ WebSocketServer(("127.0.0.1", 0), block_warning=0.2).serve_forever()
         yield running
 
 
+@pytest.mark.once
 def test_a_process_that_was_suspended_did_not_block(program: Program) -> None:
     port = int(program.expect(r"Listening on port (\d+)")[1])
     for _ in range(4):  # whether hub or thread continues first is left to chance

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import gevent
+import gevent.event
 import pytest
 
 from geventkws.loop.channel import Channel
@@ -216,21 +217,25 @@ class Lost:
 class TestTheInbox:
     def test_a_full_one_stops_the_reading_until_the_service_has_taken_some(self, start: Start) -> None:
         line = start(max_inbox_messages=2)
-        line.service.act = lambda conversation: gevent.sleep(0.02)
+        go_on = gevent.event.Event()
+        line.service.act = lambda conversation: go_on.wait()
         for text in ("1", "2", "3"):
             line.peer.send(masked(TEXT, text))
             line.until(lambda: line.talk._inbox_size > 0 or bool(line.service.messages))
         line.until(lambda: line.channel.paused_at is not None)
+        go_on.set()
         line.expect("1", "2", "3")
         assert line.channel.paused_at is None
         assert ("read on",) in line.talk._lifecycle.left
 
     def test_bytes_count_as_well(self, start: Start) -> None:
         line = start(max_inbox_size=10)
-        line.service.act = lambda conversation: gevent.sleep(0.02)
+        go_on = gevent.event.Event()
+        line.service.act = lambda conversation: go_on.wait()
         line.peer.send(masked(BINARY, bytes(4)) + masked(BINARY, bytes(11)))
         line.until(lambda: line.channel.paused_at is not None)
         assert line.talk._inbox_size == 11
+        go_on.set()
         line.expect(bytes(4), bytes(11))
         assert line.talk._inbox_size == 0
 

@@ -25,6 +25,8 @@ Flooding = tuple[WebSocketConnection, socket.socket, Callable[..., None]]
 
 TIMEOUT = 20
 HALF = TIMEOUT / 2
+ROUNDING = 0.001
+"""Seconds, more than a sum of two times may lack when one of them is subtracted again."""
 
 
 class Watched(WebSocketService):
@@ -44,7 +46,7 @@ def line() -> Iterator[Line]:
 def check(line: Line, seconds: float, pings: bool = True) -> None:
     """Check a connection this many seconds after it was last heard from."""
     heard_at = line.connection._heard_at
-    in_hub(keepalive.check, line.connection, heard_at + seconds, 60, pings)
+    in_hub(keepalive.check, line.connection, heard_at + seconds + ROUNDING, 60, pings)
 
 
 class TestSilence:
@@ -96,7 +98,7 @@ class TestAPeerThatTakesNothing:
         stuck_since = line.connection._stuck_since
         in_hub(keepalive.check, line.connection, stuck_since + 59, 60, True)
         assert line.connection.active
-        in_hub(keepalive.check, line.connection, stuck_since + 60, 60, True)
+        in_hub(keepalive.check, line.connection, stuck_since + 60 + ROUNDING, 60, True)
         assert not line.connection.active
 
     def test_is_not_if_there_is_no_limit(self, line: Line) -> None:
