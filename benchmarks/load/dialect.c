@@ -1,7 +1,7 @@
-/* What is said on a connection besides the payloads.
+/* What is said on a connection before the first message.
  *
  * Socket.IO (protocol 5, on Engine.IO 4): "0{...}" opens Engine.IO; "40" asks for the main namespace, and "40{...}"
- * grants it. "42" is an event, with its arguments in JSON; with a number, it is answered by "43" and the number. */
+ * grants it. */
 
 #include "load.h"
 
@@ -12,24 +12,6 @@ enum { MAX_GREETING = 1024 };
 static char said[MAX_GREETING];
 static size_t said_length;
 static const struct receiver *then; /* what takes the messages of the workload */
-
-struct envelope dialect_sent(const struct options *options)
-{
-    if (!options->socketio)
-        return (struct envelope){"", ""};
-    if (strcmp(options->workload, "echo") == 0)
-        return (struct envelope){"421[\"call\",\"", "\"]"};
-    return (struct envelope){"42[\"m\",\"", "\"]"};
-}
-
-struct envelope dialect_received(const struct options *options)
-{
-    if (!options->socketio)
-        return (struct envelope){"", ""};
-    if (strcmp(options->workload, "echo") == 0)
-        return (struct envelope){"431[\"", "\"]"};
-    return (struct envelope){"42[\"m\",\"", "\"]"};
-}
 
 static void collect(struct connection *connection, const uint8_t *bytes, size_t length)
 {

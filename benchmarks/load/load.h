@@ -1,12 +1,15 @@
 /* A load generator for WebSocket servers: one process, one thread, one epoll loop.
  *
  *   main.c        the command line, and the report as one line of JSON
+ *   fail.c        the end at the first mistake
  *   measure.c     warm-up and measured time, counters, latencies, CPU time of the server
  *   payload.c     what the messages contain, so that no two of them are alike
  *   deflate.c document.c    compressed JSON messages (RFC 7692), and the check of those that come back
- *   dialect.c     what is said before the first message, and around each: as Socket.IO wants it, or a greeting
- *   frames.c      masked frames out, and a parser for what comes back (RFC 6455, section 5)
- *   connection.c  sockets, TLS, the upgrade, buffered writing
+ *   envelope.c dialect.c    what is said around each message, and before the first: for Socket.IO, or a greeting
+ *   socket.c      sockets, with TLS and without
+ *   frames.c outgoing.c    masked frames (RFC 6455, section 5), and the buffer in which they wait
+ *   parser.c      the frames that come back, checked
+ *   connection.c opening.c    the loop that reads and writes, and the upgrade before it
  *   echo.c fanout.c handshakes.c receive.c idle.c idle_http.c    the workloads
  *
  * Any mistake of the server ends the program through fail(): a server is measured only while it is correct.
@@ -43,7 +46,7 @@ struct options {
     unsigned server_count;
 };
 
-/* main.c */
+/* fail.c */
 
 /* Prints {"errors": 1, "error": the message} and ends the program. */
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -91,7 +94,7 @@ void payload_write(uint8_t *to, uint32_t sender, uint32_t number, const uint8_t 
 /* Whether these bytes are those of the message with this payload, at this offset. */
 bool payload_matches(uint32_t sender, uint32_t number, size_t offset, const uint8_t *bytes, size_t length);
 
-/* dialect.c */
+/* envelope.c */
 
 /* What is said around each payload. */
 struct envelope {
@@ -99,16 +102,12 @@ struct envelope {
 };
 
 /* Around what is sent; the length of `before` is divisible by four, as that of a masking key is. */
-struct envelope dialect_sent(const struct options *options);
+struct envelope envelope_sent(const struct options *options);
 
 /* Around what is received. */
-struct envelope dialect_received(const struct options *options);
+struct envelope envelope_received(const struct options *options);
 
 struct connection;
-
-/* Says what must be said before the first message, and waits for the answer; the socket still blocks. The bytes came with
- * the answer to the upgrade. */
-void dialect_open(struct connection *connection, const struct options *options, const uint8_t *bytes, size_t length);
 
 /* frames.c */
 
@@ -123,6 +122,8 @@ size_t frame_header(uint8_t to[MAX_FRAME_HEADER], uint8_t opcode, size_t payload
 
 /* Writes a payload masked with the key at the end of this header; `to` and `from` may be the same. */
 void frame_mask(uint8_t *to, const uint8_t *from, size_t length, const uint8_t *header_end);
+
+/* parser.c */
 
 /* What a workload does with the messages that arrive. */
 struct receiver {
@@ -146,10 +147,6 @@ struct parser {
 
 void parse(struct connection *connection, const uint8_t *bytes, size_t length);
 
-/* connection.c */
-
-enum { MAX_UPGRADE_HEAD = 4096 };
-
 struct connection {
     int fd;
     void *tls;                              /* SSL *, or NULL */
@@ -165,24 +162,29 @@ struct connection {
     uint64_t *sent_at;                      /* when, by number modulo depth */
 };
 
+/* socket.c */
+
+enum { SILENCE_MS = 10000 };
+
 /* Connects a TCP socket (blocking: on one machine, this waits only for the kernel). The number picks one of the server's
  * ports, and one of several local addresses, so that no address runs out of ports. */
 int tcp_connect(const struct options *options, uint32_t number);
 
-/* The upgrade request; with_browser_headers: 700 bytes, like that of a browser. */
-size_t upgrade_request(char *to, size_t room, const struct options *options, const char *path,
-                       bool with_browser_headers);
+void *tls_connect(int fd);
 
-/* The length of a complete response that accepts the upgrade, 0 while it is incomplete. Fails on any other. */
-size_t upgrade_answer(const char *head, size_t length);
+/* Read and write, over TLS or not: 0 for "not now", fail() for the end. */
+size_t socket_read(struct connection *connection, void *to, size_t room);
+size_t socket_write(struct connection *connection, const void *from, size_t length);
 
-/* Opens a WebSocket connection, and lets epoll watch it. */
-void connection_open(struct connection *connection, const struct options *options, const char *path,
-                     bool with_browser_headers);
+/* outgoing.c */
 
 void connection_queue_payload(struct connection *connection, const struct options *options, uint32_t sender,
                               uint32_t number);
 void connection_queue_frame(struct connection *connection, uint8_t opcode, const uint8_t *payload, size_t length);
+
+/* connection.c */
+
+/* Sends what was queued, as far as there is room. */
 void connection_flush(struct connection *connection);
 
 /* Takes what has arrived; while the socket blocks, waits for something. Returns how many bytes came last, 0 for none. */
@@ -194,6 +196,30 @@ uint64_t connections_poll(void);
 
 /* The epoll instance, for a workload that watches more. */
 int connections_epoll(void);
+
+/* Makes the socket non-blocking, and lets epoll watch it. */
+void connection_watch(struct connection *connection);
+
+/* dialect.c */
+
+/* Says what must be said before the first message, and waits for the answer; the socket still blocks. The bytes came with
+ * the answer to the upgrade. */
+void dialect_open(struct connection *connection, const struct options *options, const uint8_t *bytes, size_t length);
+
+/* opening.c */
+
+enum { MAX_UPGRADE_HEAD = 4096 };
+
+/* The upgrade request; with_browser_headers: 700 bytes, like that of a browser. */
+size_t upgrade_request(char *to, size_t room, const struct options *options, const char *path,
+                       bool with_browser_headers);
+
+/* The length of a complete response that accepts the upgrade, 0 while it is incomplete. Fails on any other. */
+size_t upgrade_answer(const char *head, size_t length);
+
+/* Opens a WebSocket connection, and lets epoll watch it. */
+void connection_open(struct connection *connection, const struct options *options, const char *path,
+                     bool with_browser_headers);
 
 /* document.c */
 

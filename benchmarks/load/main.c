@@ -4,7 +4,6 @@
 
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,38 +40,13 @@ static const char USAGE[] =
     "\n"
     "Prints one line of JSON. Any wrong answer ends the run: {\"errors\": 1, \"error\": \"...\"}, exit status 1.\n";
 
-/* Prints a JSON string. Control and non-ASCII characters become "?", because the text may come from the server. */
-static void print_json_string(const char *text)
-{
-    putchar('"');
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            putchar('\\');
-        putchar(*text >= ' ' && *text <= '~' ? *text : '?');
-    }
-    putchar('"');
-}
-
-_Noreturn void fail(const char *format, ...)
-{
-    char text[512];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    printf("{\"errors\": 1, \"error\": ");
-    print_json_string(text);
-    printf("}\n");
-    exit(EXIT_FAILURE);
-}
-
 static _Noreturn void usage_error(const char *what)
 {
     fprintf(stderr, "load: %s\n\n%s", what, USAGE);
     exit(2);
 }
 
-static double number(const char *option, const char *text, double least, double most)
+static double parse_number(const char *option, const char *text, double least, double most)
 {
     char *end, message[128];
     double value = strtod(text, &end);
@@ -87,7 +61,7 @@ static void read_pids(struct options *options, char *list)
     for (char *pid = strtok(list, ","); pid; pid = strtok(NULL, ",")) {
         if (options->server_count == MAX_SERVER_PROCESSES)
             usage_error("too many processes in --pid");
-        options->servers[options->server_count++] = (pid_t)number("pid", pid, 1, 1 << 30);
+        options->servers[options->server_count++] = (pid_t)parse_number("pid", pid, 1, 1 << 30);
     }
 }
 
@@ -97,7 +71,7 @@ static void read_ports(struct options *options, char *list)
     for (char *port = strtok(list, ","); port; port = strtok(NULL, ",")) {
         if (options->port_count == MAX_PORTS)
             usage_error("too many ports in --port");
-        options->ports[options->port_count++] = (int)number("port", port, 1, 65535);
+        options->ports[options->port_count++] = (int)parse_number("port", port, 1, 65535);
     }
 }
 
@@ -133,11 +107,11 @@ static struct options read_options(int argc, char **argv)
         case 'p': read_ports(&options, optarg); break;
         case 'g': options.greeted = true; break;
         case 'o': options.socketio = true; break;
-        case 's': options.size = (size_t)number("size", optarg, 0, 1 << 30); break;
-        case 'd': options.depth = (unsigned)number("depth", optarg, 1, 1 << 16); break;
-        case 'c': options.connections = (unsigned)number("connections", optarg, 1, 1 << 20); break;
-        case 'l': options.seconds = number("seconds", optarg, 0.01, 3600); break;
-        case 'w': options.warmup = number("warmup", optarg, 0, 3600); break;
+        case 's': options.size = (size_t)parse_number("size", optarg, 0, 1 << 30); break;
+        case 'd': options.depth = (unsigned)parse_number("depth", optarg, 1, 1 << 16); break;
+        case 'c': options.connections = (unsigned)parse_number("connections", optarg, 1, 1 << 20); break;
+        case 'l': options.seconds = parse_number("seconds", optarg, 0.01, 3600); break;
+        case 'w': options.warmup = parse_number("warmup", optarg, 0, 3600); break;
         case 'f': add_field(&options, optarg); break;
         case 'i': read_pids(&options, optarg); break;
         case 'h': fputs(USAGE, stdout); exit(EXIT_SUCCESS);

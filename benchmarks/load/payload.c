@@ -29,8 +29,8 @@ static void fill_with_text(void)
 void payload_prepare(const struct options *options)
 {
     size = options->size;
-    sent = dialect_sent(options);
-    received = dialect_received(options);
+    sent = envelope_sent(options);
+    received = envelope_received(options);
     opcode = options->text || options->socketio ? TEXT : BINARY;
     stamped = size < STAMP ? size : STAMP;
     body = malloc(size + 1);
