@@ -18,7 +18,7 @@ from typing import Self
 import pytest
 
 from tests.helpers import free_port, require_program
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -142,10 +142,13 @@ class Cluster(Program):
         self.address = f"127.0.0.1:{self.port}"
         super().__init__(*python("cluster/cluster.py"), "--port", str(self.port), *options)
 
-    def processes(self, name: str) -> list[int]:
-        """Return the processes of this name that have been started so far, which are up."""
-        lines = re.findall(rf"^{name} +process (\d+) +(?:/|port )", self.output, re.MULTILINE)
-        return [int(number) for number in lines]
+    def process(self, name: str) -> int:
+        """Wait until the program of this name is up, and return its process."""
+        wait_until(lambda: Path(f"/proc/{self._latest(name)}").exists())
+        return self._latest(name)
+
+    def _latest(self, name: str) -> int:
+        return int(re.findall(rf"^{name} +process (\d+) +(?:/|port )", self.output, re.MULTILINE)[-1])
 
 
 @contextmanager

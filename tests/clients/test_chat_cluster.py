@@ -63,7 +63,7 @@ def chat_while_processes_die(running: Cluster, ann: ChatPage, ben: ChatPage) -> 
     kill(before)
     ben.wait(lambda: process_of(ben) != before, "another process")
     ben.wait(lambda: len(texts(ben)) > MESSAGES, "more messages")
-    kill(running.processes("redis-server")[-1])
+    kill(running.process("redis-server"))
     for page in (ann, ben):
         wait_for(page, SENT, MESSAGES)
 

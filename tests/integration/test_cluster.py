@@ -31,6 +31,8 @@ class Member:
     def __init__(self, address: str, nick: str) -> None:
         self.texts: list[str] = []
         """What is on the page, in the order of the room."""
+        self.places: set[tuple[str, int]] = set()
+        """Each message with its offset in the room: more than one, if it was published more than once."""
         self.confirmed: set[str] = set()
         self.process = 0
         self.joins = 0
@@ -85,6 +87,7 @@ class Member:
     def _enter(self, welcome: dict[str, Any], early: list[dict[str, Any]]) -> None:
         self.joins += 1
         self.process = welcome["process"]
+        self.places |= {(one["key"], one["position"][0]) for one in welcome["history"]}
         new = [one["key"] for one in welcome["history"] if one["key"] not in self.texts]
         if self.texts and welcome["history"]:
             assert len(new) < len(welcome["history"]), "messages are missing"
@@ -99,6 +102,7 @@ class Member:
             self._unconfirmed.pop(fields["key"], None)
         elif fields["type"] == "message":
             self._position = fields["position"]
+            self.places.add((fields["key"], fields["position"][0]))
             if fields["key"] not in self.texts:
                 self.texts.append(fields["key"])
 
@@ -121,7 +125,7 @@ def members(running: Cluster) -> Iterator[list[Member]]:
 
 def test_the_processes_are_one_chat(running: Cluster, members: list[Member]) -> None:
     ann, ben = members
-    workers = {running.processes(f"worker-{number}")[-1] for number in (1, 2, 3)}
+    workers = {running.process(f"worker-{number}") for number in (1, 2, 3)}
     assert ann.process != ben.process
     assert {ann.process, ben.process} < workers
     ann.say("hello")
@@ -139,13 +143,15 @@ def test_nothing_that_was_confirmed_is_lost(running: Cluster, members: list[Memb
             os.kill(ben.process, signal.SIGKILL)
         if number == MESSAGES // 2:
             wait_until(lambda: ben.joins == 2)
-            os.kill(running.processes("redis-server")[-1], signal.SIGKILL)
+            os.kill(running.process("redis-server"), signal.SIGKILL)
         gevent.sleep(0.01)
     sent = {f"{letter}{number}" for number in range(MESSAGES) for letter in "ab"}
     wait_until(lambda: ann.confirmed | ben.confirmed >= sent)
     wait_until(lambda: sent <= set(ann.texts) and sent <= set(ben.texts))
     assert ann.texts == ben.texts
     assert len(ann.texts) == len(set(ann.texts))
+    places = sorted(text for text, _ in ann.places | ben.places if text in sent)
+    assert places == sorted(sent), "each is published once"
     for letter in "ab":
         own = [text for text in ann.texts if text.startswith(letter)]
         assert own == [f"{letter}{number}" for number in range(MESSAGES)]
@@ -154,7 +160,7 @@ def test_nothing_that_was_confirmed_is_lost(running: Cluster, members: list[Memb
 
 def test_whatever_is_killed_is_started_again(running: Cluster) -> None:
     for name in ("worker-1", "redis-server", "haproxy"):
-        (*_, process) = running.processes(name)
+        process = running.process(name)
         os.kill(process, signal.SIGKILL)
         running.expect(rf"{name} +process {process} +was killed by signal 9: starting it again\n")
         running.expect(rf"{name} +process \d+ ", 3 * PATIENCE)
