@@ -56,6 +56,7 @@ cdef class Endpoint(FrameParser):
     cdef int count(self, Py_ssize_t size, list events, Py_ssize_t first) except -1
     cdef int put(self, object chunk) except -1
     cdef int join_loose(self) except -1
+    cpdef list to_send(self)
     cpdef send_text(self, str text)
     cpdef send(self, int opcode, bytes payload, compress=*)
     cpdef send_encoded(self, bytes frame)

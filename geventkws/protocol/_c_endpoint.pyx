@@ -414,6 +414,10 @@ cdef class Endpoint(FrameParser):
     @property
     def output(self):
         """The chunks to send."""
+        return self.to_send()
+
+    cpdef list to_send(self):
+        """Return ``output``."""
         return [] if self.chunks is None else self.chunks
 
     def receive(self, data, int max_frames=INT_MAX):

@@ -117,6 +117,10 @@ class Endpoint:
                 self.messages_received += 1
         return events
 
+    def to_send(self) -> list[bytes | memoryview]:
+        """Return ``output``, which compiled callers get without a look-up this way."""
+        return self.output
+
     def send(self, opcode: int, payload: bytes, compress: bool | None = None) -> None:
         """Send a text or binary message in one frame, compressed as ``Deflate.encode`` decides."""
         if self.close_sent:

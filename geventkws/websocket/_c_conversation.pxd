@@ -58,9 +58,8 @@ cdef class Conversation(roles.Owner):
     cdef bint _wants_more(self) except -1
     @cython.locals(count=Py_ssize_t, size=Py_ssize_t, in_place=bint, events=list)
     cdef Py_ssize_t _receive(self) except -1
-    @cython.locals(is_shared=bint)
     cpdef _take_rest(self)
-    cdef _take_in(self, leaf.Buffer buffer)
+    cdef _take_in(self, leaf.Buffer buffer, list events)
     cdef _take(self, list events)
     cpdef bint _has_enough(self) except -1
     cpdef bint _has_messages(self)
@@ -73,5 +72,5 @@ cdef class Conversation(roles.Owner):
     cpdef _work(self)
     @cython.locals(inbox=list, start=Py_ssize_t)
     cdef object _take_first(self)
-    @cython.locals(sent=Py_ssize_t, last=bint)
+    @cython.locals(sent=Py_ssize_t, last=bint, pending=bint)
     cpdef _flush(self)

@@ -3,6 +3,6 @@ from geventkws.protocol._c_endpoint cimport Endpoint
 
 
 cpdef Py_ssize_t storage(message) except -1
-cpdef list parse(Endpoint endpoint, Buffer buffer, int max_frames)
+cpdef parse(Endpoint endpoint, Buffer buffer, int max_frames, list events)
 cpdef bint wants_rest(Endpoint endpoint, transport) except -1
 cpdef Py_ssize_t receive_rest(Endpoint endpoint, transport, int fd, list events) except -3

@@ -28,12 +28,10 @@ cpdef Py_ssize_t storage(message) except -1:
     return 4 * len(message)
 
 
-cpdef list parse(Endpoint endpoint, Buffer buffer, int max_frames):
-    cdef list events = []
+cpdef parse(Endpoint endpoint, Buffer buffer, int max_frames, list events):
     buffer.start += endpoint.receive_in_place(
         buffer.data + buffer.start, buffer.end - buffer.start, events, max_frames
     )
-    return events
 
 
 cpdef bint wants_rest(Endpoint endpoint, transport) except -1:

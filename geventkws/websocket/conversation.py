@@ -102,8 +102,7 @@ class Conversation(roles.Owner):
         self._endpoint = endpoint
         # A list and the index of its first message: with few messages, the usual case, faster than a deque.
         self._inbox: list[Any] | None = None
-        self._inbox_start = 0
-        self._inbox_size = 0
+        self._inbox_start = self._inbox_size = 0
         self._rest: leaf.Buffer | None = None
         """What has been received but not parsed."""
         self._has_news = True
@@ -117,9 +116,7 @@ class Conversation(roles.Owner):
         """Where the connection is counted, if anybody keeps count."""
         self._meter: Meter | None = None
         """What measures how fast the client sends, if that is limited."""
-        # What the delegate keeps here.
-        self._state = closing.OPEN
-        self._told = 0
+        self._state, self._told = closing.OPEN, 0  # this and the rest is for the delegate
         self._pulls = self._scheduled = False
         self._ending: Ending | None = None
         self._farewells: list[Callable[[], object]] | None = None
@@ -143,7 +140,6 @@ class Conversation(roles.Owner):
     def _receive(self) -> int:
         """Receive what there is now; return how many bytes that was."""
         channel, endpoint = self._channel, self._endpoint
-        buffer = channel.loop.buffer
         events: list[Event] = []
         try:
             count = UNWANTED
@@ -162,7 +158,7 @@ class Conversation(roles.Owner):
             self._heard_at = channel.loop.now
             self._pinged_at = None
             if not in_place:
-                self._take_in(buffer)
+                self._take_in(channel.loop.buffer, events)
             elif events:
                 self._take(events)
         elif not count:
@@ -178,20 +174,21 @@ class Conversation(roles.Owner):
             return  # what is left is taken when the inbox has room
         if self._channel.loop.turn_is_over():
             self._channel.queue()
-            return
-        self._take_rest()
+        else:
+            self._take_rest()
 
     def _take_rest(self) -> None:
         """Take more of what was received before; there is some."""
         rest, self._rest = self._rest, None
         assert rest is not None
-        self._take_in(rest)
+        self._take_in(rest, [])
 
-    def _take_in(self, buffer: leaf.Buffer) -> None:
+    def _take_in(self, buffer: leaf.Buffer, events: list[Event]) -> None:
         """Parse what was received until the turn is over or the inbox is full; keep the rest for later."""
         channel = self._channel
         while True:
-            self._take(intake.parse(self._endpoint, buffer, MAX_FRAMES if self._meter is None else 1))
+            intake.parse(self._endpoint, buffer, MAX_FRAMES if self._meter is None else 1, events)
+            self._take(events)
             if buffer.start >= buffer.end or not channel.is_open:
                 return
             if channel.paused_at is not None or channel.loop.turn_is_over():
@@ -200,6 +197,7 @@ class Conversation(roles.Owner):
                 if channel.paused_at is None:
                     channel.queue()
                 return
+            events = []
 
     def _take(self, events: list[Event]) -> None:
         """Put messages into the inbox, let the rest be handled, and go to work."""
@@ -374,14 +372,16 @@ class Conversation(roles.Owner):
 
     def _flush(self) -> None:
         endpoint, channel = self._endpoint, self._channel
-        while endpoint.output_size or channel.is_pending():
+        pending = not endpoint.output_size and channel.is_pending()
+        while endpoint.output_size or pending:
             last = self._watches_output and self._lifecycle.closes_at_once(self)
-            sent = channel.send_last(endpoint.output) if last else channel.send(endpoint.output)
+            sent = channel.send_last(endpoint.to_send()) if last else channel.send(endpoint.to_send())
             if sent:
                 endpoint.sent(sent)
                 if channel.awaits_room:
                     self._stuck_since = leaf.monotonic()
-            if channel.is_pending() or (endpoint.output_size and not sent):
+            pending = channel.is_pending()
+            if pending or (endpoint.output_size and not sent):
                 if not channel.awaits_room:
                     self._stuck_since = leaf.monotonic()
                     channel.await_room()
@@ -389,7 +389,7 @@ class Conversation(roles.Owner):
             if not endpoint.output_size and self._pong is not None:
                 endpoint.pong(self._pong)
                 self._pong = None
-        if channel.awaits_room and not (endpoint.output_size or channel.is_pending()):
+        if channel.awaits_room and not (endpoint.output_size or pending):
             channel.has_room()
             if self._pinged_at is not None:
                 self._pinged_at = leaf.monotonic()  # the ping was queued after what has only now left

@@ -23,11 +23,10 @@ def storage(message: str | bytes) -> int:
     return 4 * len(message)
 
 
-def parse(endpoint: Endpoint, buffer: Buffer, max_frames: int) -> list[Event]:
-    """Return the events completed by up to ``max_frames`` frames in ``buffer``, and move its ``start``."""
-    events = endpoint.receive(buffer.view(), max_frames)
+def parse(endpoint: Endpoint, buffer: Buffer, max_frames: int, events: list[Event]) -> None:
+    """Add the events of up to ``max_frames`` frames in ``buffer`` to ``events``, and move its ``start``."""
+    events += endpoint.receive(buffer.view(), max_frames)
     buffer.start += endpoint.taken
-    return events
 
 
 def wants_rest(endpoint: Endpoint, transport: Transport) -> bool:

@@ -33,7 +33,7 @@ def parse(form: str, wire: bytes, cuts: list[int], max_frames: int) -> list[obje
         buffer.start, buffer.end = 2, 2 + len(piece)
         while buffer.start < buffer.end:
             before = buffer.start
-            story += INTAKES[form].parse(endpoint, buffer, max_frames)
+            INTAKES[form].parse(endpoint, buffer, max_frames, story)
             story.append(buffer.start)
             assert before < buffer.start <= buffer.end
     return [*story, endpoint.bytes_received, endpoint.messages_received]
