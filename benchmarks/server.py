@@ -7,13 +7,16 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Literal, TypeVar
 
 from benchmarks.catalogue import Peer
 from benchmarks.toolchain import ROOT, Certificate
+
+Number = TypeVar("Number", int, float)
 
 ADDRESS = "127.0.0.1"
 START_TIMEOUT = 60.0
@@ -120,11 +123,11 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that all its processes have used."""
-        return sum(cpu_seconds(pid) for pid in self.processes())
+        return sum(_of_living(cpu_seconds, pid) for pid in self.processes())
 
     def memory_kib(self) -> int:
         """Return the proportional set size of all its processes, in KiB."""
-        return sum(proportional_set_size(pid) for pid in self.processes())
+        return sum(_of_living(proportional_set_size, pid) for pid in self.processes())
 
     def output(self) -> str:
         """Return the last lines that the server printed, joined into one; empty if there are none."""
@@ -145,6 +148,16 @@ class Server:
             else:
                 return
         raise ServerError(f"did not listen within {START_TIMEOUT:g} s: {self.output()}")
+
+
+def _of_living(read: Callable[[int], Number], pid: int) -> Number | Literal[0]:
+    """Read something of a process; 0 if it has ended by now, as a child that lives briefly may have."""
+    try:
+        return read(pid)
+    except OSError:
+        if Path(f"/proc/{pid}").exists():
+            raise
+        return 0
 
 
 def _children(pid: int) -> list[int]:

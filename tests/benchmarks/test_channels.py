@@ -110,7 +110,7 @@ def test_a_missing_redis_is_reported(monkeypatch):
 
 def test_a_delivery_is_measured_as_processes_are_added(monkeypatch, capsys):
     require_program("redis-server")
-    sizes = ["--processes", "1", "2", "--connections", "10", "--publications", "2", "--repeat", "2"]
+    sizes = ["--processes", "1", "2", "--connections", "10", "--publications", "2"]
     monkeypatch.setattr(sys, "argv", ["scale", *sizes, "--python", sys.executable])
     assert scale.main() == 0
     rows = [line.split("|")[1:3] for line in capsys.readouterr().out.splitlines()[-2:]]

@@ -64,6 +64,15 @@ def test_the_processes_are_counted_when_one_of_them_has_served(load, server, mon
     assert 0 <= values["server_cpu"] < 1
 
 
+def test_a_child_that_has_just_ended_costs_nothing(server, monkeypatch):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    before = server.memory_kib()
+    monkeypatch.setattr(server, "processes", lambda: [ended.pid])
+    assert before > 0
+    assert server.memory_kib() == server.cpu_seconds() == 0
+
+
 def test_a_refused_upgrade_is_reported(load, server):
     workload = Workload("trial", "", "load", ("echo", "--path=/nobody"))
     with pytest.raises(MeasurementError, match=r"refused the upgrade: HTTP/1\.1 404"):
