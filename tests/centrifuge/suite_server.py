@@ -105,16 +105,20 @@ class JSSuite(CentrifugeService):
 
 
 def publishing(pubsub: PubSub) -> Callable[..., list[bytes]]:
-    """Return the application by which the suites publish: one method of the HTTP API is enough for them."""
+    """Return the application by which the suites publish, and ask where a channel stands."""
 
     def application(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
-        if environ["PATH_INFO"] != "/api/publish":
+        method = environ["PATH_INFO"].removeprefix("/api/")
+        if method not in ("publish", "history"):
             start_response("404 Not Found", [])
             return [b"not here"]
-        said = json.load(environ["wsgi.input"])
-        pubsub.publish(said["channel"], json.dumps(said["data"]))
+        said, result = json.load(environ["wsgi.input"]), {}
+        if method == "publish":
+            pubsub.publish(said["channel"], json.dumps(said["data"]))
+        else:
+            result = pubsub._stream(said["channel"], None, 0).top._asdict()
         start_response("200 OK", [("Content-Type", "application/json")])
-        return [b'{"result":{}}']
+        return [json.dumps({"result": result}).encode()]
 
     return application
 

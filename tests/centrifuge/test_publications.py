@@ -39,7 +39,9 @@ def test_a_publication_and_who_comes_and_goes_are_one_frame() -> None:
     assert PUSHES["json"](published) == '{"push":{"channel":"news","pub":{"data":1,"offset":2}}}'
     assert isinstance(PUSHES["protobuf"](published), bytes)
     left = PresenceEvent("news", "c", {"user": "", "client": "c", "conn": None, "chan": None}, False)
-    assert ANNOUNCEMENTS["json"](left) == '{"push":{"channel":"news","leave":{"info":{"client":"c"}}}}'
+    assert (
+        ANNOUNCEMENTS["json"](left) == '{"push":{"channel":"news","leave":{"info":{"user":"","client":"c"}}}}'
+    )
 
 
 @pytest.mark.parametrize("message", ["{", "", "\x1e", "\x1e[]\n1", '\x1e{"info":{}, "tags":[]}\n', b"\xff"])

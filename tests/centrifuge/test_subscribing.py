@@ -152,7 +152,7 @@ def test_what_is_not_json_ends_clients_that_speak_it(fixture: Fixture, enter: En
 def test_a_client_reads_what_was_published(fixture: Fixture, enter: Enter) -> None:
     peer = enter(fixture.service)
     fixture.publish(*range(1, 6))
-    assert "publications" not in peer.ask("history", channel="log:x")
+    assert peer.ask("history", channel="log:x")["publications"] == []
     everything = peer.ask("history", channel="log:x", limit=-1)
     assert (everything["offset"], numbers(everything["publications"])) == (5, [1, 2, 3, 4, 5])
 
@@ -187,6 +187,7 @@ def test_clients_are_told_who_comes_and_goes(fixture: Fixture, enter: Enter) -> 
         bob_info["client"]: bob_info,
     }
     assert bob.ask("presence_stats", channel="room:x") == {"num_clients": 2, "num_users": 2}
+    assert bob.fail("presence_stats", channel="room:y") == 103
     bob.socket.close()
     assert ann.push() == {"channel": "room:x", "leave": {"info": bob_info}}
 

@@ -1,7 +1,7 @@
 """How the messages of the protocol are declared: as dataclasses whose fields have a number and a kind.
 
 Of one declaration, both formats are made. A field that is left out, or has the value that it has then, is
-not sent.
+not sent, except by JSON where clients need it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Field(NamedTuple):
     message: Callable[[], type] | None = None
     is_list: bool = False
     is_map: bool = False
+    is_always_written: bool = False
+    """Whether JSON has it even if it has the value that it has when it is left out."""
 
     @property
     def may_be_none(self) -> bool:
@@ -47,6 +49,12 @@ def _declare(default: object, number: int, kind: Kind, *rest: object) -> Any:
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def always(field: Any) -> Any:
+    """Let JSON always have a field."""
+    field.metadata = {**field.metadata, "always": True}
+    return field
 
 
 def string(number: int) -> Any:
@@ -89,6 +97,11 @@ def strings_by_name(number: int) -> Any:
     return _declare({}, number, Kind.STRING, None, False, True)
 
 
+def _field(declared: dataclasses.Field[Any]) -> Field:
+    field = Field(declared.name, *declared.metadata["declared"])
+    return field._replace(is_always_written="always" in declared.metadata)
+
+
 _fields: dict[type, tuple[Field, ...]] = {}
 
 
@@ -96,7 +109,6 @@ def fields_of(kind: type) -> tuple[Field, ...]:
     """Return the fields of a message."""
     found = _fields.get(kind)
     if found is None:
-        declared = dataclasses.fields(kind)
-        found = tuple(Field(field.name, *field.metadata["declared"]) for field in declared)
+        found = tuple(map(_field, dataclasses.fields(kind)))
         _fields[kind] = found
     return found

@@ -127,9 +127,7 @@ def _object(message: object) -> str:
     parts = []
     for field in fields_of(type(message)):
         value = getattr(message, field.name)
-        if value or (
-            field.message is not None and not field.is_list and not field.is_map and value is not None
-        ):
+        if value or field.is_always_written or (value is not None and field.may_be_none):
             parts.append(f'"{field.name}":{_written(field, value)}')
     return "{" + ",".join(parts) + "}"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from geventkws.centrifuge.protocol.fields import (
     Kind,
+    always,
     boolean,
     integer,
     part,
@@ -33,8 +34,8 @@ class Error:
 class ClientInfo:
     """Who somebody is: the user, the client, and what was said when it connected and when it subscribed."""
 
-    user: str = string(1)
-    client: str = string(2)
+    user: str = always(string(1))
+    client: str = always(string(2))
     conn_info: bytes = raw(3)
     chan_info: bytes = raw(4)
 

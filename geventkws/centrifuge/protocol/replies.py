@@ -8,6 +8,7 @@ from typing import Any
 
 from geventkws.centrifuge.protocol.fields import (
     Kind,
+    always,
     boolean,
     fields_of,
     integer,
@@ -66,24 +67,24 @@ class PublishResult:
 class PresenceResult:
     """Who is in the channel, by client."""
 
-    presence: Mapping[str, ClientInfo] = parts_by_name(1, lambda: ClientInfo)
+    presence: Mapping[str, ClientInfo] = always(parts_by_name(1, lambda: ClientInfo))
 
 
 @dataclass(frozen=True, slots=True)
 class PresenceStatsResult:
     """How many are in the channel."""
 
-    num_clients: int = integer(1)
-    num_users: int = integer(2)
+    num_clients: int = always(integer(1))
+    num_users: int = always(integer(2))
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryResult:
     """Publications, and where the channel stands."""
 
-    publications: tuple[Publication, ...] = parts(1, lambda: Publication)
-    epoch: str = string(2)
-    offset: int = integer(3, Kind.UINT64)
+    publications: tuple[Publication, ...] = always(parts(1, lambda: Publication))
+    epoch: str = always(string(2))
+    offset: int = always(integer(3, Kind.UINT64))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from geventkws.centrifuge.protocol.parts import ClientInfo, Publication, StreamP
 from geventkws.centrifuge.protocol.protobuf_codec import with_length
 from geventkws.centrifuge.protocol.replies import (
     ConnectResult,
+    HistoryResult,
     PresenceResult,
+    PresenceStatsResult,
     Push,
     Reply,
     RPCResult,
@@ -106,6 +108,16 @@ def test_replies_in_json_are_lines() -> None:
         '{"push":{"channel":"news","pub":{"data":"ä","info":{"user":"u","client":"c"},'
         '"offset":9007199254740992,"tags":{"k":"v\\""}}}}',
     ]
+
+
+def test_json_has_what_clients_need_even_if_it_is_nothing() -> None:
+    assert JSON.encode(
+        [reply(1, PresenceStatsResult()), reply(2, PresenceResult()), reply(3, HistoryResult())]
+    ) == (
+        '{"id":1,"presence_stats":{"num_clients":0,"num_users":0}}\n'
+        '{"id":2,"presence":{"presence":{}}}\n'
+        '{"id":3,"history":{"publications":[],"epoch":"","offset":0}}'
+    )
 
 
 def test_replies_in_protobuf_are_what_a_client_reads() -> None:
