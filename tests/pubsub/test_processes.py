@@ -59,17 +59,28 @@ def heard(own_redis: RedisServer) -> list[str]:
 
 
 FORKED = """
-pubsub.publish("news", "before")
+from geventkws.pubsub import Position
+
+pubsub.configure("*", history_size=1000)
+
+def publish(message):
+    offset, epoch = pubsub.publish("news", message)
+    (found,) = pubsub.history("news", Position(offset - 1, epoch), limit=1)
+    if found.message != message:
+        print("the answer was that to", found.message)
+        os._exit(1)
+
+publish("before")
 children = []
 for name in "ab":
     child = os.fork()
     if not child:
         for number in range(50):
-            pubsub.publish("news", f"{name} {number}")
+            publish(f"{name} {number}")
         os._exit(0)
     children.append(child)
 for number in range(50):
-    pubsub.publish("news", f"parent {number}")
+    publish(f"parent {number}")
 for child in children:
     status = os.waitpid(child, 0)[1]
     if status:
