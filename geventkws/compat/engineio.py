@@ -28,6 +28,10 @@ MODES = ("gevent", "threading")
 Handle = Callable[[Any], Iterable[bytes]]
 
 
+class ConnectionEndedError(OSError):
+    """The connection has ended, so nothing can be sent."""
+
+
 class EngineWebSocket:
     """What engineio calls for an upgrade request, and uses as the WebSocket."""
 
@@ -61,7 +65,7 @@ class EngineWebSocket:
     def send(self, message: str | bytes) -> None:
         """Send a message. Raises ``OSError`` if the connection has ended."""
         if self._connection is None or not self._connection.send(message):
-            raise OSError("the connection has ended")
+            raise ConnectionEndedError("the connection has ended")
 
     def close(self) -> None:
         """Close the connection."""
@@ -69,9 +73,11 @@ class EngineWebSocket:
             self._connection.close()
 
     def _end(self, error: BaseException | None) -> bool:
+        """Close, since the request is over; return whether ``error`` only says that the client has gone."""
+        has_gone = isinstance(error, ConnectionEndedError)
         if self._connection is not None:
-            let_go(self._connection, failed=error is not None)
-        return False
+            let_go(self._connection, failed=error is not None and not has_gone)
+        return has_gone
 
 
 class SimpleWebSocketWSGI:

@@ -148,6 +148,21 @@ def test_a_failure_closes_with_1011(serve: Serve, caplog: pytest.LogCaptureFixtu
     assert "The application failed" in caplog.text
 
 
+def test_that_a_client_has_gone_is_no_failure(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    def handle(ws: EngineWebSocket) -> list[bytes]:
+        assert ws.wait() is None
+        ws.send("x")  # as engineio does in the middle of an upgrade from polling
+        return []
+
+    site = serve(application=EngineWebSocket(object, handle, EngineServer()))
+    client = site.connect("/")
+    client.send(close_frame(1000))
+    assert client.close_code() == (1000, "")
+    client.close()
+    site.wait_until_empty()
+    assert "The application failed" not in caplog.text
+
+
 def test_a_client_that_goes_before_the_handshake_is_answered(serve: Serve) -> None:
     asked, go_on, over = Event(), Event(), Event()
 
