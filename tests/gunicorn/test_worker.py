@@ -23,6 +23,18 @@ def echo(client: RawClient, text: str = "hello") -> None:
     assert client.frame() == Frame(TEXT, text.encode())
 
 
+@pytest.mark.once
+@pytest.mark.parametrize("worker", ["gevent", "geventkws.gunicorn.Worker"])
+def test_an_application_that_fails_at_start_ends_gunicorn_as_with_its_own_worker(
+    worker: str, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text("raise LookupError('no database')")
+    server = start(worker=worker)
+    assert server.wait() == 3
+    assert "LookupError: no database" in server.output
+    assert "Worker failed to boot" in server.output
+
+
 class TestWhatIsServed:
     @pytest.mark.parametrize("workers", [1, 2])
     def test_requests_and_websockets(self, start: Start, workers: int) -> None:
