@@ -79,8 +79,8 @@ LINES = {
         f"compresses at level {DEFLATE.level}.",
     ],
     "docs/topics/pubsub.md": [
-        f"waits when {outlet.MAX_QUEUED:,} messages are in the queue",
-        f"Up to {listener.MAX_WAITING:,} messages wait for it",
+        f"waits when {outlet.MAX_QUEUED:,} messages, or {outlet.MAX_QUEUED_SIZE >> 20} MiB, are in the queue",
+        f"Up to {listener.MAX_WAITING:,} messages, of {listener.MAX_WAITING_SIZE >> 20} MiB together, wait",
     ],
     "docs/how-to/testing.md": [f"after `timeout` seconds ({client.PATIENCE:g} by default)"],
 }
