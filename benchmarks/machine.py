@@ -9,9 +9,10 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks.catalogue import Peer, Workload
+from benchmarks.catalogue import Peer
 from benchmarks.redis_server import redis_version
 from benchmarks.toolchain import ROOT, MissingError
+from benchmarks.workloads import Workload
 
 _VERSIONS = """\
 import json, platform, sys

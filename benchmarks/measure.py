@@ -14,11 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.catalogue import ITEM_COUNT, MIB, SUBSCRIPTIONS, Peer, Workload
+from benchmarks.catalogue import Peer
 from benchmarks.peers import http_app
 from benchmarks.server import ADDRESS, Server, pinned
 from benchmarks.toolchain import HERE, find_wrk
 from benchmarks.workers import Workers
+from benchmarks.workloads import ITEM_COUNT, MIB, SUBSCRIPTIONS, Workload
 
 Values = dict[str, float]
 """What was measured: ``messages_per_second``, ``cpu_us_per_message``, ``p50_us``, ``p99_us`` and ``load_cpu``

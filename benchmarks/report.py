@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from benchmarks.catalogue import BEFORE, Workload, title_of
+from benchmarks.catalogue import BEFORE, title_of
 from benchmarks.summary import Figure, Record, Row, change, summarize
+from benchmarks.workloads import Workload
 
 SHOWN_SPREAD = 0.05
 LOAD_LIMIT = 0.9

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks import chart, machine
-from benchmarks.catalogue import BEFORE, PEERS, WORKLOADS, Peer, Workload, of_checkout
+from benchmarks.catalogue import BEFORE, PEERS, Peer, of_checkout
 from benchmarks.measure import MeasurementError, Meter, Values
 from benchmarks.redis_server import RedisServer
 from benchmarks.report import NOW, number, report
@@ -28,6 +28,7 @@ from benchmarks.toolchain import (
     make_certificate,
 )
 from benchmarks.workers import Workers
+from benchmarks.workloads import WORKLOADS, Workload
 
 BESIDE = {
     "load": 1.5,

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.catalogue import PEERS, WORKLOADS, Peer, of_checkout
+from benchmarks.catalogue import PEERS, Peer, of_checkout
 from benchmarks.machine import all_settings, check_checkout, facts, settings
 from benchmarks.run import chosen_peers, order_of, parse_options
 from benchmarks.server import Server
 from benchmarks.toolchain import ROOT, MissingError
+from benchmarks.workloads import WORKLOADS
 from tests.waiting import PATIENCE
 
 PYTHON = Path(sys.executable)

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks import measure, scale
-from benchmarks.catalogue import PEERS, Peer, Workload
+from benchmarks.catalogue import PEERS, Peer
 from benchmarks.measure import MeasurementError, Meter
 from benchmarks.redis_server import RedisServer, redis_version
 from benchmarks.report import workload_section
 from benchmarks.summary import Record
 from benchmarks.toolchain import MissingError
 from benchmarks.workers import Workers
+from benchmarks.workloads import Workload
 from tests.benchmarks.generator import accepted, run_against
 from tests.helpers import require_program
 

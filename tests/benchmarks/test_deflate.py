@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.catalogue import PEERS, WORKLOADS, Workload
+from benchmarks.catalogue import PEERS
 from benchmarks.measure import MeasurementError, Meter
 from benchmarks.server import Server
 from benchmarks.toolchain import compile_load_generator
+from benchmarks.workloads import WORKLOADS, Workload
 from tests.benchmarks.generator import accepted, run, run_against
 
 COMPILER = shutil.which(os.environ.get("CC", "cc"))

@@ -20,7 +20,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from benchmarks.catalogue import BROWSER, PEERS, WORKLOADS, Workload
+from benchmarks.catalogue import PEERS
 from benchmarks.measure import MeasurementError, Meter, answers, check_http, check_wrk, expected
 from benchmarks.peers import flask_app
 from benchmarks.peers.http_app import (
@@ -34,6 +34,7 @@ from benchmarks.peers.http_app import (
 )
 from benchmarks.server import Server
 from benchmarks.toolchain import HERE
+from benchmarks.workloads import BROWSER, WORKLOADS, Workload
 from tests.waiting import PATIENCE
 
 CORES = sorted(os.sched_getaffinity(0))

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from benchmarks import measure
-from benchmarks.catalogue import BROWSER, PEERS, WORKLOADS
+from benchmarks.catalogue import PEERS
 from benchmarks.measure import MeasurementError, Meter
 from benchmarks.server import Server
+from benchmarks.workloads import BROWSER, WORKLOADS
 from tests.benchmarks.generator import run
 from tests.waiting import PATIENCE
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.catalogue import PEERS, WORKLOADS, Peer, Workload
+from benchmarks.catalogue import PEERS, Peer
 from benchmarks.measure import MeasurementError, Meter
 from benchmarks.server import Server, ServerError
+from benchmarks.workloads import WORKLOADS, Workload
 from tests.benchmarks.generator import run_against
 
 pytestmark = pytest.mark.skipif(shutil.which(os.environ.get("CC", "cc")) is None, reason="no C compiler")

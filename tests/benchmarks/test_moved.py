@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.catalogue import PEERS, WORKLOADS
+from benchmarks.catalogue import PEERS
 from benchmarks.measure import Meter
 from benchmarks.server import Server
+from benchmarks.workloads import WORKLOADS
 
 CORES = sorted(os.sched_getaffinity(0))
 

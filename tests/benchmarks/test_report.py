@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.catalogue import WORKLOADS
 from benchmarks.report import cell, changed_by, comparison, number, report, table, workload_section
 from benchmarks.summary import Figure, Record
+from benchmarks.workloads import WORKLOADS
 
 ECHO = next(workload for workload in WORKLOADS if workload.name == "echo-64")
 IDLE = next(workload for workload in WORKLOADS if workload.name == "idle")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.catalogue import PEERS, WORKLOADS
+from benchmarks.catalogue import PEERS
 from benchmarks.run import estimated_time, outcome, parse_options, schedule
 from benchmarks.summary import Record
 from benchmarks.toolchain import HERE
+from benchmarks.workloads import WORKLOADS
 
 
 def test_every_peer_has_a_program_and_a_name_of_its_own():
