@@ -103,8 +103,9 @@ class ChatPage:
 
     def conversation(self) -> list[tuple[str, str]]:
         """Return the author and the text of each message on the page."""
-        authors, bodies = self.texts("#messages .author"), self.texts("#messages .body")
-        return list(zip(authors, bodies, strict=True))
+        # Asked for at once: between two questions, a message may arrive.
+        texts = self.texts("#messages .author, #messages .body")
+        return list(zip(texts[::2], texts[1::2], strict=True))
 
     def expect_message(self, author: str, text: str) -> None:
         """Wait for a message from ``author``."""
