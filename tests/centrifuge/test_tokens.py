@@ -72,7 +72,9 @@ class TestWhatTokensSay:
     def test_a_token_may_be_for_somebody_without_a_name(self) -> None:
         assert TOKENS.connection(signed(sub="")).user == ""
 
-    @pytest.mark.parametrize(("expire_at", "expires_at"), [(0, None), (NOW + 600, NOW + 600)])
+    @pytest.mark.parametrize(
+        ("expire_at", "expires_at"), [(0, None), (NOW + 600, NOW + 600)], ids=["never", "later"]
+    )
     def test_expire_at_counts_instead_of_exp(self, expire_at: int, expires_at: float | None) -> None:
         token = signed(exp=NOW + 60, expire_at=expire_at)
         assert TOKENS.connection(token).expires_at == expires_at
