@@ -93,7 +93,7 @@ def test_what_many_greenlets_publish_leaves_together(
     monkeypatch.setattr(Commands, "_exchange", counted)
     publishing = [gevent.spawn(nodes[0].publish, "kept:news", str(number)) for number in range(1000)]
     gevent.joinall(publishing, timeout=PATIENCE, raise_error=True)
-    assert sum(batches) == 1000
+    assert sum(batches) >= 1000  # and what nodes say of themselves
     assert len(batches) < 200
 
 
