@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ from tests.pubsub.conftest import Connect, RedisServer
 from tests.waiting import PATIENCE, wait_until
 
 PATCHED = "from gevent import monkey; monkey.patch_all()"
+STATUS_OF = """
+def status_of(child):
+    try:  # the real one: gevent's does not see all children on libuv
+        return monkey.get_original("os", "waitpid")(child, 0)[1]
+    except ChildProcessError:  # gevent has seen it already, while its loop ran
+        return os.waitpid(child, 0)[1]
+"""
 
 
 def run(folder: Path, url: str, code: str, first: str = "") -> str:
@@ -22,7 +30,9 @@ def run(folder: Path, url: str, code: str, first: str = "") -> str:
     lines = (
         first,
         "import os, sys, threading",
+        "from gevent import monkey",
         "from geventkws.pubsub import PubSub",
+        STATUS_OF,
         f"pubsub = PubSub({url!r})",
         code,
     )
@@ -50,12 +60,13 @@ def test_a_program_that_patches_nothing_may_publish_but_not_listen(
 
 
 @pytest.fixture
-def heard(own_redis: RedisServer) -> list[str]:
+def heard(own_redis: RedisServer) -> Iterator[list[str]]:
     """What is published on ``news``."""
     heard: list[str] = []
     pubsub = PubSub(own_redis.url)
     pubsub.listen("news", lambda publication: heard.append(str(publication.message)))
-    return heard
+    yield heard
+    pubsub.close()
 
 
 FORKED = """
@@ -82,7 +93,7 @@ for name in "ab":
 for number in range(50):
     publish(f"parent {number}")
 for child in children:
-    status = os.waitpid(child, 0)[1]
+    status = status_of(child)
     if status:
         sys.exit(f"a child has ended with {status}")
 """
@@ -127,11 +138,7 @@ if not own_done.wait(PATIENCE):
     sys.exit("nothing heard")
 print("parent" if child else "child", own, flush=True)
 if child:
-    try:  # the real one: gevent's does not see all children on libuv
-        monkey.get_original("os", "waitpid")(child, 0)
-    except ChildProcessError:
-        pass  # gevent has
-    sys.exit(0)
+    sys.exit(status_of(child))
 pubsub.close()
 os._exit(0)
 """.replace("PATIENCE", str(PATIENCE))
@@ -158,7 +165,7 @@ with connect(Quiet()) as ann:
         pubsub.publish("news", "from the child")
         print("child", pubsub.channels(), pubsub.presence("news"), flush=True)
         os._exit(0)
-    monkey.get_original("os", "waitpid")(child, 0)
+    assert not status_of(child)
     pubsub.publish("news", "from the parent")
     print("parent", ann.receive(), len(pubsub.presence("news")))
 """
