@@ -254,7 +254,9 @@ def _unpatched_names() -> Iterator[str]:
         if monkey.is_module_patched(module)
         for name in names
     }
-    for module_name, module in list(sys.modules.items()):
+    # Some modules have two names: multiprocessing calls __main__ also __mp_main__.
+    modules = {id(module): (name, module) for name, module in reversed(list(sys.modules.items()))}
+    for module_name, module in reversed(modules.values()):
         package = module_name.partition(".")[0]
         if package not in _KNOWING and package not in sys.stdlib_module_names:
             for name, value in list(getattr(module, "__dict__", {}).items()):

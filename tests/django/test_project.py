@@ -180,7 +180,7 @@ def test_runserver_answers_at_once_and_says_how_to_serve(environ: dict[str, str]
     port = free_port()
     arguments = ["runserver", "--noreload", f"127.0.0.1:{port}"]
     with Program(sys.executable, "-u", MANAGE, *arguments, env=environ) as program:
-        program.expect("Starting development server at")
+        program.expect("Starting (WSGI )?development server at")  # Django 6.1 says which
         await_listener(port)
         with pytest.raises(websocket.WebSocketBadStatusException) as refused:
             websocket.create_connection(f"ws://127.0.0.1:{port}/pull", timeout=PATIENCE, cookie="session=1")

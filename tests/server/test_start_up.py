@@ -272,6 +272,12 @@ MENDED_BY = "from gevent import monkey\n    monkey.patch_all()"
             "from socket import socket, getaddrinfo as look_up\n" + PATCH + START,
             "too late: __main__.socket (socket.socket) and 1 more had been imported before",
         ),
+        (
+            "import sys; from time import sleep; sys.modules['__mp_main__'] = sys.modules['__main__']\n"
+            + PATCH
+            + START,
+            "too late: __main__.sleep (time.sleep) had been imported",
+        ),
     ],
 )
 def test_a_mistake_in_patching_is_reported_once_with_the_lines_that_fix_it(program: str, said: str) -> None:
