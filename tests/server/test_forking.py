@@ -317,6 +317,9 @@ def test_a_childs_signals_are_its_own_again(parent: Parent) -> None:
     parent.stop(client)
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 15), reason="at its end, a child of a greenlet waits for its parent's main thread"
+)
 def test_a_child_may_leave_serve_forever(parent: Parent) -> None:
     client = parent.client()
     client.send(masked(TEXT, "exit"))
