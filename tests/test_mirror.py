@@ -43,7 +43,7 @@ ELSEWHERE = {
     "django/views.py": "django/test_project.py",
     "flask/functions.py": "flask/test_sockets.py",
     "flask/services.py": "flask/test_sockets.py",
-    "gunicorn/held_signals.py": "gunicorn/test_signals.py",
+    "gunicorn/fork.py": "gunicorn/test_signals.py",
     "gunicorn/logs.py": "gunicorn/test_worker.py",
     "metrics/catalogue.py": "metrics/test_page.py",
     "metrics/collector.py": "metrics/test_page.py",

@@ -16,7 +16,7 @@ from gevent.event import Event
 from gunicorn.workers.base import Worker as BaseWorker
 
 from geventkws.gunicorn import settings
-from geventkws.gunicorn.held_signals import hold_signals_back, let_parents_release, release_signals
+from geventkws.gunicorn.fork import prepare_for_the_fork, release_signals, watch_forks
 from geventkws.gunicorn.logs import use_log
 from geventkws.http.context import Application
 from geventkws.net.listeners import native_socket
@@ -82,7 +82,7 @@ class Worker(BaseWorker):
     def setup(cls) -> None:
         """Patch the standard library before an application is loaded (called by gunicorn)."""
         _patch(BEFORE_THE_FORK)
-        let_parents_release()
+        watch_forks()
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -92,11 +92,10 @@ class Worker(BaseWorker):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        hold_signals_back()  # gunicorn forks next
+        prepare_for_the_fork()  # it comes next
 
     def init_process(self) -> None:
         self._awaited, self._stopped = Event(), Event()
-        gevent.reinit()
         _patch(BEFORE_THE_FORK | AFTER_THE_FORK)
         self.set_up_logs()
         super().init_process()

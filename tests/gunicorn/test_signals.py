@@ -98,14 +98,11 @@ class TestTERM:
 
 def test_a_worker_that_has_only_just_been_forked_ends_gracefully(start: Start) -> None:
     conf = (
-        "from pathlib import Path\n"
-        "from gevent import monkey\n"
-        # The real one: the worker's hub is its own only after this.
-        "sleep = monkey.get_original('time', 'sleep')\n"
+        "import time\nfrom pathlib import Path\n"
         "def post_fork(server, worker):\n"
         "    print('forked', worker.pid, flush=True)\n"
         "    while not Path('go-on').exists():\n"
-        "        sleep(0.005)\n"
+        "        time.sleep(0.005)\n"
     )
     server = start(conf=conf)
     pid = int(server.expect(r"forked (\d+)")[1])
