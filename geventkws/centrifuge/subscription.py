@@ -10,7 +10,6 @@ from geventkws.centrifuge.protocol.errors import DisconnectCode, UnsubscribeCode
 from geventkws.centrifuge.publications import InappropriateData
 from geventkws.protocol.endpoint import Broadcast
 from geventkws.pubsub import Position, PresenceEvent, Publication
-from geventkws.pubsub.broker import Excluded
 from geventkws.pubsub.subscriber import Encoded, Subscriber, Wishes
 
 MAX_EVENTS = 100
@@ -34,18 +33,6 @@ class ClientSubscriber(Subscriber):
         """Whether the server has subscribed the client."""
         self.expires_at: float | None = None
         """When the subscription expires, by ``time.time``."""
-
-    def take(self, publication: Publication, exclude: Excluded, encoded: Encoded) -> None:
-        if self._held is not None:
-            self._hold(publication, exclude)
-        elif self._until is not None and self._has(publication):
-            pass
-        elif not exclude or self._connection.id not in exclude:
-            broadcast = encoded.get(self._render)
-            if broadcast is not None:
-                self._client.deliver(broadcast)
-            else:
-                self._send(self._render, publication, encoded)
 
     def take_event(self, event: PresenceEvent, encoded: Encoded) -> None:
         """Tell the client who has joined or left, itself too, after the reply to ``subscribe``."""

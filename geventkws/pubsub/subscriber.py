@@ -60,7 +60,7 @@ class Subscriber:
         elif not exclude or self._connection.id not in exclude:
             broadcast = encoded.get(self._render)
             if broadcast is not None:
-                self._connection._send_broadcast(broadcast)
+                self._deliver(broadcast)
             else:
                 self._send(self._render, publication, encoded)
 
