@@ -50,7 +50,7 @@ class Node(Protocol):
         """Take a command, which may concern users of other nodes."""
 
     def lost(self, channel: str) -> None:
-        """Take note that publications of a channel have been lost."""
+        """Tell the subscribers of a channel that publications have been lost."""
 
     def wants(self, channel: str) -> bool:
         """Return whether anybody on this node has subscribed to a channel."""

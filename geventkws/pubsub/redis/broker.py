@@ -345,7 +345,7 @@ class RedisBroker:
     # What Redis tells
 
     def subscribed(self, name: str) -> None:
-        """Take note that the messages of a channel come from now on."""
+        """Pass on that the messages of a channel come from now on."""
         feed = self._feed(name)
         if feed is not None:
             feed.subscribed()

@@ -66,7 +66,7 @@ class Control:
             self._node.commanded(Command(*said["do"]))
 
     def lost(self, channel: str) -> None:
-        """Take note that commands have been lost."""
+        """Say in the log that commands have been lost."""
         logger.warning("commands about users have been lost while Redis was away")
 
     def flush(self) -> None:

@@ -38,7 +38,7 @@ class Taker(Protocol):
         """Take a publication: all of a channel in order, each once."""
 
     def lost(self, channel: str) -> None:
-        """Take note that publications of a channel have been lost."""
+        """Tell the subscribers of a channel that publications have been lost."""
 
     def flush(self) -> None:
         """Deliver what has been taken."""
@@ -78,7 +78,7 @@ class Feed:
         self._check_again = False
 
     def subscribed(self) -> None:
-        """Take note that messages come from now on, and find out what has been missed."""
+        """Messages come from now on: find out what has been missed."""
         if self.position is not None:
             self.begin_check()
         self.acknowledged.set()
