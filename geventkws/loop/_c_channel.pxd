@@ -20,6 +20,7 @@ cdef class Channel(roles.Corked):
     cdef readonly bint awaits_room
     cdef readonly bint is_open
     cdef readonly bint is_queued
+    cdef public bint is_new
     cdef bint _corked
     cdef bint _is_readable
     cdef bint _is_muted

@@ -23,6 +23,7 @@ cdef class Loop:
     cdef bint _flush_is_due
     cdef Py_ssize_t _references
     cdef object _fresh
+    cdef object _new
     cdef object _waiting
     cdef double _turn_ends
     cdef double _spent
@@ -37,7 +38,8 @@ cdef class Loop:
     cpdef end_turn(self)
     cpdef bint turn_is_over(self)
     cpdef bint ends_turn(self, double now)
-    cpdef queue(self, queued, bint fresh=*)
+    cpdef queue(self, queued, bint fresh=*, bint new=*)
+    cdef bint _somebody_waits(self) except -1
     cpdef bint is_crowded(self) except -1
     cpdef wait_for_turn(self)
     cpdef take_turn(self)

@@ -39,6 +39,7 @@ class Channel(roles.Corked):
         "_reader",
         "_writer",
         "awaits_room",
+        "is_new",
         "is_open",
         "is_queued",
         "loop",
@@ -60,6 +61,8 @@ class Channel(roles.Corked):
         """Whether the descriptor is open."""
         self.is_queued = False
         """Whether the connection is waiting for its turn."""
+        self.is_new = True
+        """Whether the connection has had no answer yet. The owner ends this."""
         self._fd = transport.fileno()
         self._reader: Any = None
         self._writer: Any = None
@@ -186,7 +189,7 @@ class Channel(roles.Corked):
         """Let the owner proceed when it is this connection's turn."""
         if not self.is_queued:
             self.is_queued = True
-            self.loop.queue(self, fresh)
+            self.loop.queue(self, fresh, self.is_new)
 
     def proceed(self) -> None:
         """Let the owner proceed: the connection's turn has come. Never raises."""

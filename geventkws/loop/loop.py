@@ -77,8 +77,10 @@ class Loop:
         self._corked: list[roles.Corked] = []
         self._flush_is_due = False
         self._references = 0
-        # Connections with news go first: those who ask for little do not wait for those who ask for much.
+        # Connections with news go first: those who ask for little do not wait for those who ask for much. The
+        # new ones come last among them: those who are here already do not wait for a crowd that arrives.
         self._fresh: deque[Queued] = deque()
+        self._new: deque[Queued] = deque()
         self._waiting: deque[Queued] = deque()
         self._turn_ends = 0.0
         self._spent = 0.0
@@ -138,11 +140,20 @@ class Loop:
         """Return what ``turn_is_over`` does, for a caller that knows the time."""
         return now >= self._turn_ends
 
-    def queue(self, queued: Queued, fresh: bool = False) -> None:
-        """Let ``queued`` proceed when its turn comes; with news (``fresh``), before those that have none."""
-        if not (self._fresh or self._waiting):
+    def queue(self, queued: Queued, fresh: bool = False, new: bool = False) -> None:
+        """Let ``queued`` proceed when its turn comes.
+
+        One with news (``fresh``) comes before those without, but if it is ``new``, after others with news.
+        """
+        if not self._somebody_waits():
             self._poll.send()
-        (self._fresh if fresh else self._waiting).append(queued)
+        if fresh:
+            (self._new if new else self._fresh).append(queued)
+        else:
+            self._waiting.append(queued)
+
+    def _somebody_waits(self) -> bool:
+        return bool(self._fresh or self._new or self._waiting)
 
     def is_crowded(self) -> bool:
         """Return whether so many connections wait for another turn that each should keep little in memory."""
@@ -164,12 +175,13 @@ class Loop:
         self._spent = 0.0
         self.now = now = leaf.monotonic()
         end = now + SLICE
-        # One of those that wait for another turn gets it, even if connections with news use up the slice.
+        # Each queue gets one turn, even if connections with news use up the slice.
         self._grant_one(self._waiting)
-        while (self._fresh or self._waiting) and leaf.monotonic() < end:
-            self._grant_one(self._fresh or self._waiting)
+        self._grant_one(self._new)
+        while self._somebody_waits() and leaf.monotonic() < end:
+            self._grant_one(self._fresh or self._new or self._waiting)
         self.flush()
-        if self._fresh or self._waiting:
+        if self._somebody_waits():
             self._poll.send()
 
     def _grant_one(self, queue: deque[Queued]) -> None:
@@ -331,7 +343,7 @@ class Loop:
         """
         self.lock = allocate_lock()
         self._calls.clear()
-        if self._fresh or self._waiting:
+        if self._somebody_waits():
             self.hub.loop.run_callback(self._grant)
 
     # Mistakes

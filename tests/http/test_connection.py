@@ -81,6 +81,15 @@ class TestRequests:
             assert line.answered(path)
         assert not line.connection._is_busy()
 
+    def test_the_connection_is_new_until_its_first_answer(self, start) -> None:
+        line = start()
+        line.ask(b"wait")
+        assert line.waits.wait(PATIENCE)
+        assert line.channel.is_new
+        line.go_on.set()
+        assert line.answered(b"wait")
+        assert not line.channel.is_new
+
     def test_those_that_come_together_are_answered_in_their_order(self, start) -> None:
         line = start()
         paths = [str(number).encode() for number in range(100)]
