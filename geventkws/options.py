@@ -7,16 +7,23 @@ what happens beyond the limit. ``docs/options_table.py`` makes the tables of the
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, dataclass, field, fields
-from ipaddress import ip_network
+from functools import partial
 from typing import Any, TypedDict
 
-Check = Callable[[str, object, str], None]
-"""Takes an option's name, value and type; raises ``TypeError`` or ``ValueError`` for a wrong value."""
-
-_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+/?")
+from geventkws.option_checks import (
+    Check,
+    check_callable,
+    check_close_code,
+    check_field_value,
+    check_flag,
+    check_mode,
+    check_networks,
+    check_number,
+    check_origins,
+    check_owner,
+)
 
 SECONDS, BYTES, COUNT = "seconds", "bytes", ""
 """The units of numbers."""
@@ -36,101 +43,9 @@ class About:
     """Whether it is a time limit that the server's clock enforces for each connection."""
 
 
-def _check_number(name: str, value: object, annotation: str) -> None:
-    if value is None:
-        if "None" not in annotation:
-            raise TypeError(f"option {name!r} must be a number, not None")
-        return
-    whole = "float" not in annotation
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        kind = "a whole number" if whole else "a number"
-        unit = ABOUT[name].unit
-        raise TypeError(f"option {name!r} must be {kind}{f' of {unit}' if unit else ''}, not {value!r}")
-    if not value > 0:
-        remedy = " (None: no limit)" if "None" in annotation else ""
-        raise ValueError(f"option {name!r} must be greater than 0{remedy}, not {value!r}")
-
-
-def _check_flag(name: str, value: object, annotation: str) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"option {name!r} must be True or False, not {value!r}")
-
-
-def _check_networks(name: str, value: object, annotation: str) -> None:
-    # Not an iterator: the check would use it up.
-    if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
-        raise TypeError(f"option {name!r} must be a list of addresses and networks, not {value!r}")
-    for entry in value:
-        if not isinstance(entry, str):
-            raise TypeError(
-                f"option {name!r} must be a list of addresses and networks, each a str, not {entry!r}"
-            )
-        if entry != "unix":
-            try:
-                ip_network(entry)
-            except ValueError as error:
-                raise ValueError(f"option {name!r}: {error}") from None
-
-
-def _check_origins(name: str, value: object, annotation: str) -> None:
-    listed = (value,) if isinstance(value, str) else value
-    if isinstance(listed, bytes) or not isinstance(listed, Collection):
-        raise TypeError(f"option {name!r} must be a list of origins, not {value!r}")
-    for entry in listed:
-        if not isinstance(entry, str):
-            raise TypeError(f"option {name!r} must be a list of origins, each a str, not {entry!r}")
-        if entry == "*" and len(listed) > 1:
-            raise ValueError(f"option {name!r}: '*' means any origin, and stands alone")
-        if entry not in ("*", "null") and _ORIGIN.fullmatch(entry) is None:
-            raise ValueError(
-                f"option {name!r}: {entry!r} is not an origin; write it like 'https://example.com:8443',"
-                " without a path"
-            )
-
-
-def _check_field_value(name: str, value: object, annotation: str) -> None:
-    if value is None:
-        return
-    if not isinstance(value, str):
-        raise TypeError(f"option {name!r} must be a string or None, not {value!r}")
-    if not value or not value.isascii() or not value.isprintable():
-        raise ValueError(f"option {name!r} must be printable ASCII, not {value!r}")
-
-
-def _check_mode(name: str, value: object, annotation: str) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"option {name!r} must be a number such as 0o660, not {value!r}")
-    if not 0 < value <= 0o777:
-        raise ValueError(f"option {name!r} must be 0o1 to 0o777, not {value:#o}; write it like 0o660")
-
-
-def _check_owner(name: str, value: object, annotation: str) -> None:
-    if value is None:
-        return
-    if not isinstance(value, str):
-        raise TypeError(f"option {name!r} must be a string such as 'user:group', not {value!r}")
-    if not value.strip(":") or value.count(":") > 1:
-        raise ValueError(f"option {name!r} must be 'user', 'user:group' or ':group', not {value!r}")
-
-
-def _check_close_code(name: str, value: object, annotation: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"option {name!r} must be a close code such as 1012, not {value!r}")
-    if value not in (1001, 1012, 1013) and not 3000 <= value <= 4999:
-        raise ValueError(f"option {name!r} must be 1001, 1012, 1013 or 3000 to 4999, not {value!r}")
-
-
-def _check_callable(name: str, value: object, annotation: str) -> None:
-    if isinstance(value, str):
-        raise TypeError(f"option {name!r} must be a function, not its name, {value!r}")
-    if value is not None and not callable(value):
-        raise TypeError(f"option {name!r} must be a function or None, not {value!r}")
-
-
-def _limit(default: float | None, limits: str, beyond: str, unit: str) -> Any:
-    return field(default=default, metadata={"about": About(limits, beyond, _check_number, unit)})
+def _limit(default: float | None, limits: str, beyond: str, unit: str, by_clock: bool = False) -> Any:
+    about = About(limits, beyond, partial(check_number, unit), unit, by_clock)
+    return field(default=default, metadata={"about": about})
 
 
 def _count(default: int | None, limits: str, beyond: str) -> Any:
@@ -142,8 +57,7 @@ def _size(default: int | None, limits: str, beyond: str) -> Any:
 
 
 def _time(default: float | None, limits: str, beyond: str, by_clock: bool = True) -> Any:
-    about = About(limits, beyond, _check_number, SECONDS, by_clock)
-    return field(default=default, metadata={"about": about})
+    return _limit(default, limits, beyond, SECONDS, by_clock)
 
 
 def _choice(default: object, does: str, check: Check) -> Any:
@@ -189,7 +103,7 @@ class ServerOptions:
     drain_code: int = _choice(
         1001,
         "the code with which WebSockets are closed when the server stops: 1001, 1012, 1013 or 3000 to 4999",
-        _check_close_code,
+        check_close_code,
     )
     drain_window: float | None = _time(
         None,
@@ -250,52 +164,52 @@ class ServerOptions:
         (),
         "proxies whose `X-Forwarded-*` and `Forwarded` fields are believed: addresses, networks, or"
         ' `"unix"` for Unix sockets',
-        _check_networks,
+        check_networks,
     )
     proxy_protocol: bool = _choice(
         False,
         "whether every connection starts with a PROXY header, which gives the client's address",
-        _check_flag,
+        check_flag,
     )
     unix_socket_mode: int | None = _choice(
         None,
         'the mode of the socket file of a `"unix:/path"` listener, such as `0o660`; `None` leaves it to the'
         " umask",
-        _check_mode,
+        check_mode,
     )
     unix_socket_owner: str | None = _choice(
         None,
         'the owner of that file: `"user"`, `"user:group"` or `":group"`; `None` for the user and group of'
         " the process",
-        _check_owner,
+        check_owner,
     )
     spool_chunked: bool = _choice(
         True,
         "whether a chunked request body is read whole before the application is called; if not, the"
         " application reads it as it arrives, and `wsgi.input_terminated` is set",
-        _check_flag,
+        check_flag,
     )
     end_abandoned_responses: bool = _choice(
         True,
         "whether an application that waits in the middle of a streamed response, such as server-sent events,"
         " is ended once its client has gone",
-        _check_flag,
+        check_flag,
     )
     server_header: str | None = _choice(
-        "geventkws", "the `Server` field of responses; `None` for none", _check_field_value
+        "geventkws", "the `Server` field of responses; `None` for none", check_field_value
     )
     application_upgrades: bool = _choice(
         True,
         "whether an upgrade request that no service claims goes to the WSGI application, which may accept it;"
         " if not, it is answered with 404",
-        _check_flag,
+        check_flag,
     )
     upgrade_origins: tuple[str, ...] = _choice(
         (),
         "origins whose pages may open WebSockets that the application itself serves, with its own 101 or"
         ' `environ["geventkws.socket"]`, or by `environ["wsgi.websocket"]`; `"*"` for any. By default, only'
         " pages of the same host and port",
-        _check_origins,
+        check_origins,
     )
     upgrade_max_message_size: int = _size(
         1 * MIB,
@@ -307,16 +221,16 @@ class ServerOptions:
         False,
         'whether the WebSockets of `environ["wsgi.websocket"]`, and those that `geventkws.compat.install`'
         " puts on our frames, compress their messages (RFC 7692) where the client offers it",
-        _check_flag,
+        check_flag,
     )
     on_start: Callable[[], object] | None = _choice(
-        None, "called once, without arguments, when the server has started", _check_callable
+        None, "called once, without arguments, when the server has started", check_callable
     )
     on_stop: Callable[[], object] | None = _choice(
         None,
         "called once, without arguments, when the server begins to stop, while the listener is still open;"
         " may take up to `stop_timeout`",
-        _check_callable,
+        check_callable,
     )
 
     @classmethod

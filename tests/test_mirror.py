@@ -50,6 +50,7 @@ ELSEWHERE = {
     "metrics/counts.py": "metrics/test_websockets.py",
     "metrics/metrics.py": "metrics/test_page.py",
     "metrics/services.py": "metrics/test_websockets.py",
+    "pubsub/arguments.py": "pubsub/test_pubsub.py",
     "pubsub/broker.py": "pubsub/test_pubsub.py",
     "pubsub/listener.py": "pubsub/test_pubsub.py",
     "pubsub/node.py": "pubsub/test_pubsub.py",
@@ -87,6 +88,7 @@ ELSEWHERE = {
     "server/exhaustion.py": "server/test_server.py",
     "server/hub_log.py": "server/test_server.py",
     "server/spawning.py": "integration/test_http_connection.py",
+    "option_checks.py": "test_options.py",
     # Names, with next to no code.
     "http/errors.py": "http/test_body.py",
     "http/log.py": "server/test_access_log.py",

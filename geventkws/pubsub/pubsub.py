@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +11,15 @@ from typing import Any, ClassVar, TypeVar
 from gevent import Greenlet
 
 from geventkws.loop.loop import Loop
-from geventkws.pubsub.broker import Broker, Command, Excluded, Node, Stream
+from geventkws.pubsub.arguments import (
+    check_json,
+    check_key,
+    check_message,
+    check_since,
+    check_user,
+    excluded_ids,
+)
+from geventkws.pubsub.broker import Broker, Command, Node, Stream
 from geventkws.pubsub.listener import Listener
 from geventkws.pubsub.memory import MemoryBroker
 from geventkws.pubsub.node import LocalNode
@@ -26,7 +33,6 @@ from geventkws.websocket.connection import WebSocketConnection
 logger = logging.getLogger("geventkws.pubsub")
 
 Result = TypeVar("Result")
-NOBODY: Excluded = frozenset()
 
 MAX_MESSAGE_SIZE = 1024 * 1024
 """The largest message that may be published, in bytes, unless ``PubSub`` is given another limit."""
@@ -118,8 +124,8 @@ class PubSub:
         """
         loop = _loop_of(connection)
         check_channel(channel)
-        _check_since(since)
-        _check_json(info, "the info of a subscriber")
+        check_since(since)
+        check_json(info, "the info of a subscriber")
         hash((transform, announce))  # raises TypeError
         present = self._patterns.settings_of(channel).presence
         wishes = Wishes(transform, announce, present)
@@ -234,23 +240,12 @@ class PubSub:
         check_channel(channel)
         if isinstance(message, (bytearray, memoryview)):
             message = bytes(message)
-        self._check_message(message)
-        if not isinstance(key, (str, type(None))):
-            raise TypeError(f"the key of a publication is a str, not {key!r}")
+        check_message(message, self._max_message_size)
+        check_key(key)
         settings = self._patterns.settings_of(channel)
-        position = self._broker.publish(channel, message, _ids(exclude), key, settings)
+        position = self._broker.publish(channel, message, excluded_ids(exclude), key, settings)
         TALLY.published()
         return position
-
-    def _check_message(self, message: object) -> None:
-        if not isinstance(message, (str, bytes)):
-            raise TypeError(f"a message must be str or bytes, not {message!r}")
-        size = len(message if isinstance(message, bytes) else message.encode())
-        if size > self._max_message_size:
-            raise ValueError(
-                f"a message of {size} bytes is too large to publish: max_message_size is"
-                f" {self._max_message_size}"
-            )
 
     # Looking
 
@@ -261,7 +256,7 @@ class PubSub:
         those after ``since`` are no longer there.
         """
         check_channel(channel)
-        _check_since(since)
+        check_since(since)
         if limit < 1:
             raise ValueError(f"limit must be a number of publications, 1 or more, not {limit!r}")
         settings = self._patterns.settings_of(channel)
@@ -310,7 +305,7 @@ class PubSub:
 
     def identify(self, connection: WebSocketConnection, user: str) -> None:
         """Remember whose connection this is, for ``disconnect`` and ``unsubscribe``."""
-        _check_user(user)
+        check_user(user)
         loop = _loop_of(connection)
         _call_in(loop, lambda: self._identify(connection, user))
 
@@ -324,7 +319,7 @@ class PubSub:
 
         Raises what ``WebSocketConnection.close`` raises for a reason that cannot be sent.
         """
-        _check_user(user)
+        check_user(user)
         self._broker.command(Command(user, "disconnect", int(close_code(reason, None))))
 
     def on_command(self, name: str, handler: Callable[[WebSocketConnection, Any], object]) -> None:
@@ -346,10 +341,10 @@ class PubSub:
         nothing. Each node gets a command once, also if it was cut off from Redis for less than a minute.
         Raises ``BrokerUnavailable`` if Redis does not answer: then other nodes may not have got it.
         """
-        _check_user(user)
+        check_user(user)
         if name not in self._node.handlers:
             raise ValueError(f"no on_command has been called for {name!r}")
-        self._check_message(_check_json(details, "the details of a command"))
+        check_message(check_json(details, "the details of a command"), self._max_message_size)
         self._broker.command(Command(user, name, details))
 
 
@@ -364,11 +359,6 @@ def _handle(
         handler(connection, details)
     except Exception:
         logger.exception("the handler of the command %r has failed", name)
-
-
-def _check_user(user: object) -> None:
-    if not isinstance(user, str):
-        raise TypeError(f"a user is identified by a str, not {user!r}")
 
 
 def _redis_broker(url: str, prefix: str) -> Callable[[Node], Broker]:
@@ -392,25 +382,3 @@ def _call_in(loop: Loop, function: Callable[[], Result]) -> Result:
     results: list[Result] = []
     loop.wait_for_call(lambda: results.append(function()))
     return results[0]
-
-
-def _ids(exclude: WebSocketConnection | Iterable[WebSocketConnection] | None) -> Excluded:
-    """Return the ids of connections."""
-    if exclude is None:
-        return NOBODY
-    if isinstance(exclude, WebSocketConnection):
-        return frozenset((exclude.id,))
-    return frozenset(connection.id for connection in exclude)
-
-
-def _check_since(since: object) -> None:
-    if not isinstance(since, (Position, type(None))):
-        raise TypeError(f"since must be a Position or None, not {since!r}")
-
-
-def _check_json(value: object, what: str) -> str:
-    """Return it in JSON; raise ``TypeError`` for what JSON cannot express, in memory too."""
-    try:
-        return json.dumps(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{what} must be something that JSON can express: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from typing import Any
 
 from geventkws.server.hub_log import log
 from geventkws.server.log_limit import LogLimit
@@ -28,7 +29,14 @@ def is_exhaustion(error: OSError) -> bool:
     return error.errno in EXHAUSTED
 
 
-def warn_of_exhaustion(error: OSError) -> None:
-    """Log it, once a minute."""
+def pause_accepting(server: Any, error: OSError) -> None:
+    """Leave new connections in the listener's queue until there may be descriptors again; log it.
+
+    ``server`` is a ``gevent.server.StreamServer``: gevent pauses it so after other errors. Its annotations
+    leave out the timer.
+    """
+    server.stop_accepting()
+    server._timer = server.loop.timer(ACCEPT_PAUSE)
+    server._timer.start(server._start_accepting_if_started)
     if _limit.allows():
         log(logger.error, _TEXT, error)

@@ -38,7 +38,7 @@ from geventkws.request import Request
 from geventkws.server.access_log import log_request, log_websocket
 from geventkws.server.arrival import take_in
 from geventkws.server.connections import Connections
-from geventkws.server.exhaustion import ACCEPT_PAUSE, is_exhaustion, warn_of_exhaustion
+from geventkws.server.exhaustion import is_exhaustion, pause_accepting
 from geventkws.server.forking import forsake_after_fork
 from geventkws.server.hooks import Hooks
 from geventkws.server.hub_log import log
@@ -328,17 +328,9 @@ class WebSocketServer(StreamServer):
         except OSError as error:
             if not is_exhaustion(error):
                 raise
-            self._pause_accepting(error)
+            pause_accepting(self, error)
             return None
         return accepted and (PlainTransport(accepted[0], blocks=False), accepted[1])
-
-    def _pause_accepting(self, error: OSError) -> None:
-        """Leave new connections in the listener's queue until there may be descriptors again."""
-        server: Any = self  # gevent does not declare all of its attributes
-        server.stop_accepting()
-        server._timer = server.loop.timer(ACCEPT_PAUSE)
-        server._timer.start(server._start_accepting_if_started)
-        warn_of_exhaustion(error)
 
     def do_handle(self, *args: Any) -> None:
         """Call ``handle``, as overridden, in the hub (called by gevent)."""

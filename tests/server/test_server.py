@@ -77,7 +77,7 @@ def test_without_descriptors_connections_wait_and_the_log_says_so_once_a_minute(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "ACCEPT_PAUSE", 0.01)
+    monkeypatch.setattr(exhaustion, "ACCEPT_PAUSE", 0.01)
     monkeypatch.setattr(exhaustion, "_limit", LogLimit(60))
     site = serve(application=tell)
     clients = [site.connect(None, sock=socket.socket()) for _ in range(3)]
