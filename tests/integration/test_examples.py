@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import re
 import signal
@@ -30,8 +31,9 @@ def echo() -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def chat() -> Iterator[Server]:
+    """A chat for all tests, each of which has a room of its own."""
     with server("chat") as running:
         yield running
 
@@ -83,26 +85,30 @@ class Page(Plain):
         return message
 
 
+numbers = itertools.count(1)
+
+
 @pytest.fixture
 def room(chat: Server) -> Iterator[Room]:
     with ExitStack() as stack:
-        yield Room(chat, stack)
+        yield Room(chat, stack, f"/chat/{next(numbers)}")
 
 
 class Room:
-    """Lets people into the chat, and closes their sockets in the end."""
+    """Lets people into a room of the chat, and closes their sockets in the end."""
 
-    def __init__(self, chat: Server, stack: ExitStack) -> None:
+    def __init__(self, chat: Server, stack: ExitStack, path: str) -> None:
         self._chat = chat
         self._stack = stack
+        self._path = path
 
-    def plain(self, subprotocols: list[str] | None = None, path: str = "/chat") -> Plain:
-        client = Plain(self._chat, subprotocols, path)
+    def plain(self, subprotocols: list[str] | None = None, path: str | None = None) -> Plain:
+        client = Plain(self._chat, subprotocols, path or self._path)
         self._stack.callback(client.socket.shutdown)
         return client
 
-    def page(self, nick: str | None = None, path: str = "/chat") -> Page:
-        client = Page(self._chat, path)
+    def page(self, nick: str | None = None, path: str | None = None) -> Page:
+        client = Page(self._chat, path or self._path)
         self._stack.callback(client.socket.shutdown)
         if nick is not None:
             assert client.join(nick)["type"] == "welcome"
@@ -200,14 +206,15 @@ class TestPagesOfTheChat:
 
     def test_pages_and_plain_clients_read_each_other(self, room: Room) -> None:
         ann, plain = room.page("Ann"), room.plain()
-        assert ann.read()["nick"] == "guest-1"
+        guest = ann.read()["nick"]
+        assert re.fullmatch(r"guest-\d+", guest)
         ann.send("message", text=" Hello ", key="k1")
         own = ann.read()
         assert (own["type"], own["nick"], own["text"], own["key"]) == ("message", "Ann", "Hello", "k1")
         assert plain.socket.recv() == "Ann: Hello"
         plain.socket.send("Hi")
         answer = ann.read_until("message")
-        assert (answer["type"], answer["nick"], answer["text"]) == ("message", "guest-1", "Hi")
+        assert (answer["type"], answer["nick"], answer["text"]) == ("message", guest, "Hi")
 
     def test_a_long_or_empty_text_of_a_plain_client_is_fit_for_pages(self, room: Room) -> None:
         ann, plain, other = room.page("Ann"), room.plain(), room.plain()
@@ -232,15 +239,17 @@ class TestPagesOfTheChat:
         late = room.page().join("Bob")
         assert (list(late["people"].values()), late["history"]) == (["Ann", "Bobby", "Bob"], [])
 
-    def test_rooms_are_separate_and_listed(self, chat: Server, room: Room) -> None:
-        ann, plain = room.page("Ann", "/chat/K%C3%BCche"), room.plain(path="/chat/k%C3%BCche")
-        in_lobby = room.page("Ann")
-        plain.socket.send("Hi")
-        assert ann.read_until("message")["text"] == "Hi"
-        assert in_lobby.say("Hello")["text"] == "Hello"
-        assert ann.say("Yes?")["text"] == "Yes?"
-        assert plain.socket.recv() == "Ann: Yes?"
-        rooms = requests.get(f"http://{chat.address}/rooms", timeout=PATIENCE).json()
+    def test_rooms_are_separate_and_listed(self) -> None:
+        with server("chat") as chat, ExitStack() as stack:
+            room = Room(chat, stack, "/chat/k%C3%BCche")
+            ann, plain = room.page("Ann", "/chat/K%C3%BCche"), room.plain()
+            in_lobby = room.page("Ann", "/chat")
+            plain.socket.send("Hi")
+            assert ann.read_until("message")["text"] == "Hi"
+            assert in_lobby.say("Hello")["text"] == "Hello"
+            assert ann.say("Yes?")["text"] == "Yes?"
+            assert plain.socket.recv() == "Ann: Yes?"
+            rooms = requests.get(f"http://{chat.address}/rooms", timeout=PATIENCE).json()
         assert rooms == {"küche": 2, "lobby": 1}
 
     @pytest.mark.parametrize("name", ["%20", "a%2Fb", "x" * 25, "%1B"])
