@@ -21,7 +21,8 @@ from benchmarks.catalogue import PEERS
 from benchmarks.measure import SETTLE
 from benchmarks.peers.geventkws import DEFLATE_MODES
 from benchmarks.report import table
-from benchmarks.server import ADDRESS, Server
+from benchmarks.running import ADDRESS
+from benchmarks.server import Server
 
 MESSAGES = 20
 WARM_UP = 50

@@ -16,7 +16,8 @@ from typing import Any
 
 from benchmarks.catalogue import Peer
 from benchmarks.peers import http_app
-from benchmarks.server import ADDRESS, Server, pinned
+from benchmarks.running import ADDRESS, pinned
+from benchmarks.server import Server
 from benchmarks.toolchain import HERE, find_wrk
 from benchmarks.workers import Workers
 from benchmarks.workloads import ITEM_COUNT, MIB, SUBSCRIPTIONS, Workload

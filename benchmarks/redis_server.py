@@ -8,17 +8,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable
-from types import TracebackType
 
-from benchmarks.server import (
-    ADDRESS,
-    START_TIMEOUT,
-    STOP_TIMEOUT,
-    ServerError,
-    free_port,
-    pinned,
-    proportional_set_size,
-)
+from benchmarks.running import ADDRESS, START_TIMEOUT, Running, ServerError, free_port, pinned
 from benchmarks.toolchain import MissingError
 
 ANSWER_TIMEOUT = 60.0
@@ -41,7 +32,7 @@ def _program() -> str:
     return path
 
 
-class RedisServer:
+class RedisServer(Running):
     """A running Redis, which keeps nothing on disk and ends with the ``with`` block."""
 
     def __init__(self, cores: Iterable[int]) -> None:
@@ -56,31 +47,8 @@ class RedisServer:
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
 
-    def __enter__(self) -> RedisServer:
-        try:
-            self._wait_until_it_answers()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def memory_kib(self) -> int:
-        """Return its proportional set size, in KiB."""
-        return proportional_set_size(self._process.pid)
-
     def stop(self) -> None:
-        """End the server, by force if it takes too long."""
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        super().stop()
         self._folder.cleanup()
 
     def ask(self, command: str) -> str:
@@ -99,7 +67,7 @@ class RedisServer:
                 return int(value)
         raise ServerError(f"Redis does not say its {name}")
 
-    def _wait_until_it_answers(self) -> None:
+    def wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
             if self._process.poll() is not None:

@@ -17,7 +17,8 @@ from benchmarks.catalogue import BEFORE, PEERS, Peer, of_checkout
 from benchmarks.measure import MeasurementError, Meter, Values
 from benchmarks.redis_server import RedisServer
 from benchmarks.report import NOW, number, report
-from benchmarks.server import Server, ServerError
+from benchmarks.running import ServerError
+from benchmarks.server import Server
 from benchmarks.summary import Record
 from benchmarks.toolchain import (
     HERE,

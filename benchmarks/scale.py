@@ -21,7 +21,7 @@ from benchmarks.catalogue import PEERS
 from benchmarks.measure import MeasurementError
 from benchmarks.redis_server import RedisServer, redis_version
 from benchmarks.report import cell, number, table
-from benchmarks.server import ServerError, pinned
+from benchmarks.running import ServerError, pinned
 from benchmarks.summary import figure
 from benchmarks.toolchain import MissingError, compile_load_generator, install_peers
 from benchmarks.workers import Workers

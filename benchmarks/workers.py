@@ -34,7 +34,7 @@ class Workers:
                 stack.callback(server.stop)
                 self.servers.append(server)
             for server in self.servers:  # all are starting by now
-                server.wait_until_it_listens()
+                server.wait_until_it_answers()
             self._stack = stack.pop_all()
         return self
 

@@ -7,6 +7,7 @@ cimport cython
 
 @cython.locals(before=int, state=int, outcome=int, actions=int, ending=_Ending)
 cpdef advance(_Conversation connection, int event, code=*, text=*)
+cdef _Ending _ending_of(_Conversation connection)
 @cython.locals(channel=_Channel)
 cdef _carry_out(_Conversation connection, _Ending ending, int state, int outcome, int actions)
 @cython.locals(ending=_Ending)

@@ -46,9 +46,7 @@ def advance(connection: Conversation, event: int, code: Code | None = None, text
     state, outcome, actions = closing.TRANSITIONS[before][event]
     if state == before and not actions:
         return
-    ending = connection._ending
-    if ending is None:
-        ending = connection._ending = Ending()
+    ending = _ending_of(connection)
     connection._state = state
     connection.active = state in closing.ACTIVE
     if code is not None:
@@ -63,6 +61,13 @@ def advance(connection: Conversation, event: int, code: Code | None = None, text
         schedule(connection)
     if connection._farewells is not None and not connection.active:
         _bid_farewell(connection)
+
+
+def _ending_of(connection: Conversation) -> Ending:
+    """Return what is remembered of a connection's end, which begins with the first step."""
+    if connection._ending is None:
+        connection._ending = Ending()
+    return connection._ending
 
 
 def _carry_out(connection: Conversation, ending: Ending, state: int, outcome: int, actions: int) -> None:
@@ -110,9 +115,7 @@ def _bid_farewell(connection: Conversation) -> None:
 
 def take_last_word(connection: Conversation, word: Close | ProtocolError, event: int) -> None:
     """Keep the peer's last word until earlier messages are handled; it may answer our own close frame."""
-    ending = connection._ending
-    if ending is None:
-        ending = connection._ending = Ending()
+    ending = _ending_of(connection)
     if ending.last_word is None:
         ending.last_word = word
         if connection._state == closing.CLOSING and isinstance(word, Close):

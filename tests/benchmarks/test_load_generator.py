@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.catalogue import PEERS, Peer
 from benchmarks.measure import MeasurementError, Meter
-from benchmarks.server import Server, ServerError
+from benchmarks.running import ServerError
+from benchmarks.server import Server
 from benchmarks.workloads import WORKLOADS, Workload
 from tests.benchmarks.generator import run_against
 

@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import Any
 
 import engineio
-import gevent
 import pytest
 from gevent.event import AsyncResult, Event
 
@@ -18,7 +17,7 @@ from geventkws.compat import install
 from geventkws.compat.engineio import DRIVERS, MODES, EngineWebSocket, SimpleWebSocketWSGI
 from tests.compat.conftest import installed
 from tests.integration.conftest import Serve
-from tests.raw import BINARY, TEXT, Frame, RawClient, close_frame, masked, upgrade_request
+from tests.raw import BINARY, TEXT, Frame, RawClient, close_frame, masked
 from tests.waiting import PATIENCE
 
 PATH = "/engine.io/?EIO=4&transport=websocket"
@@ -180,12 +179,7 @@ def test_a_client_that_goes_before_the_handshake_is_answered(serve: Serve) -> No
         return EngineWebSocket(object, handle, EngineServer())(environ, start_response)
 
     site = serve(application=app)
-    client = site.connect(None)
-    client.send(upgrade_request("/"))
-    assert asked.wait(PATIENCE)
-    client.reset()
-    gevent.sleep(0.01)
-    go_on.set()
+    site.lose_client_meanwhile(asked, go_on)
     assert over.wait(PATIENCE)
     site.wait_until_empty()
 

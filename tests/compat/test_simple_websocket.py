@@ -15,7 +15,7 @@ from simple_websocket import ConnectionClosed, Server
 from tests.certificates import Certificates
 from tests.compat.conftest import Run, installed
 from tests.integration.conftest import Serve
-from tests.raw import BINARY, PING, PONG, TEXT, Frame, RawClient, close_frame, masked, upgrade_request
+from tests.raw import BINARY, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
 from tests.tls import tls_socket
 from tests.waiting import PATIENCE
 
@@ -279,10 +279,5 @@ class TestOurs:
             Server(environ)
 
         site = serve(application=app)
-        client = site.connect(None)
-        client.send(upgrade_request("/"))
-        assert asked.wait(PATIENCE)
-        client.reset()
-        gevent.sleep(0.01)
-        go_on.set()
+        site.lose_client_meanwhile(asked, go_on)
         site.wait_until_empty()

@@ -7,10 +7,11 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 from gevent.queue import Queue
 
 from geventkws import ServiceRegistry, WebSocketConnection, WebSocketServer, WebSocketService
-from tests.raw import RawClient
+from tests.raw import RawClient, upgrade_request
 from tests.waiting import PATIENCE
 
 Call = tuple[Any, ...]
@@ -69,6 +70,15 @@ class Site:
         """Return a client, which is closed after the test; ``path=None`` sends nothing yet."""
         self.clients.append(RawClient(self.port, path, *headers, **options))
         return self.clients[-1]
+
+    def lose_client_meanwhile(self, asked: Event, go_on: Event) -> None:
+        """Let a client be lost after its upgrade request, while the application waits to go on."""
+        client = self.connect(None)
+        client.send(upgrade_request("/"))
+        assert asked.wait(PATIENCE)
+        client.reset()
+        gevent.sleep(0.01)
+        go_on.set()
 
     def wait_until_empty(self) -> None:
         """Wait until no connection is left, and with it no descriptor, table entry or greenlet."""

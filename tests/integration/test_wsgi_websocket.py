@@ -334,12 +334,7 @@ class TestTheEnd:
 
         app = App(handle)
         site = serve(application=app)
-        client = site.connect(None)
-        client.send(upgrade_request("/"))
-        assert asked.wait(PATIENCE)
-        client.reset()
-        gevent.sleep(0.01)
-        go_on.set()
+        site.lose_client_meanwhile(asked, go_on)
         assert app.over.wait(PATIENCE)
         site.wait_until_empty()
 
