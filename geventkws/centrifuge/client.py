@@ -77,7 +77,7 @@ class Client:
         """When a ping was sent that nothing has followed yet, by ``time.monotonic``."""
         self._pubsub = pubsub
         self._session = Session(codec_for(connection.subprotocol, connection.request.query))
-        self._replies: list[Reply] = []
+        self._replies: list[Reply] | None = None
 
     @property
     def id(self) -> str:
@@ -102,7 +102,7 @@ class Client:
     @property
     def channels(self) -> list[str]:
         """The channels that the client has subscribed to. In the thread of the server."""
-        return list(self._pubsub._subscriptions(self.connection))
+        return list(self._pubsub._channels(self.connection))
 
     @property
     def codec(self) -> Codec:
@@ -202,12 +202,14 @@ class Client:
 
     def reply(self, reply: Reply) -> None:
         """Let a reply be sent with those of the same frame."""
+        if self._replies is None:
+            self._replies = []
         self._replies.append(reply)
 
     def flush(self) -> None:
         """Send the replies that wait, in one frame."""
         if self._replies:
-            replies, self._replies = self._replies, []
+            replies, self._replies = self._replies, None
             self.connection.send(self.codec.encode(replies))
 
     # Signs of life, in the hub's thread

@@ -91,7 +91,8 @@ class Clock:
         elif expires_at is not None and not client.has_token and today >= expires_at:
             client.expires_at = None
             gevent.spawn(self._go_on, client)
-        for channel, subscriber in list(self._pubsub._subscriptions(client.connection).items()):
+        for channel in client.channels:
+            subscriber = self._pubsub._subscriber(client.connection, channel)
             ends_at = subscriber.expires_at if isinstance(subscriber, ClientSubscriber) else None
             if ends_at is not None and today >= ends_at + GRACE:
                 gevent.spawn(client.unsubscribe, channel, UnsubscribeCode.EXPIRED)

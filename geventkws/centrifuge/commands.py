@@ -110,9 +110,7 @@ class Commands:
         try:
             for channel, subscribed in subscriptions.items():
                 position = request.subs.get(channel, NO_REQUEST)
-                begun[channel] = self._subscribing.begin(
-                    client, granted.user, channel, subscribed, position, by_server=True
-                )
+                begun[channel] = self._subscribing.begin(client, granted.user, channel, subscribed, position)
             self._welcome(client, number, granted, begun)
         except BaseException:
             for channel in begun:
@@ -169,10 +167,10 @@ class Commands:
         begun.go_live()
 
     def _check_room(self, client: Client, channel: str) -> None:
-        subscriptions = self._pubsub._subscriptions(client.connection)
-        if channel in subscriptions:
+        channels = self._pubsub._channels(client.connection)
+        if channel in channels:
             raise ClientError(ErrorCode.ALREADY_SUBSCRIBED)
-        if len(subscriptions) >= self._channel_limit:
+        if len(channels) >= self._channel_limit:
             raise ClientError(ErrorCode.LIMIT_EXCEEDED)
 
     def subscribe_by_server(self, client: Client, channel: str, granted: Subscribed) -> None:
@@ -180,7 +178,7 @@ class Commands:
         if channel in client.channels:
             return
         self._check_room(client, channel)
-        begun = self._subscribing.begin(client, client.name, channel, granted, by_server=True)
+        begun = self._subscribing.begin(client, client.name, channel, granted)
         result = begun.result
         said = replies.Subscribe(
             result.recoverable, result.epoch, result.offset, result.positioned, result.data
@@ -196,7 +194,7 @@ class Commands:
     def _sub_refresh(self, client: Client, request: requests.SubRefreshRequest) -> replies.SubRefreshResult:
         if request.type:
             raise ClientError(ErrorCode.NOT_AVAILABLE)  # a poll
-        subscriber = self._pubsub._subscriptions(client.connection).get(request.channel)
+        subscriber = self._pubsub._subscriber(client.connection, request.channel)
         if not isinstance(subscriber, ClientSubscriber):
             raise ClientError(ErrorCode.PERMISSION_DENIED)
         subscriber.expires_at = self._service.refresh_subscription(client, request.channel)

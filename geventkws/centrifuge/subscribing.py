@@ -12,11 +12,10 @@ from geventkws.centrifuge.namespaces import Namespace, Namespaces
 from geventkws.centrifuge.protocol.errors import ClientError, ErrorCode
 from geventkws.centrifuge.protocol.replies import SubscribeResult
 from geventkws.centrifuge.protocol.requests import SubscribeRequest
-from geventkws.centrifuge.publications import ANNOUNCEMENTS, PUSHES, publication_of
+from geventkws.centrifuge.publications import publication_of
 from geventkws.centrifuge.subscription import ClientSubscriber
 from geventkws.pubsub import Position, Publication, PubSub
 from geventkws.pubsub.broker import Stream
-from geventkws.pubsub.subscriber import Wishes
 from geventkws.pubsub.values import size_of
 
 REPLY_SIZE = 256 * 1024
@@ -63,27 +62,20 @@ class Subscribing:
         channel: str,
         granted: Subscribed,
         request: SubscribeRequest = NO_REQUEST,
-        by_server: bool = False,
     ) -> Begun:
         """Subscribe a client. Raises ``ClientError`` if that cannot be done as requested."""
         namespace = self._namespaces.of(channel)
-        name = client.codec.name
-        wishes = Wishes(
-            PUSHES[name], ANNOUNCEMENTS[name] if namespace.join_leave else None, namespace.presence
-        )
-        info = {"user": user, "client": client.id, "conn": client.info, "chan": granted.info}
-        subscriber = ClientSubscriber(client, wishes, info, by_server)
-        subscriber.expires_at = granted.expires_at
+        subscriber = ClientSubscriber(client, namespace, granted)
         client.has_expiries |= granted.expires_at is not None
+        info = _info(client, user, granted.info)
         with self._pubsub._attached(client.connection, channel, subscriber, info):
             return self._begin(client, channel, subscriber, granted, namespace, request)
 
     def info_of(self, client: Client, channel: str) -> dict[str, Any]:
         """Return who a client is, as others see it in a channel."""
-        subscriber = self._pubsub._subscriptions(client.connection).get(channel)
-        if isinstance(subscriber, ClientSubscriber):
-            return subscriber.info
-        return {"user": client.name, "client": client.id, "conn": client.info, "chan": None}
+        subscriber = self._pubsub._subscriber(client.connection, channel)
+        info = subscriber.info if isinstance(subscriber, ClientSubscriber) else None
+        return _info(client, client.name, info)
 
     def _begin(
         self,
@@ -132,6 +124,10 @@ class Subscribing:
         if len(stream.publications) > self._recovery_limit:
             return Stream(stream.top, [], False)
         return stream
+
+
+def _info(client: Client, user: str, channel_info: Any) -> dict[str, Any]:
+    return {"user": user, "client": client.id, "conn": client.info, "chan": channel_info}
 
 
 def remaining(expires_at: float | None) -> tuple[bool, int]:

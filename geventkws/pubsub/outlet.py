@@ -7,16 +7,16 @@ it in the thread of the hub, so that all get them in the same order.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from gevent import Greenlet
 
 from geventkws.loop.loop import Loop
 from geventkws.pubsub.broker import Command, Excluded
+from geventkws.pubsub.few import Few, added, removed
 from geventkws.pubsub.listener import Listener
 from geventkws.pubsub.subscriber import Encoded, Subscriber
 from geventkws.pubsub.tally import TALLY
@@ -26,8 +26,6 @@ from geventkws.websocket.transitions import call_when_inactive
 
 MAX_QUEUED = 10_000
 """How much may wait for the hub before a native thread that publishes must wait, too."""
-
-NO_CHANNELS: Mapping[str, Subscriber] = MappingProxyType({})
 
 MAX_QUEUED_SIZE = 16 * 1024 * 1024
 """How many bytes of messages may."""
@@ -59,9 +57,10 @@ class Outlet:
         self._is_draining = False
         self._receivers: dict[str, dict[Key, Receiver]] = {}
         self._subscriptions = 0
-        self._channels: dict[WebSocketConnection, dict[str, Subscriber]] = {}
-        self._users: dict[str, set[WebSocketConnection]] = {}
+        self._channels: dict[WebSocketConnection, Few[str]] = {}
+        self._users: dict[str, Few[WebSocketConnection]] = {}
         self._user_of: dict[WebSocketConnection, str] = {}
+        self._when_inactive = self._forget  # one for all
 
     def wants(self, channel: str) -> bool:
         """Return whether anybody here listens to a channel. In any thread."""
@@ -155,27 +154,27 @@ class Outlet:
 
     # Who is here
 
-    def subscribe(self, connection: WebSocketConnection, channel: str, subscriber: Subscriber) -> bool:
-        """Add a subscriber; return whether the connection was there before, and others saw it."""
-        before = self._known(connection).get(channel)
-        self._channels[connection][channel] = subscriber
+    def subscribe(self, connection: WebSocketConnection, channel: str, subscriber: Subscriber) -> None:
+        """Add a subscriber, instead of the one that the connection may have had."""
+        self._channels[connection] = added(self._known(connection), channel)
         self._add(channel, connection, subscriber)
-        return before is not None and before.wishes.present
 
-    def holds(self, connection: WebSocketConnection, channel: str, subscriber: Subscriber) -> bool:
-        """Return whether the subscriber is still here."""
-        return self._receivers.get(channel, {}).get(connection) is subscriber
-
-    def subscriptions(self, connection: WebSocketConnection) -> Mapping[str, Subscriber]:
+    def channels(self, connection: WebSocketConnection) -> Collection[str]:
         """Return the channels that a connection has subscribed to."""
-        return self._channels.get(connection, NO_CHANNELS)
+        return self._channels.get(connection, ())
+
+    def subscriber(self, connection: WebSocketConnection, channel: str) -> Subscriber | None:
+        """Return the subscriber for a connection, if there is one."""
+        receiver = self._receivers.get(channel, {}).get(connection)
+        return receiver if isinstance(receiver, Subscriber) else None
 
     def unsubscribe(self, connection: WebSocketConnection, channel: str) -> None:
         """Remove a subscriber, if there is one."""
-        subscriber = self._channels.get(connection, {}).pop(channel, None)
+        subscriber = self.subscriber(connection, channel)
         if subscriber is not None:
+            self._channels[connection] = removed(self._channels[connection], channel)
             self._remove(channel, connection)
-            self._owner.abandoned(channel, connection.id if subscriber.wishes.present else None)
+            self._owner.abandoned(channel, connection.id if subscriber.is_present else None)
 
     def listen(self, listener: Listener, channel: str) -> None:
         """Add a listener."""
@@ -192,16 +191,15 @@ class Outlet:
         """Remember which user a connection belongs to, instead of any that it belonged to before."""
         self._known(connection)
         self._forget_user(connection)
-        self._users.setdefault(user, set()).add(connection)
+        self._users[user] = added(self._users.get(user, ()), connection)
         self._user_of[connection] = user
 
-    def _known(self, connection: WebSocketConnection) -> dict[str, Subscriber]:
+    def _known(self, connection: WebSocketConnection) -> Few[str]:
         """Return the channels of a connection, which is forgotten when it ends."""
-        channels = self._channels.get(connection)
-        if channels is None:
-            channels = self._channels[connection] = {}
-            call_when_inactive(connection, lambda: self._forget(connection))
-        return channels
+        if connection not in self._channels:
+            self._channels[connection] = ()
+            call_when_inactive(connection, self._when_inactive)
+        return self._channels[connection]
 
     def forsake(self) -> None:
         """Forget all, without telling anybody."""
@@ -219,9 +217,9 @@ class Outlet:
     def _forget_user(self, connection: WebSocketConnection) -> None:
         user = self._user_of.pop(connection, None)
         if user is not None:
-            self._users[user].remove(connection)
-            if not self._users[user]:
-                del self._users[user]
+            others = removed(self._users.pop(user), connection)
+            if others:
+                self._users[user] = others
 
     def _add(self, channel: str, key: Key, receiver: Receiver) -> None:
         receivers = self._receivers.setdefault(channel, {})

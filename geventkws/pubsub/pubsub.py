@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, TypeVar
@@ -24,7 +24,7 @@ from geventkws.pubsub.listener import Listener
 from geventkws.pubsub.memory import MemoryBroker
 from geventkws.pubsub.node import LocalNode
 from geventkws.pubsub.settings import Patterns, Settings, check_channel
-from geventkws.pubsub.subscriber import Announce, Subscriber, Transform, Wishes
+from geventkws.pubsub.subscriber import Announce, Subscriber, Transform
 from geventkws.pubsub.tally import TALLY
 from geventkws.pubsub.values import Message, NodeInfo, Position, PositionLost, Publication, Subscription
 from geventkws.websocket.arguments import close_code
@@ -127,16 +127,20 @@ class PubSub:
         check_since(since)
         check_json(info, "the info of a subscriber")
         hash((transform, announce))  # raises TypeError
-        present = self._patterns.settings_of(channel).presence
-        wishes = Wishes(transform, announce, present)
-        return _call_in(loop, lambda: self._subscribe(connection, channel, info, since, wishes))
+        is_present = self._patterns.settings_of(channel).presence
+        subscriber = Subscriber(connection, transform, announce, is_present)
+        return _call_in(loop, lambda: self._subscribe(connection, channel, info, since, subscriber))
 
     def _subscribe(
-        self, connection: WebSocketConnection, channel: str, info: Any, since: Position | None, wishes: Wishes
+        self,
+        connection: WebSocketConnection,
+        channel: str,
+        info: Any,
+        since: Position | None,
+        subscriber: Subscriber,
     ) -> Subscription:
         if not connection.active:
             return Subscription(False, None)
-        subscriber = Subscriber(connection, wishes)
         with self._attached(connection, channel, subscriber, info):
             return self._catch_up(subscriber, channel, since)
 
@@ -150,16 +154,20 @@ class PubSub:
         outlet.subscribe(connection, channel, subscriber)
         try:
             self._broker.open(channel)
-            if subscriber.wishes.present and outlet.holds(connection, channel, subscriber):
+            if subscriber.is_present and outlet.subscriber(connection, channel) is subscriber:
                 self._broker.join(channel, connection.id, info)
             yield
         except BaseException:
             outlet.unsubscribe(connection, channel)
             raise
 
-    def _subscriptions(self, connection: WebSocketConnection) -> Mapping[str, Subscriber]:
+    def _channels(self, connection: WebSocketConnection) -> Collection[str]:
         """Return the channels of a connection. In its thread."""
-        return self._node.outlet(connection._channel.loop).subscriptions(connection)
+        return self._node.outlet(connection._channel.loop).channels(connection)
+
+    def _subscriber(self, connection: WebSocketConnection, channel: str) -> Subscriber | None:
+        """Return what has subscribed a connection to a channel, if it has. In its thread."""
+        return self._node.outlet(connection._channel.loop).subscriber(connection, channel)
 
     def _catch_up(self, subscriber: Subscriber, channel: str, since: Position | None) -> Subscription:
         """Send what was published after ``since``, and let the subscriber go live."""

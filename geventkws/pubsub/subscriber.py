@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from typing import Any
 
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
 from geventkws.protocol.endpoint import Broadcast
@@ -21,15 +21,6 @@ Encoded = dict[Hashable, Broadcast | None]
 """What has been encoded of one publication: by transform, ``None`` for the message as it is."""
 
 
-class Wishes(NamedTuple):
-    """What a connection wants from a channel besides its messages."""
-
-    transform: Transform | None
-    announce: Announce | None
-    present: bool
-    """Whether others are to see it there."""
-
-
 def as_it_is(publication: Publication) -> Message:
     """Return what is sent without a ``transform``."""
     return publication.message
@@ -41,11 +32,19 @@ class Subscriber:
     At first, publications are held back: those that were published before must go out first.
     """
 
-    __slots__ = ("_connection", "_held", "_held_size", "_render", "_until", "wishes")
+    __slots__ = ("_announce", "_connection", "_held", "_held_size", "_render", "_until", "is_present")
 
-    def __init__(self, connection: WebSocketConnection, wishes: Wishes) -> None:
-        self.wishes = wishes
-        self._render = wishes.transform or as_it_is
+    def __init__(
+        self,
+        connection: WebSocketConnection,
+        transform: Transform | None,
+        announce: Announce | None,
+        is_present: bool,
+    ) -> None:
+        self.is_present = is_present
+        """Whether others are to see it there."""
+        self._render = transform or as_it_is
+        self._announce = announce
         self._connection = connection
         self._held: deque[tuple[Publication, Excluded]] | None = deque()
         self._held_size = 0
@@ -118,8 +117,8 @@ class Subscriber:
 
     def take_event(self, event: PresenceEvent, encoded: Encoded) -> None:
         """Send word that somebody has joined or left, if the connection wants it."""
-        if self.wishes.announce is not None and event.id != self._connection.id:
-            self._send(self.wishes.announce, event, encoded)
+        if self._announce is not None and event.id != self._connection.id:
+            self._send(self._announce, event, encoded)
 
     def lose(self, channel: str) -> None:
         """End the connection: its client comes back with its position, and is told that this is lost."""

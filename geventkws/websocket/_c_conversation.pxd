@@ -34,7 +34,7 @@ cdef class Conversation(roles.Owner):
     cdef public _Tally _tally
     cdef public object _meter
     cdef public _Ending _ending
-    cdef public list _farewells
+    cdef public tuple _farewells
     cdef public object _senders
     cdef list _inbox
     cdef Py_ssize_t _inbox_start

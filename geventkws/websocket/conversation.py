@@ -119,7 +119,7 @@ class Conversation(roles.Owner):
         self._state, self._told = closing.OPEN, 0  # this and the rest is for the delegate
         self._pulls = self._scheduled = False
         self._ending: Ending | None = None
-        self._farewells: list[Callable[[], object]] | None = None
+        self._farewells: tuple[Callable[[Any], object], ...] | None = None
         self._senders: Any = None
 
     # Receiving (in the hub)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 from time import monotonic
+from typing import TypeVar
 
 from geventkws.backend import use_compiled
 from geventkws.loop import leaf
@@ -20,6 +21,8 @@ from geventkws.protocol.errors import ProtocolError
 from geventkws.websocket import keepalive
 from geventkws.websocket.conversation import Conversation
 from geventkws.websocket.ending import Ending
+
+Connection = TypeVar("Connection", bound=Conversation)
 
 LAST_LOOK = 4 * MAX_CIPHERTEXT
 """Bytes to read when looking for unread input: room for a whole TLS record after a part of another."""
@@ -100,17 +103,18 @@ def _carry_out(connection: Conversation, ending: Ending, state: int, outcome: in
         check_whether_over(connection)
 
 
-def call_when_inactive(connection: Conversation, function: Callable[[], object]) -> None:
-    """Call ``function``, which must not wait, when nothing more can be sent; it still can be now."""
-    if connection._farewells is None:
-        connection._farewells = []
-    connection._farewells.append(function)
+def call_when_inactive(connection: Connection, function: Callable[[Connection], object]) -> None:
+    """Call ``function``, which must not wait, with the connection when nothing more can be sent.
+
+    Until now, it can be. The same function for many connections takes the least memory.
+    """
+    connection._farewells = (*(connection._farewells or ()), function)
 
 
 def _bid_farewell(connection: Conversation) -> None:
-    farewells, connection._farewells = connection._farewells or [], None
+    farewells, connection._farewells = connection._farewells or (), None
     for function in farewells:
-        connection._channel.loop.guard(function)
+        connection._channel.loop.guard(function, connection)
 
 
 def take_last_word(connection: Conversation, word: Close | ProtocolError, event: int) -> None:
