@@ -1,6 +1,6 @@
 """Two clients of python-socketio, which try everything that the application offers.
 
-``PORT OTHER TRANSPORT``: the ports of one server, or of two.
+``PORT OTHER TRANSPORT...``: the ports of one server, or of two, and each way to connect.
 """
 
 import faulthandler
@@ -36,7 +36,7 @@ class Client:
         return self.events[event].get(timeout=PATIENCE)
 
 
-def main(port: str, other: str, transport: str) -> None:
+def try_everything(port: str, other: str, transport: str) -> None:
     ann, bob = Client(port, transport), Client(other, transport)
     assert ann.client.transport() == ("polling" if transport == "polling" else "websocket")
     assert ann.client.call("add", (1, 2), timeout=PATIENCE) == 3
@@ -55,7 +55,10 @@ def main(port: str, other: str, transport: str) -> None:
     ann.client.emit("go")
     ann.expect("disconnect")
     ann.client.disconnect()
-    print("everything works", flush=True)
+    print(f"{transport} works", flush=True)
 
 
-main(*sys.argv[1:])
+PORT, OTHER, *TRANSPORTS = sys.argv[1:]
+for name in TRANSPORTS:
+    try_everything(PORT, OTHER, name)
+print("everything works", flush=True)

@@ -19,29 +19,38 @@ PYTHON_CLIENT = str(HERE / "socketio_client.py")
 NODE_CLIENT = str(HERE / "socketio_client.js")
 
 
+pytestmark = pytest.mark.once  # its programs run on both backends and event loops
+
+FORMS = {
+    "compiled": {"GEVENTKWS_PURE": "", "GEVENT_LOOP": "libev-cext"},
+    "readable": {"GEVENTKWS_PURE": "1", "GEVENT_LOOP": "libuv"},
+}
+"""The backend and the event loop of a program, as its environment says them."""
+
+
 @pytest.fixture(
     scope="module",
     params=[
-        ("server", "gevent", "gevent-websocket"),
-        ("serve", "gevent", "gevent-websocket"),
-        ("gunicorn", "gevent", "gevent-websocket"),
-        ("server", "gevent", "simple-websocket"),
-        ("serve", "gevent", "simple-websocket"),
-        ("gunicorn", "gevent", "simple-websocket"),
-        ("server", "gevent", "ours"),
-        ("gunicorn", "gevent", "ours"),
-        ("serve", "gevent", "ours-alone"),
-        ("server", "threading", "ours"),
-        ("serve", "threading", "simple-websocket"),
-        ("gunicorn", "threading", "simple-websocket"),
+        ("server", "gevent", "gevent-websocket", "compiled"),
+        ("serve", "gevent", "gevent-websocket", "readable"),
+        ("gunicorn", "gevent", "gevent-websocket", "compiled"),
+        ("server", "gevent", "simple-websocket", "readable"),
+        ("serve", "gevent", "simple-websocket", "compiled"),
+        ("gunicorn", "gevent", "simple-websocket", "readable"),
+        ("server", "gevent", "ours", "compiled"),
+        ("gunicorn", "gevent", "ours", "readable"),
+        ("serve", "gevent", "ours-alone", "compiled"),
+        ("server", "threading", "ours", "readable"),
+        ("serve", "threading", "simple-websocket", "compiled"),
+        ("gunicorn", "threading", "simple-websocket", "readable"),
     ],
     ids="-".join,
 )
 def port(request: pytest.FixtureRequest) -> Iterator[int]:
     """Where the application is served."""
-    way, mode, frames = request.param
+    way, mode, frames, form = request.param
     with running(way) as run:
-        yield run("flask_socketio_app", MODE=mode, FRAMES=frames)
+        yield run("flask_socketio_app", MODE=mode, FRAMES=frames, **FORMS[form])
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +65,16 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.kill()
 
 
-@pytest.mark.parametrize("transport", ["polling", "websocket", "upgrade"])
-def test_a_client_in_python_does_everything(port: int, transport: str) -> None:
-    succeeds(sys.executable, "-u", PYTHON_CLIENT, str(port), str(port), transport)
+def test_a_client_in_python_does_everything(port: int) -> None:
+    """By polling, by WebSocket, and by the upgrade from the one to the other."""
+    succeeds(sys.executable, "-u", PYTHON_CLIENT, str(port), str(port), "polling", "websocket", "upgrade")
 
 
 def test_a_client_in_node_does_everything(port: int) -> None:
-    """By polling, by WebSocket, and by the upgrade from the one to the other."""
+    """In the same ways."""
     succeeds(*node(), str(port), str(port))
 
 
-@pytest.mark.once
 class TestOverRedis:
     """Clients of two processes reach each other."""
 
