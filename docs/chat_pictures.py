@@ -61,7 +61,7 @@ def main() -> None:
     """Take a picture of one conversation in each colour scheme."""
     PICTURES.mkdir(exist_ok=True)
     with TemporaryDirectory() as profile, server("chat") as chat:
-        driver = chromium(Path(profile), WIDTH)
+        driver = chromium(Path(profile))
         try:
             size = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": SCALE, "mobile": False}
             driver.get(f"http://{chat.address}/")

@@ -30,18 +30,20 @@ SWITCHES = (
     "--no-proxy-server",
 )
 
+HEIGHT = 700
+"""The height of the page, in CSS pixels."""
+
 FAINT_TEXTS = (Path(__file__).parent / "browser" / "faint_texts.js").read_text()
 
 Result = TypeVar("Result")
 
 
-def chromium(profile: Path, width: int) -> webdriver.Chrome:
-    """Start a Chromium with a new ``profile``, its page ``width`` CSS pixels wide."""
+def chromium(profile: Path) -> webdriver.Chrome:
+    """Start a Chromium with a new ``profile``."""
     options = webdriver.ChromeOptions()
     options.binary_location = require_program("chromium", "chromium-browser", "google-chrome")
     for switch in (*SWITCHES, f"--user-data-dir={profile}"):
         options.add_argument(switch)
-    options.add_experimental_option("mobileEmulation", {"deviceMetrics": {"width": width, "height": 700}})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     return webdriver.Chrome(options, webdriver.ChromeService(require_program("chromedriver")))
 
@@ -53,6 +55,23 @@ class ChatPage:
         self.driver = driver
         self.patience = PATIENCE
         """Seconds to wait for what must happen."""
+
+    def open(self, url: str, width: int) -> None:
+        """Show the page at ``url``, ``width`` CSS pixels wide."""
+        metrics = {"width": width, "height": HEIGHT, "deviceScaleFactor": 0, "mobile": True}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        self.driver.get(url)
+
+    def close(self) -> None:
+        """Leave the browser with an empty window, without the session of this one and without complaints."""
+        last = self.driver.current_window_handle
+        self.driver.switch_to.new_window("tab")
+        new = self.driver.current_window_handle
+        self.driver.switch_to.window(last)
+        self.driver.close()
+        self.driver.switch_to.window(new)
+        self.complaints()
 
     def wait(self, condition: Callable[[], Result], what: str) -> Result:
         """Wait until ``condition`` returns something true, and return it."""

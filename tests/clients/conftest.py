@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from selenium.webdriver import Chrome
 
 from tests.certificates import Certificates
 from tests.clients.chat_page import ChatPage, OpenPage, chromium
@@ -27,18 +28,40 @@ def chat() -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture
-def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenPage]:
-    """A function that opens the chat's page; its browsers end with the test."""
+@pytest.fixture(scope="module")
+def browsers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Chrome]]:
+    """Browsers, each with a profile of its own; they end with the tests of the file."""
     with ExitStack() as stack:
 
-        def open_page(chat: Server | Cluster, width: int = 1200) -> ChatPage:
-            driver = chromium(tmp_path_factory.mktemp("chromium"), width)
+        def start() -> Chrome:
+            driver = chromium(tmp_path_factory.mktemp("chromium"))
             stack.callback(driver.quit)
-            driver.get(f"http://{chat.address}/")
-            return ChatPage(driver)
+            return driver
 
-        yield open_page
+        yield iter(start, None)
+
+
+@pytest.fixture(scope="module")
+def idle() -> list[Chrome]:
+    """The browsers that no test uses now: starting one takes longer than most tests."""
+    return []
+
+
+@pytest.fixture
+def open_page(browsers: Iterator[Chrome], idle: list[Chrome]) -> Iterator[OpenPage]:
+    """A function that opens the chat's page in a browser of its own; the page is closed after the test."""
+    busy: list[Chrome] = []
+
+    def open_page(chat: Server | Cluster, width: int = 1200) -> ChatPage:
+        busy.append(idle.pop() if idle else next(browsers))
+        page = ChatPage(busy[-1])
+        page.open(f"http://{chat.address}/", width)
+        return page
+
+    yield open_page
+    for driver in busy:
+        ChatPage(driver).close()
+    idle += busy
 
 
 @pytest.fixture
