@@ -67,7 +67,7 @@ else
 	$(BIN)/coverage report
 	$(PYTEST) -m "alone and $(SECOND)" $(ALONE_TESTS)
 	@echo "3 of 3: the same backend, libuv: what talks to the event loop"
-	$(LIBUV) $(PYTEST) -m "not alone and $(THIRD)" $(FILES) $(LOOP_TESTS) --ignore=tests/server/test_forking.py
+	$(LIBUV) $(PYTEST) -m "not alone and $(THIRD)" $(FILES) $(LOOP_TESTS)
 endif
 
 quick: $(VENV)/test.installed  ## Run the fast tests, in less than a minute (ARGS="-k close" runs some)

@@ -14,7 +14,7 @@ from tests.programs import ROOT
 from tests.raw import close_frame
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.usefixtures("measured")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("measured")]
 
 GUIDE = (ROOT / "docs" / "how-to" / "metrics.md").read_text()
 

@@ -110,6 +110,7 @@ class worker_class(Worker):
         assert client.read_to_end().endswith(b"https")
 
 
+@pytest.mark.once
 class TestLimits:
     def test_worker_connections(self, start: Start) -> None:
         server = start("--worker-connections", "1")
@@ -181,6 +182,7 @@ class worker_class(Worker):
         assert server.wait() == 1
 
 
+@pytest.mark.once
 class TestLogs:
     @pytest.mark.parametrize(("workers", "warnings"), [(1, 0), (2, 1)])
     def test_channels_that_several_workers_do_not_share_are_warned_of_once(
@@ -260,6 +262,7 @@ class TestLogs:
         assert (tmp_path / "access.1").read_text().startswith("/before\n")
 
 
+@pytest.mark.once
 def test_a_change_of_the_program_replaces_the_worker(start: Start, tmp_path: Path) -> None:
     server = start("--reload", "--reload-engine", "poll")
     [first] = server.booted()

@@ -1,4 +1,4 @@
-"""A child process has no part in its parent's connections, on either event loop, however it was forked."""
+"""A child process has no part in its parent's connections, however it was forked."""
 
 from __future__ import annotations
 
@@ -208,9 +208,9 @@ def closes(client: RawClient) -> None:
     assert client.read_to_end() == b""
 
 
-@pytest.fixture(params=["libev-cext", "libuv"])
-def parent(request: pytest.FixtureRequest) -> Iterator[Parent]:
-    with Program(sys.executable, "-u", "-c", SERVER, env={"GEVENT_LOOP": request.param}) as program:
+@pytest.fixture
+def parent() -> Iterator[Parent]:
+    with Program(sys.executable, "-u", "-c", SERVER) as program:
         parent = Parent(program)
         yield parent
         for client in parent.clients:
@@ -318,7 +318,7 @@ def test_a_childs_signals_are_its_own_again(parent: Parent) -> None:
 
 
 @pytest.mark.skipif(
-    sys.version_info >= (3, 15), reason="at its end, a child of a greenlet waits for its parent's main thread"
+    sys.version_info >= (3, 13), reason="at its end, a child of a greenlet waits for its parent's main thread"
 )
 def test_a_child_may_leave_serve_forever(parent: Parent) -> None:
     client = parent.client()
@@ -353,8 +353,8 @@ print("ended", [os.waitstatus_to_exitcode(waitpid(child, 0)[1]) for child in chi
 """
 
 
-@pytest.fixture(params=["libev-cext", "libuv"])
-def expect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Expect]:
+@pytest.fixture
+def expect(tmp_path: Path) -> Iterator[Expect]:
     """What waits until the program above has written something."""
     written = tmp_path / "written"  # a file: whoever lives on would keep the reader of a pipe waiting
 
@@ -370,7 +370,7 @@ def expect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Expect]:
             [sys.executable, "-u", "-c", PREFORK],
             stdout=output,
             stderr=output,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "GEVENT_LOOP": request.param},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             start_new_session=True,
         )
     try:

@@ -43,6 +43,8 @@ SERVE = HEAD + "server.serve_forever(); print('the end')"
 
 each_loop = pytest.mark.parametrize("loop", LOOPS)
 each_signal = pytest.mark.parametrize("number", BOTH)
+each_once = pytest.mark.parametrize(("loop", "number"), list(zip(LOOPS, BOTH, strict=True)))
+"""Both loops and both signals, for tests after the one that tries all pairs."""
 
 
 @contextmanager
@@ -72,8 +74,7 @@ def test_the_first_ends_everything_in_good_order(loop: str, number: signal.Signa
         assert program.output.count("Stopped") == 1
 
 
-@each_loop
-@each_signal
+@each_once
 def test_a_second_ends_the_process_at_once(loop: str, number: signal.Signals) -> None:
     with serving(SERVE, loop) as (program, client):
         program.signal(signal.SIGTERM)
@@ -109,8 +110,7 @@ def as_process_1() -> tuple[str, ...]:
     return command
 
 
-@each_loop
-@each_signal
+@each_once
 def test_so_does_process_1_of_a_container(
     loop: str, number: signal.Signals, as_process_1: tuple[str, ...]
 ) -> None:
@@ -135,8 +135,7 @@ OWN_HANDLERS = {
 }
 
 
-@each_loop
-@each_signal
+@each_once
 @pytest.mark.parametrize("kind", OWN_HANDLERS)
 def test_a_handler_of_the_programs_own_is_left_alone(loop: str, number: signal.Signals, kind: str) -> None:
     other = BOTH[number == signal.SIGTERM]
