@@ -1,5 +1,8 @@
 """Runs one block of the documentation: ``python -m tests.docs.run_example README.md:14``.
 
+Without a place, it runs the blocks that its standard input names, each in a child. So what all of them import
+is imported once: that takes longer than most blocks.
+
 If the block's context has a visitor, the block is a program that serves: once the server listens, the visitor
 connects, and then ends the program as Ctrl-C does. Any other block must end by itself.
 """
@@ -11,7 +14,9 @@ from gevent import monkey
 monkey.patch_all()
 
 import logging
+import os
 import re
+import signal
 import sys
 from types import SimpleNamespace
 
@@ -22,7 +27,7 @@ from greenlet import greenlet
 from tests.docs.contexts import context_called
 from tests.docs.contexts.context import Context
 from tests.docs.examples import example_at
-from tests.waiting import PATIENCE
+from tests.waiting import LONG, PATIENCE
 
 
 class Listening(logging.Handler):
@@ -48,6 +53,27 @@ def visit(context: Context, listening: Listening, program: greenlet) -> None:
         gevent.kill(program, KeyboardInterrupt)
 
 
+def next_ordered() -> str:
+    """Return, in a child, the place of a block that is to run; the parent writes the child's exit status.
+
+    A line of the standard input has the place, the child's working directory and the file for its errors.
+    """
+    # gevent's own would start its hub, which the child must not inherit.
+    fork, waitpid = monkey.get_original("os", "fork"), monkey.get_original("os", "waitpid")
+    for line in sys.stdin:
+        place, directory, errors = line.rstrip("\n").split("\t")
+        child = fork()
+        if not child:
+            signal.alarm(int(LONG))
+            os.chdir(directory)
+            sys.path[0] = directory
+            for descriptor, path in enumerate((os.devnull, os.devnull, errors)):
+                os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), descriptor)
+            return place
+        print(os.waitstatus_to_exitcode(waitpid(child, 0)[1]), flush=True)
+    sys.exit()
+
+
 def main(place: str) -> None:
     """Run the block at ``place`` in its context."""
     example = example_at(place)
@@ -68,4 +94,4 @@ def main(place: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1] if len(sys.argv) > 1 else next_ordered())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +17,43 @@ from tests.docs.examples import PAGES, ROOT, Example, examples_of
 EXAMPLES = [example for page in PAGES for example in examples_of(page)]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.place)
-def test_it_runs(example: Example, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests.docs.run_example", example.place],
-        cwd=tmp_path,
+Run = Callable[[Example, Path, Path], int]
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    """Run a block in a directory, with a file for its errors, and return its exit status."""
+    runner = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "tests.docs.run_example"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=100,
+        bufsize=1,
+        start_new_session=True,
     )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+    orders, statuses = runner.stdin, runner.stdout
+    assert orders
+    assert statuses
+
+    def run(example: Example, directory: Path, errors: Path) -> int:
+        orders.write(f"{example.place}\t{directory}\t{errors}\n")
+        return int(statuses.readline())
+
+    with runner:
+        try:
+            yield run
+        finally:
+            os.killpg(runner.pid, signal.SIGKILL)  # with a block that does not end
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.place)
+def test_it_runs(example: Example, run: Run, tmp_path: Path) -> None:
+    errors, directory = tmp_path / "errors", tmp_path / "directory"
+    directory.mkdir()
+    status = run(example, directory, errors)
+    assert status == 0, errors.read_text()
+    assert "Traceback" not in errors.read_text()
 
 
 def test_no_block_is_overlooked() -> None:
