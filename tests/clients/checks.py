@@ -53,6 +53,8 @@ BROWSER_CHECKS = (
     "binary_as_blobs",
     "a_page_of_another_origin_is_refused",
     "a_second_tab",
+    "centrifuge_in_json_misses_nothing",
+    "centrifuge_in_protobuf_misses_nothing",
 )
 """What every browser does."""
 

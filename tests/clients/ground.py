@@ -20,6 +20,9 @@ from geventkws import (
     WebSocketService,
     broadcast,
 )
+from geventkws.centrifuge import CentrifugeService, Client, Connected, Namespace
+from geventkws.pubsub import PubSub
+from geventkws.request import Request
 from tests.certificates import HOST, Certificates
 from tests.waiting import PATIENCE
 
@@ -87,6 +90,24 @@ class Room(WebSocketService):
 
     def disconnected(self, connection: WebSocketConnection, reason: int) -> None:
         del self.connections[connection.id]
+
+
+class Cutting(CentrifugeService):
+    """Lets everybody in, and cuts off who asks for it, while something is published for them."""
+
+    def __init__(self) -> None:
+        channels = Namespace(
+            history_size=100, recover=True, may_subscribe="everyone", may_publish="subscribers"
+        )
+        super().__init__(PubSub(), namespaces={"": channels})
+
+    def connect(self, client: Client, request: Request, data: Any) -> Connected:
+        return Connected("somebody")
+
+    def rpc(self, client: Client, method: str, data: Any) -> None:
+        client.connection._abandon()
+        for message in data["messages"]:
+            self.pubsub.publish(data["channel"], json.dumps(message))
 
 
 class Ledger:
@@ -209,6 +230,7 @@ def ground(
     services.register(Greeting(), on_path="greeting")
     services.register(Refusing(), on_path="refused")
     services.register(Room(), on_path="room")
+    services.register(Cutting(), on_path="centrifuge")
     services.register(Presence(ledger), on_path="presence/<name>")
     services.register(Commands(ledger), on_path="commands")
     if scheme == "wss":

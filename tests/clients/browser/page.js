@@ -38,7 +38,7 @@ function report(stage, results) {
 
 const STAGES = {
   async checks() {
-    await report("checks", await runChecks(connect, {...CHECKS, ...BROWSER_CHECKS}));
+    await report("checks", await runChecks(connect, {...CHECKS, ...BROWSER_CHECKS, ...CENTRIFUGE_CHECKS}));
     await connect("/presence/reload").open();
     sessionStorage.setItem("stage", "reloaded");
     location.reload();
