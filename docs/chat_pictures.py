@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 
 import websocket
 
-from tests.clients.chat_page import ChatPage, chromium
+from tests.clients.chat_page import ChatPage
+from tests.clients.page import chromium
 from tests.programs import server
 from tests.waiting import PATIENCE
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.chat_page import SWITCHES
+from tests.clients.page import SWITCHES
 from tests.helpers import require_program
 from tests.waiting import PATIENCE
 

@@ -9,7 +9,8 @@ import pytest
 from selenium.webdriver import Chrome
 
 from tests.certificates import Certificates
-from tests.clients.chat_page import ChatPage, OpenPage, chromium
+from tests.clients.chat_page import ChatPage, OpenPage
+from tests.clients.page import OpenBrowser, Page, chromium
 from tests.programs import TERMINALS, Cluster, OpenTerminal, Program, Server, server
 
 
@@ -48,20 +49,29 @@ def idle() -> list[Chrome]:
 
 
 @pytest.fixture
-def open_page(browsers: Iterator[Chrome], idle: list[Chrome]) -> Iterator[OpenPage]:
-    """A function that opens the chat's page in a browser of its own; the page is closed after the test."""
+def open_browser(browsers: Iterator[Chrome], idle: list[Chrome]) -> Iterator[OpenBrowser]:
+    """A function that opens a page in a browser of its own; the page is closed after the test."""
     busy: list[Chrome] = []
 
-    def open_page(chat: Server | Cluster, width: int = 1200) -> ChatPage:
+    def open_browser(url: str, width: int = 1200) -> Chrome:
         busy.append(idle.pop() if idle else next(browsers))
-        page = ChatPage(busy[-1])
-        page.open(f"http://{chat.address}/", width)
-        return page
+        Page(busy[-1]).open(url, width)
+        return busy[-1]
 
-    yield open_page
+    yield open_browser
     for driver in busy:
-        ChatPage(driver).close()
+        Page(driver).close()
     idle += busy
+
+
+@pytest.fixture
+def open_page(open_browser: OpenBrowser) -> OpenPage:
+    """A function that opens the chat's page."""
+
+    def open_page(chat: Server | Cluster, width: int = 1200) -> ChatPage:
+        return ChatPage(open_browser(f"http://{chat.address}/", width))
+
+    return open_page
 
 
 @pytest.fixture

@@ -82,9 +82,7 @@ def test_the_button_to_the_newest_message_stays_above_a_long_draft(chat: Server,
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_stands_out_from_its_background(chat: Server, open_page: OpenPage, scheme: str) -> None:
     page = open_page(chat)
-    page.driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    )
+    page.choose_scheme(scheme)
     page.enter("guest-7")
     page.wait(lambda: page.text("#nick-problem"), "why the name will not do")
     faint = page.faint_texts()
