@@ -135,7 +135,7 @@ def server(name: str, port: int = 0) -> Iterator[Server]:
 
 
 class Cluster(Program):
-    """The chat on several processes, at ``address`` once it is up."""
+    """An example on several processes, at ``address`` once it is up."""
 
     def __init__(self, *options: str) -> None:
         self.port = free_port()

@@ -1,8 +1,10 @@
-"""The chat on three processes: ``python examples/cluster/cluster.py``, or ``make cluster``.
+"""An example on several processes: ``make cluster`` runs the chat on three, ``make live`` the page on two.
 
-Starts a Redis server, three times ``examples/chat/server.py``, and HAProxy, which gives each connection to
-one of them. Without HAProxy, gunicorn shares a socket among them. Whatever dies is started again. What the
-processes say, and what Redis keeps, is in a temporary directory while this runs.
+``python examples/cluster/cluster.py chat --workers 3`` starts a Redis server, three times the application of
+``examples/chat/server.py``, and HAProxy, which gives each connection to one of them. Without HAProxy,
+gunicorn shares a socket among them. The script ``publish.py`` of the example runs as well, if it has one.
+Whatever dies is started again. What the processes say, and what Redis keeps, is in a temporary directory
+while this runs.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ monkey.patch_all()
 
 import argparse
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -26,8 +29,7 @@ from gevent.event import Event
 from part import Part, StartError, say
 
 HERE = Path(__file__).parent
-CHAT = HERE.parent / "chat"
-WORKERS = 3
+SERVE = (sys.executable, "-m", "geventkws", "serve", "server:app")
 PROGRAMS = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 
 NO_REDIS = """redis-server is not installed, which the processes talk to each other through:
@@ -35,7 +37,7 @@ NO_REDIS = """redis-server is not installed, which the processes talk to each ot
     brew install redis                on macOS"""
 
 
-def cluster(port: int, folder: Path, balancer: str) -> list[Part]:
+def cluster(example: Path, workers: int, port: int, folder: Path, balancer: str) -> list[Part]:
     """Return the parts; the last one needs the others, and must come after them."""
     redis = shutil.which("redis-server") or shutil.which("valkey-server")
     if redis is None:
@@ -46,30 +48,44 @@ def cluster(port: int, folder: Path, balancer: str) -> list[Part]:
     first = Part(
         "redis-server", [redis, str(HERE / "redis.conf"), *options], socket_file, folder / "redis.log", {}
     )
-    rest = behind_haproxy if balancer == "haproxy" else under_gunicorn
-    return [first, *rest(port, folder, {"GEVENTKWS_REDIS": url})]
+    # A session of Flask that one process has signed must be valid for all.
+    env = {"GEVENTKWS_REDIS": url, "FLASK_SECRET_KEY": secrets.token_urlsafe()}
+    parts = [first, *publisher(example, folder, env)]
+    served = behind_haproxy if balancer == "haproxy" else under_gunicorn
+    return [*parts, *served(example, workers, port, folder, env)]
 
 
-def behind_haproxy(port: int, folder: Path, env: dict[str, str]) -> list[Part]:
+def publisher(example: Path, folder: Path, env: dict[str, str]) -> list[Part]:
+    """Return the script that publishes, if the example has one."""
+    script = example / "publish.py"
+    command = (sys.executable, str(script))
+    return [Part("publish.py", command, None, folder / "publish.log", env)] if script.exists() else []
+
+
+def behind_haproxy(example: Path, workers: int, port: int, folder: Path, env: dict[str, str]) -> list[Part]:
     """Return the workers, each at a Unix-domain socket, and HAProxy in front of them."""
-    parts = []
-    for number in range(1, WORKERS + 1):
-        path = f"{folder}/worker-{number}.sock"
-        command = (sys.executable, str(CHAT / "server.py"), "--host", f"unix:{path}")
-        parts.append(Part(f"worker-{number}", command, path, folder / f"worker-{number}.log", env))
+    parts, servers = [], []
+    for number in range(1, workers + 1):
+        name, path = f"worker-{number}", f"{folder}/worker-{number}.sock"
+        options = ("--app-dir", str(example), "--bind", f"unix:{path}")
+        parts.append(Part(name, (*SERVE, *options), path, folder / f"{name}.log", env))
+        servers.append(f'    server {name} "unix@{path}"\n')
     haproxy = shutil.which("haproxy", path=PROGRAMS)
     if haproxy is None:
         raise StartError("haproxy is not installed: install it, or choose --balancer gunicorn")
-    command = (haproxy, "-db", "-f", str(HERE / "haproxy.cfg"))
-    places = {"PORT": str(port), "FOLDER": str(folder)}
-    return [*parts, Part("haproxy", command, ("127.0.0.1", port), folder / "haproxy.log", places)]
+    configuration = folder / "haproxy.cfg"
+    configuration.write_text((HERE / "haproxy.cfg").read_text() + "".join(servers))
+    command = (haproxy, "-db", "-f", str(configuration))
+    return [
+        *parts,
+        Part("haproxy", command, ("127.0.0.1", port), folder / "haproxy.log", {"PORT": str(port)}),
+    ]
 
 
-def under_gunicorn(port: int, folder: Path, env: dict[str, str]) -> list[Part]:
+def under_gunicorn(example: Path, workers: int, port: int, folder: Path, env: dict[str, str]) -> list[Part]:
     """Return gunicorn, which starts the workers itself, and replaces those that die."""
-    options = ("--worker-class", "geventkws.gunicorn.Worker", "--workers", str(WORKERS), "--chdir", str(CHAT))
-    command = (sys.executable, "-m", "gunicorn", *options, "--bind", f":{port}", "server:app")
-    return [Part("gunicorn", command, ("127.0.0.1", port), folder / "gunicorn.log", env)]
+    options = ("--workers", str(workers), "--app-dir", str(example), "--bind", f":{port}")
+    return [Part("gunicorn", (*SERVE, *options), ("127.0.0.1", port), folder / "gunicorn.log", env)]
 
 
 def check_port(port: int) -> None:
@@ -84,13 +100,13 @@ def check_port(port: int) -> None:
             ) from None
 
 
-def run(port: int, balancer: str) -> str | None:
+def run(example: Path, workers: int, port: int, balancer: str) -> str | None:
     """Run the cluster until this greenlet is killed; return why it cannot be started."""
     with tempfile.TemporaryDirectory(prefix="geventkws-cluster-") as folder:
         parts: list[Part] = []
         try:
             check_port(port)
-            parts += cluster(port, Path(folder), balancer)
+            parts += cluster(example, workers, port, Path(folder), balancer)
             for some in (parts[:-1], parts[-1:]):
                 start(some)
             say(f"\nOpen http://localhost:{port}/ in two windows, and kill -9 whichever process you like.")
@@ -141,7 +157,18 @@ def port_number(text: str) -> int:
 def main() -> None:
     """Run until SIGINT (Ctrl-C), SIGTERM or SIGHUP."""
     has_haproxy = shutil.which("haproxy", path=PROGRAMS) is not None
-    parser = argparse.ArgumentParser(description="The chat on three processes, with Redis.")
+    parser = argparse.ArgumentParser(description="An example on several processes, with Redis.")
+    parser.add_argument(
+        "example", nargs="?", choices=["chat", "live"], default="chat", help="(default: chat)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        choices=range(1, 17),
+        default=3,
+        metavar="N",
+        help="how many processes serve it",
+    )
     parser.add_argument(
         "--port", type=port_number, default=os.environ.get("PORT", "8080"), help="(default: $PORT, or 8080)"
     )
@@ -155,7 +182,9 @@ def main() -> None:
     asked_to_stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         gevent.signal_handler(number, asked_to_stop.set)
-    running = gevent.spawn(run, arguments.port, arguments.balancer)
+    running = gevent.spawn(
+        run, HERE.parent / arguments.example, arguments.workers, arguments.port, arguments.balancer
+    )
     running.link(lambda _: asked_to_stop.set())
     asked_to_stop.wait()
     running.kill()

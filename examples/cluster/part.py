@@ -37,10 +37,10 @@ def say(text: str) -> None:
 
 
 class Part:
-    """A program that listens at ``address``, and writes what it says to ``log``."""
+    """A program that listens at ``address``, if it does, and writes what it says to ``log``."""
 
     def __init__(
-        self, name: str, command: Sequence[str], address: Address, log: Path, env: Mapping[str, str]
+        self, name: str, command: Sequence[str], address: Address | None, log: Path, env: Mapping[str, str]
     ) -> None:
         self._name = name
         self._command = command
@@ -73,10 +73,12 @@ class Part:
                 said = self._log.read_text(errors="replace").strip().splitlines()[-10:]
                 raise StartError("\n".join([f"{self._name} does not start. It says:", *said]))
             gevent.sleep(0.02)
-        where = self._address if isinstance(self._address, str) else f"port {self._address[1]}"
+        where = f"port {self._address[1]}" if isinstance(self._address, tuple) else self._address or ""
         say(f"{self._name:<14} process {self._process.pid:<8} {where}")
 
     def _listens(self) -> bool:
+        if self._address is None:
+            return True
         family = socket.AF_UNIX if isinstance(self._address, str) else socket.AF_INET
         with socket.socket(family) as probe:
             return probe.connect_ex(self._address) == 0
