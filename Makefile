@@ -29,7 +29,7 @@ WSTEST := $(VENV)/wstest.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help chat cluster test quick lint typecheck coverage sanitize fuzz autobahn docs tox bench bench-scale clean
+.PHONY: help chat cluster live test quick lint typecheck coverage sanitize fuzz autobahn docs tox bench bench-scale clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +39,9 @@ chat: $(VENV)/examples.installed  ## Serve the chat example (PORT=8080)
 
 cluster: $(VENV)/cluster.installed  ## Serve it on three processes, with Redis (PORT=8080)
 	@exec $(BIN)/python examples/cluster/cluster.py --port $(PORT)
+
+live: $(VENV)/cluster.installed examples/live/node_modules/.installed  ## Serve the live page on two processes, with Redis (PORT=8080)
+	@exec $(BIN)/python examples/cluster/cluster.py live --workers 2 --port $(PORT)
 
 # The passes are explained in CONTRIBUTING.md. In each, the test files first share the cores; then tests that measure
 # time run with the machine to themselves. Coverage need not tell greenlets apart where there are none, which takes half
