@@ -37,8 +37,7 @@ class ClientSubscriber(Subscriber):
 
     def take_event(self, event: PresenceEvent, encoded: Encoded) -> None:
         """Tell the client who has joined or left, itself too, after the reply to ``subscribe``."""
-        if self._announce is None:
-            return
+        assert self._announce is not None
         if self._held is None:
             self._send(self._announce, event, encoded)
             return

@@ -11,7 +11,7 @@ from gevent import Greenlet
 from geventkws.pubsub.broker import Excluded
 from geventkws.pubsub.subscriber import Encoded
 from geventkws.pubsub.tally import TALLY
-from geventkws.pubsub.values import PresenceEvent, Publication, size_of
+from geventkws.pubsub.values import Publication, size_of
 
 logger = logging.getLogger("geventkws.pubsub")
 
@@ -59,9 +59,6 @@ class Listener:
         if not self._is_calling:
             self._is_calling = True
             Greenlet.spawn(self._call)
-
-    def take_event(self, event: PresenceEvent, encoded: Encoded) -> None:
-        """Do nothing: a listener gets messages."""
 
     def fail(self, error: BaseException) -> None:
         """Do nothing: a listener's function is called in a greenlet of its own."""

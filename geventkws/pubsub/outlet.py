@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from gevent import Greenlet
 
@@ -32,7 +32,7 @@ MAX_QUEUED_SIZE = 16 * 1024 * 1024
 
 Receiver = Subscriber | Listener
 Key = WebSocketConnection | Listener
-Give = Callable[[Receiver], None]
+Someone = TypeVar("Someone", Subscriber, Receiver)
 
 
 class Owner(Protocol):
@@ -56,6 +56,8 @@ class Outlet:
         self._put = self._taken = 0
         self._is_draining = False
         self._receivers: dict[str, dict[Key, Receiver]] = {}
+        # Those of them who want to know who joins and leaves: mostly none, however many there are.
+        self._watchers: dict[str, dict[Key, Subscriber]] = {}
         self._subscriptions = 0
         self._channels: dict[WebSocketConnection, Few[str]] = {}
         self._users: dict[str, Few[WebSocketConnection]] = {}
@@ -120,12 +122,12 @@ class Outlet:
         self._give(receivers, lambda receiver: receiver.take(publication, exclude, encoded))
 
     def announce(self, event: PresenceEvent) -> None:
-        """Tell the subscribers of a channel that somebody has joined or left it."""
+        """Tell those subscribers of a channel who want to know that somebody has joined or left it."""
         encoded: Encoded = {}
-        receivers = deque(self._receivers.get(event.channel, {}).values())
-        self._give(receivers, lambda receiver: receiver.take_event(event, encoded))
+        watchers = deque(self._watchers.get(event.channel, {}).values())
+        self._give(watchers, lambda watcher: watcher.take_event(event, encoded))
 
-    def _give(self, receivers: deque[Receiver], give: Give, again: bool = False) -> None:
+    def _give(self, receivers: deque[Someone], give: Callable[[Someone], None], again: bool = False) -> None:
         """Give something to each receiver.
 
         If the greenlet is killed, or its time is up, while a receiver's function waits, that receiver and
@@ -203,7 +205,14 @@ class Outlet:
 
     def forsake(self) -> None:
         """Forget all, without telling anybody."""
-        for known in (self._queue, self._receivers, self._channels, self._users, self._user_of):
+        for known in (
+            self._queue,
+            self._receivers,
+            self._watchers,
+            self._channels,
+            self._users,
+            self._user_of,
+        ):
             known.clear()
         self._subscriptions = 0
 
@@ -225,14 +234,24 @@ class Outlet:
         receivers = self._receivers.setdefault(channel, {})
         self._subscriptions += key not in receivers
         receivers[key] = receiver
+        _drop(self._watchers, channel, key)
+        if isinstance(receiver, Subscriber) and receiver.is_watching:
+            self._watchers.setdefault(channel, {})[key] = receiver
 
     def _remove(self, channel: str, key: Key) -> None:
-        receivers = self._receivers[channel]
-        del receivers[key]
+        _drop(self._receivers, channel, key)
+        _drop(self._watchers, channel, key)
         self._subscriptions -= 1
-        if not receivers:
-            del self._receivers[channel]
 
     def _check_whether_empty(self) -> None:
         if not self._receivers and not self._channels:
             self._owner.emptied(self)
+
+
+def _drop(rooms: dict[str, dict[Key, Someone]], channel: str, key: Key) -> None:
+    """Let somebody leave a channel, if they are there, and the channel go if nobody is left."""
+    room = rooms.get(channel)
+    if room is not None:
+        room.pop(key, None)
+        if not room:
+            del rooms[channel]

@@ -115,9 +115,15 @@ class Subscriber:
             return connection.active
         return connection._lifecycle.senders(connection).wait_for_room()
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether the connection wants to know who joins and leaves."""
+        return self._announce is not None
+
     def take_event(self, event: PresenceEvent, encoded: Encoded) -> None:
-        """Send word that somebody has joined or left, if the connection wants it."""
-        if self._announce is not None and event.id != self._connection.id:
+        """Send word that somebody else has joined or left, to a connection that is watching."""
+        assert self._announce is not None
+        if event.id != self._connection.id:
             self._send(self._announce, event, encoded)
 
     def lose(self, channel: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gevent
 import pytest
 
-from geventkws.pubsub import Publication
+from geventkws.pubsub import PresenceEvent, Publication, PubSub
 from geventkws.pubsub.redis.commands import Commands, Request
 from geventkws.pubsub.redis.reader import Reader
-from tests.pubsub.conftest import RedisServer
+from geventkws.pubsub.subscriber import Subscriber
+from tests.pubsub.conftest import Connect, RedisServer
 from tests.pubsub.test_faults import nodes
 from tests.waiting import wait_until
 
@@ -48,3 +51,24 @@ def test_a_process_takes_nothing_of_channels_that_nobody_there_has_subscribed_to
             there.publish(channel, channel)
         wait_until(lambda: heard)
     assert [name.rpartition(":bus:")[2] for name in taken if ":bus:" in name] == ["costs:ours"]
+
+
+def test_who_joins_and_leaves_concerns_only_those_who_want_to_know(
+    client: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[Any, Any]] = []
+
+    def noted(subscriber: Subscriber, event: PresenceEvent, encoded: object) -> None:
+        told.append((subscriber._connection, event.info))
+
+    monkeypatch.setattr(Subscriber, "take_event", noted)
+    pubsub = PubSub()
+    pubsub.configure("seen:*", presence=True)
+    ann, ben = client().connection, client().connection
+    pubsub.subscribe(ben, "seen:room", "Ben")
+    pubsub.subscribe(ann, "seen:room", "Ann", announce=lambda event: "told")
+    pubsub.subscribe(ben, "seen:room", "Benjamin")
+    pubsub.unsubscribe(ben, "seen:room")
+    pubsub.subscribe(ann, "seen:room", "Ann", announce=None)
+    pubsub.subscribe(ben, "seen:room", "Ben")
+    assert told == [(ann, "Ann"), (ann, "Benjamin")]
