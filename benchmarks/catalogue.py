@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks.workloads import CHANNELS, DEFLATE, RESUBSCRIBE, SOCKETIO, Workload
+from benchmarks.workloads import CHANNELS, DEFLATE, FANOUT_10K, RESUBSCRIBE, SOCKETIO, Workload
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Peer:
     """Its program for the channel workloads; empty if it has none."""
     socketio: bool = False
     """Whether its channels speak Socket.IO."""
+    opening: tuple[str, ...] = ()
+    """How the load generator begins its connections, as arguments, if not as those of all others."""
     only: tuple[str, ...] = ()
     """The names of the workloads that it is measured with, if not all of its kind."""
 
@@ -36,6 +38,8 @@ class Peer:
             return workload.name in self.only
         if workload in SOCKETIO:
             return False
+        if workload is FANOUT_10K:
+            return self.name in (PEERS[0].name, BEFORE.name)
         if workload.workers:
             return bool(self.channels)
         if workload.deflate:
@@ -67,6 +71,24 @@ def _moved(name: str, title: str, module: str, *only: str, installed: bool = Fal
         (name, *_GEVENTKWS),
         environment={"APPLICATION": f"benchmarks.peers.{module}", "INSTALL": "1" if installed else ""},
         only=only,
+    )
+
+
+def _centrifuge(codec: str, title: str, kept: bool = False) -> Peer:
+    """Return the service for clients of the Centrifuge protocol that speak this format."""
+    name, query = codec, "cf_ws_frame_ping_pong=true"
+    if codec == "protobuf":
+        query += "&cf_protocol=protobuf"
+    if kept:
+        name, title = f"{name}-kept", f"{title}, with history and presence"
+    return Peer(
+        f"centrifuge-{name}",
+        f"geventkws, Centrifuge in {title}",
+        "geventkws_centrifuge",
+        (*_GEVENTKWS, "protobuf"),
+        environment={"KEPT": "1" if kept else ""},
+        opening=(f"--centrifuge={codec}", f"--path=/centrifuge?{query}"),
+        only=("idle",) if kept else (FANOUT_10K.name, "idle"),  # with a history, no two messages are alike
     )
 
 
@@ -147,6 +169,10 @@ PEERS = (
     ),
     _moved(*_FLASK_SOCKETIO),
     _moved(*_FLASK_SOCKETIO, installed=True),
+    _centrifuge("json", "JSON"),
+    _centrifuge("protobuf", "Protobuf"),
+    _centrifuge("json", "JSON", kept=True),
+    _centrifuge("protobuf", "Protobuf", kept=True),
     Peer("uwsgi", "uWSGI, gevent", "uwsgi", ("uwsgi", "gevent"), only=_MOVABLE),
     Peer("pywsgi", "gevent pywsgi", "pywsgi", ("gevent",), websocket=False, http=True),
     Peer(

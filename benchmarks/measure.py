@@ -76,7 +76,7 @@ class Meter:
 
     def _open_once(self, workload: Workload, server: Serving) -> None:
         """Open a connection, so that a worker process has started and its CPU time is counted."""
-        if workload.workers or "--socketio" in workload.arguments:
+        if workload.workers or server.peer.opening or "--socketio" in workload.arguments:
             return  # they have no other processes than those that listen
         tls = ["--tls"] if workload.tls else []
         once = [str(self.load_generator), "idle", "--connections=1", f"--port={server.ports}", *tls]
@@ -190,7 +190,7 @@ class Meter:
         tls = ["--tls"] if workload.tls else []
         deflate = ["--deflate"] if workload.deflate else []
         fields = [f"--header={line}" for line in workload.fields]
-        opening = _opening(server.peer, workload.path) if workload.workers else []
+        opening = _opening(server.peer, workload.path) if workload.workers else server.peer.opening
         port = f"--port={server.ports}"
         return [str(self.load_generator), *arguments, port, *tls, *deflate, *fields, *opening]
 

@@ -165,6 +165,14 @@ SOCKETIO = (
     ),
 )
 
+FANOUT_10K = Workload(
+    "fanout-10k",
+    "Fan-out of 64 B to 10,000 receivers, 4 in flight",
+    "load",
+    ("fanout", "--connections=10000", "--depth=4"),
+)
+"""For the services of geventkws: ``broadcast`` beside channels of the Centrifuge protocol."""
+
 WORKLOADS = (
     _echo("echo-64", "Echo, 64 B, 100 connections", "--size=64"),
     _echo("echo-64-deep", "Echo, 64 B, 100 connections, 16 in flight on each", "--size=64", "--depth=16"),
@@ -180,6 +188,7 @@ WORKLOADS = (
         "load",
         ("fanout", "--connections=1000", "--depth=4"),
     ),
+    FANOUT_10K,
     Workload(
         "handshakes",
         "Connect, upgrade, close; 32 at once",

@@ -14,7 +14,7 @@ static void send_next(struct connection *connection, uint64_t now)
     if (options->deflate)
         deflate_queue(connection, connection->next_sent++);
     else
-        connection_queue_payload(connection, options, connection->number, connection->next_sent++);
+        connection_queue_payload(connection, connection->number, connection->next_sent++);
     outstanding++;
 }
 

@@ -17,7 +17,7 @@ static void send_next(void)
     uint32_t number = sender.next_sent++;
     reached[number % options->depth] = 0;
     sender.sent_at[number % options->depth] = now_ns();
-    connection_queue_payload(&sender, options, 0, number);
+    connection_queue_payload(&sender, 0, number);
     outstanding++;
 }
 

@@ -5,7 +5,7 @@
  *   measure.c     warm-up and measured time, counters, latencies, CPU time of the server
  *   payload.c     what the messages contain, so that no two of them are alike
  *   deflate.c document.c    compressed JSON messages (RFC 7692), and the check of those that come back
- *   envelope.c dialect.c    what is said around each message, and before the first: for Socket.IO, or a greeting
+ *   envelope.c dialect.c    what is said around each message, and before the first: Socket.IO, Centrifuge, a greeting
  *   socket.c      sockets, with TLS and without
  *   frames.c outgoing.c    masked frames (RFC 6455, section 5), and the buffer in which they wait
  *   parser.c      the frames that come back, checked
@@ -36,6 +36,7 @@ struct options {
     bool deflate;          /* text messages of JSON, compressed */
     bool greeted;          /* a connection is open when the server has sent the text "ready" */
     bool socketio;         /* the server speaks Socket.IO */
+    enum centrifuge { NO_CENTRIFUGE, CENTRIFUGE_JSON, CENTRIFUGE_PROTOBUF } centrifuge; /* it speaks the Centrifuge protocol */
     char fields[MAX_FIELDS]; /* header fields of an HTTP request, each with its end of line */
     size_t size;           /* bytes of payload in a message */
     unsigned depth;        /* messages in flight: on each connection, or of the sender of a fan-out */
@@ -82,6 +83,9 @@ struct result measure_result(void);
 /* Makes the common part of all payloads. Every payload is stamped with its sender and its number. */
 void payload_prepare(const struct options *options);
 
+/* The opcode of messages with payloads. */
+uint8_t payload_opcode(void);
+
 /* How many bytes are sent for a payload, with what is said around it. */
 size_t payload_sent_size(void);
 
@@ -95,6 +99,10 @@ void payload_write(uint8_t *to, uint32_t sender, uint32_t number, const uint8_t 
 bool payload_matches(uint32_t sender, uint32_t number, size_t offset, const uint8_t *bytes, size_t length);
 
 /* envelope.c */
+
+/* The channel that clients of the Centrifuge protocol subscribe to, and the longest payload that they are sent there. */
+#define CENTRIFUGE_CHANNEL "channel"
+enum { MAX_CENTRIFUGE_SIZE = 100 };
 
 /* What is said around each payload. */
 struct envelope {
@@ -178,8 +186,7 @@ size_t socket_write(struct connection *connection, const void *from, size_t leng
 
 /* outgoing.c */
 
-void connection_queue_payload(struct connection *connection, const struct options *options, uint32_t sender,
-                              uint32_t number);
+void connection_queue_payload(struct connection *connection, uint32_t sender, uint32_t number);
 void connection_queue_frame(struct connection *connection, uint8_t opcode, const uint8_t *payload, size_t length);
 
 /* connection.c */

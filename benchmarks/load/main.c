@@ -32,6 +32,7 @@ static const char USAGE[] =
     "  --deflate           echo only: text messages of JSON, compressed (permessage-deflate)\n"
     "  --greeted           wait on each connection for the text \"ready\"\n"
     "  --socketio          echo and fanout: the server speaks Socket.IO; an echo is the answer to an event\n"
+    "  --centrifuge FORMAT fanout, receive and idle: the server speaks the Centrifuge protocol, json or protobuf\n"
     "  --depth N           messages in flight (1)\n"
     "  --connections N     (100)\n"
     "  --seconds S         measured time (3)\n"
@@ -65,6 +66,15 @@ static void read_pids(struct options *options, char *list)
     }
 }
 
+static enum centrifuge read_format(const char *name)
+{
+    if (strcmp(name, "json") == 0)
+        return CENTRIFUGE_JSON;
+    if (strcmp(name, "protobuf") == 0)
+        return CENTRIFUGE_PROTOBUF;
+    usage_error("--centrifuge is json or protobuf");
+}
+
 static void read_ports(struct options *options, char *list)
 {
     options->port_count = 0;
@@ -93,6 +103,7 @@ static struct options read_options(int argc, char **argv)
         {"pid", required_argument, NULL, 'i'},     {"deflate", no_argument, NULL, 'z'},
         {"header", required_argument, NULL, 'f'},  {"help", no_argument, NULL, 'h'},
         {"greeted", no_argument, NULL, 'g'},       {"socketio", no_argument, NULL, 'o'},
+        {"centrifuge", required_argument, NULL, 'n'},
         {NULL, 0, NULL, 0}};
     struct options options = {
         .host = "127.0.0.1", .size = 64, .depth = 1, .connections = 100, .seconds = 3, .warmup = 0.5};
@@ -107,6 +118,7 @@ static struct options read_options(int argc, char **argv)
         case 'p': read_ports(&options, optarg); break;
         case 'g': options.greeted = true; break;
         case 'o': options.socketio = true; break;
+        case 'n': options.centrifuge = read_format(optarg); break;
         case 's': options.size = (size_t)parse_number("size", optarg, 0, 1 << 30); break;
         case 'd': options.depth = (unsigned)parse_number("depth", optarg, 1, 1 << 16); break;
         case 'c': options.connections = (unsigned)parse_number("connections", optarg, 1, 1 << 20); break;
@@ -124,8 +136,10 @@ static struct options read_options(int argc, char **argv)
         usage_error("--deflate is for echo only");
     if (!options.port_count)
         usage_error("--port is missing");
-    if (options.tls && (options.greeted || options.socketio))
-        usage_error("--greeted and --socketio are not for TLS");
+    if (options.tls && (options.greeted || options.socketio || options.centrifuge))
+        usage_error("--greeted, --socketio and --centrifuge are not for TLS");
+    if (options.centrifuge && options.size > MAX_CENTRIFUGE_SIZE)
+        usage_error("--centrifuge is for payloads of up to 100 bytes");
     options.workload = argv[optind];
     return options;
 }

@@ -16,11 +16,10 @@ static uint8_t *reserve(struct connection *connection, size_t length)
     return connection->out + connection->out_length;
 }
 
-void connection_queue_payload(struct connection *connection, const struct options *options, uint32_t sender,
-                              uint32_t number)
+void connection_queue_payload(struct connection *connection, uint32_t sender, uint32_t number)
 {
     uint8_t *frame = reserve(connection, MAX_FRAME_HEADER + payload_sent_size());
-    size_t header = frame_header(frame, options->text || options->socketio ? TEXT : BINARY, payload_sent_size());
+    size_t header = frame_header(frame, payload_opcode(), payload_sent_size());
     payload_write(frame + header, sender, number, frame + header);
     connection->out_length += header + payload_sent_size();
 }

@@ -31,18 +31,24 @@ void payload_prepare(const struct options *options)
     size = options->size;
     sent = envelope_sent(options);
     received = envelope_received(options);
-    opcode = options->text || options->socketio ? TEXT : BINARY;
+    bool in_json = options->socketio || options->centrifuge;
+    opcode = options->text || (in_json && options->centrifuge != CENTRIFUGE_PROTOBUF) ? TEXT : BINARY;
     stamped = size < STAMP ? size : STAMP;
     body = malloc(size + 1);
     if (!body)
         fail("no memory for a payload of %zu bytes", size);
-    if (options->socketio)
+    if (in_json)
         memset(body, '.', size); /* which JSON has as it is */
     else if (options->text)
         fill_with_text();
     else
         for (size_t i = 0; i < size; i++)
             body[i] = (uint8_t)(i * 167 + (i >> 8) * 13); /* all byte values, and no two blocks alike */
+}
+
+uint8_t payload_opcode(void)
+{
+    return opcode;
 }
 
 size_t payload_sent_size(void)

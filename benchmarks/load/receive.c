@@ -57,7 +57,7 @@ void run_receive(const struct options *of)
     for (;;) {
         for (size_t lines = idle_wait(poll_connections); lines; lines--) {
             report("sent", connections->next_sent);
-            connection_queue_payload(connections, options, 0, connections->next_sent++);
+            connection_queue_payload(connections, 0, connections->next_sent++);
         }
         connection_flush(connections);
     }

@@ -94,6 +94,8 @@ def test_the_time_to_subscribe_again_is_measured_where_there_are_channels(load, 
         ("--greeted", b"\x81\x05reedy", "greeted with something else: reedy"),
         ("--greeted", b"\x81\x04read", "greeted with something else: read"),
         ("--socketio", b"\x81\x0244", "not how Socket.IO begins: 44"),
+        ("--centrifuge=json", b'\x81\x0c{"error":{}}', 'not how Centrifuge begins: {"error":{}}'),
+        ("--centrifuge=protobuf", b"\x82\x05\x04\x08\x01\x12\x00", "not how Centrifuge begins"),
         ("--greeted", b"\x81\x05ready", "came back changed"),
     ],
 )
