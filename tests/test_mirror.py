@@ -25,7 +25,7 @@ ELSEWHERE = {
     "patched.py": "flask/test_command.py",
     "reloading.py": "cli/test_reload.py",
     # One face of several modules.
-    **{f"centrifuge/{name}.py": "centrifuge/test_service.py" for name in ("client", "commands", "grants")},
+    **{f"centrifuge/{name}.py": "centrifuge/test_service.py" for name in ("commands", "grants")},
     **{
         f"centrifuge/{name}.py": "centrifuge/test_subscribing.py"
         for name in ("control", "lookups", "subscription")
