@@ -191,6 +191,18 @@ def test_who_logs_out_is_logged_out_on_all_pages_and_told_what_to_do(
     page.wait(lambda: page.driver.find_elements("id", "name"), "the page to log in on")
 
 
+def test_who_comes_back_without_a_session_is_asked_to_log_in(
+    running: Cluster, open_browser: OpenBrowser
+) -> None:
+    page = LivePage(open_browser(f"http://{running.address}/"))
+    page.log_in("Ann")
+    page.driver.delete_all_cookies()
+    os.kill(page.process(), signal.SIGKILL)
+    page.expect_state("You are no longer logged in. Log in")
+    page.find("#state a").click()
+    page.wait(lambda: page.driver.find_elements("id", "name"), "the page to log in on")
+
+
 def test_forms_of_other_sites_and_what_is_no_message_are_refused(visitor: Visitor) -> None:
     for path in ("login", "say", "logout"):
         assert visitor.post(path, origin="http://elsewhere.example", name="Eve", text="Hi").status_code == 403

@@ -87,6 +87,7 @@ async function say(event) {
   } else {
     const isRefused = answer && answer.status < 500;
     problem.textContent = isRefused ? await answer.text() : "Not sent: there is no connection. Please try again.";
+    problem.scrollIntoView({ block: "nearest" });
   }
 }
 
