@@ -106,6 +106,13 @@ class WebSocketService:
     def disconnected(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> None:
         """A connection has ended. Called exactly once for each ``connected``."""
 
+    def _good_bye(self, reason: WebSocketCloseReasonCode, description: str) -> tuple[int, str]:
+        """Return the code and the text of the close frame with which the server asks a client to leave.
+
+        ``reason`` and ``description`` are those of other services.
+        """
+        return reason, description
+
     def _log_failure(self, connection: WebSocketConnection, error: BaseException) -> None:
         """Log the exception that a callback has raised."""
         logger.error("%s failed; the connection is closed", type(self).__name__, exc_info=error)

@@ -51,6 +51,9 @@ class ServiceWrapper(WebSocketService):
     def disconnected(self, connection: WebSocketConnection, reason: WebSocketCloseReasonCode) -> Any:
         return self._call(self._service.disconnected, connection, reason)
 
+    def _good_bye(self, reason: WebSocketCloseReasonCode, description: str) -> tuple[int, str]:
+        return self._service._good_bye(reason, description)
+
     def _log_failure(self, connection: WebSocketConnection, error: BaseException) -> None:
         self._log(connection, error)
 

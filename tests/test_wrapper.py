@@ -31,6 +31,9 @@ class Push(WebSocketService):
     def disconnected(self, connection: Any, reason: Any) -> Any:
         return ("disconnected", connection, reason)
 
+    def _good_bye(self, reason: Any, description: str) -> tuple[int, str]:
+        return 4001, "Push"
+
 
 class Pull(WebSocketService):
     def run(self, connection: Any) -> Any:
@@ -54,6 +57,7 @@ def test_callbacks_are_called_by_the_framework_and_their_results_come_back() -> 
     wrapper, calls = wrapped(service)
     assert wrapper.received("text", "connection") == ("received", "text", "connection")
     assert wrapper.disconnected("connection", 1000) == ("disconnected", "connection", 1000)
+    assert wrapper._good_bye(1001, "") == (4001, "Push")
     with pytest.raises(LookupError):
         wrapper.connected("connection")
     assert calls == [

@@ -191,6 +191,10 @@ class CentrifugeService(WebSocketService):
         if client.user is not None:
             self.client_disconnected(client, reason)
 
+    def _good_bye(self, reason: WebSocketCloseReasonCode, description: str) -> tuple[int, str]:
+        shutdown = Disconnect(DisconnectCode.SHUTDOWN)
+        return shutdown.code, shutdown.reason
+
     def _obey(self, connection: WebSocketConnection, details: dict[str, Any]) -> None:
         client = self._clients.get(connection)
         if client is not None and client.user is not None and details["client"] in (None, client.id):

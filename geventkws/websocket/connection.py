@@ -61,6 +61,9 @@ class Service(Limited, Protocol):
     def disconnected(self, connection: WebSocketConnection, reason: Code) -> object:
         """Handle the end of a connection."""
 
+    def _good_bye(self, reason: Code, description: str) -> tuple[int, str]:
+        """Return the code and the text of the close frame with which the server asks the client to leave."""
+
     def _log_failure(self, connection: WebSocketConnection, error: BaseException) -> None:
         """Log what a callback has raised."""
 
@@ -235,7 +238,8 @@ class WebSocketConnection(Conversation):
 
     def _leave(self, reason: Code, description: str = "") -> None:
         """Close for the server, after the answers to what has arrived. In any greenlet of its thread."""
-        self._lifecycle.leave(self, reason, description)
+        code, text = self.service._good_bye(reason, description)
+        self._lifecycle.leave(self, Code(code), text)
 
     def _abandon(self) -> None:
         self._lifecycle.abandon(self)

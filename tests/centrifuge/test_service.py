@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from time import time
 from typing import Any
 
+import gevent
 import jwt
 import pytest
 
@@ -21,7 +23,7 @@ from geventkws.pubsub import PubSub
 from geventkws.request import Request
 from tests.centrifuge.conftest import Enter
 from tests.centrifuge.peers import PATH, Open, Peer
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 SECRET = "a secret that has at least 32 bytes"
 EVERYTHING = Namespace(may_subscribe="everyone", may_publish="everyone")
@@ -244,6 +246,38 @@ def test_a_binary_service_takes_and_gives_bytes(enter: Enter) -> None:
     with peer:
         assert peer.ask("connect", data=[1])["data"] == [1]
         assert peer.ask("rpc", data={"a": 1}) == {"data": {"a": 1}}
+
+
+# The end
+
+
+def test_when_the_server_stops_clients_are_told_to_come_back(enter: Enter) -> None:
+    calls = service(Calls)
+    peer = enter(calls)
+    stopping = gevent.spawn(peer.socket._server.stop)
+    assert peer.end() == (3001, "shutdown")
+    stopping.get(timeout=PATIENCE)
+    assert isinstance(calls, Calls)
+    assert calls.said == [("ann", 3001)]
+
+
+def test_one_that_reads_too_slowly_is_told_so_while_others_get_everything() -> None:
+    pubsub = PubSub()
+    slow, fast = (
+        Peer(Open(pubsub, namespaces={"": EVERYTHING}), max_send_buffer=size) for size in (1000, 2**30)
+    )
+    with slow, fast:
+        for peer in (slow, fast):
+            peer.ask("connect")
+            peer.ask("subscribe", channel="news")
+        published = 0
+        while slow.socket.connection.active:
+            pubsub.publish("news", json.dumps({"number": published, "text": "x" * 10_000}))
+            assert fast.push()["pub"]["data"]["number"] == published
+            published += 1
+        code, text = slow.end()
+        assert (code, text) == (3008, "slow")
+        assert slow.socket.reason == 3008
 
 
 # Mistakes
