@@ -45,7 +45,7 @@ else:
 orders.inc()
 server = WebSocketServer(("127.0.0.1", 0), None, services, metrics=metrics)
 server.start()
-print("port", server.server_port, "of", os.getpid(), flush=True)
+print(f"port {server.server_port} of {os.getpid()}\\n", end="", flush=True)
 server.serve_forever()
 """
 
@@ -234,7 +234,7 @@ services.register(Forks(), "/echo")
 metrics = Metrics("/metrics")
 server = WebSocketServer(("127.0.0.1", 0), None, services, metrics=metrics)
 server.start()
-print("port", server.server_port, "of", os.getpid(), flush=True)
+print(f"port {server.server_port} of {os.getpid()}\\n", end="", flush=True)
 server.serve_forever()
 """
 

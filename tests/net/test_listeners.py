@@ -335,6 +335,7 @@ def activate(listener: str, count: int, names: str, ours: bool, sockets: list[so
     )
 
 
+@pytest.mark.once
 class TestSystemd:
     @pytest.mark.parametrize(
         ("listener", "names", "chosen"),

@@ -48,8 +48,19 @@ def pair(certificates: Certificates, request: pytest.FixtureRequest) -> Iterator
     pair.close()
 
 
-@pytest.mark.parametrize("size", [1, 5_000, 16_384, 16_385, 100_000])
-@pytest.mark.parametrize("room", [MAX_CIPHERTEXT + 1, 20_000, 64 * 1024, 256 * 1024])
+LEAST_ROOM = MAX_CIPHERTEXT + 1
+"""With which ciphertext is received byte by byte."""
+
+ROOMS = (20_000, 64 * 1024, 256 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("room", "size"),
+    [
+        *((room, size) for room in (LEAST_ROOM, *ROOMS) for size in (1, 5_000, 16_384, 16_385)),
+        *((room, 100_000) for room in ROOMS),
+    ],
+)
 def test_nothing_is_left_behind_when_the_descriptor_is_no_longer_readable(
     pair: Pair, size: int, room: int
 ) -> None:

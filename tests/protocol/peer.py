@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import cycle
+from operator import xor
 from typing import NamedTuple
 
 from geventkws.protocol import opcodes
@@ -42,7 +43,7 @@ def frame(
 
 def masked(data: bytes, key: bytes) -> bytes:
     """Return ``data`` masked as in section 5.3, byte by byte."""
-    return bytes(byte ^ mask for byte, mask in zip(data, cycle(key)))
+    return bytes(map(xor, data, cycle(key)))  # a loop in Python takes ten times as long under coverage
 
 
 def text(payload: str, **fields) -> bytes:

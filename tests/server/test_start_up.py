@@ -225,6 +225,7 @@ def test_the_start_says_where(listener: Any, where: str, caplog: pytest.LogCaptu
     assert re.fullmatch(rf"Listening on {where}: ws and http, {BACKEND} backend", caplog.messages[0])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("logs", "count"),
     [
@@ -263,6 +264,7 @@ PATCH = "from gevent import monkey; monkey.patch_all()\n"
 MENDED_BY = "from gevent import monkey\n    monkey.patch_all()"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("program", "said"),
     [
@@ -286,6 +288,7 @@ def test_a_mistake_in_patching_is_reported_once_with_the_lines_that_fix_it(progr
     assert errors.count(MENDED_BY) == 1
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "program",
     [
