@@ -21,8 +21,10 @@ if FRAMES.startswith("ours"):
 from flask import Flask, request  # noqa: E402
 from flask_socketio import SocketIO, disconnect, emit, join_room  # noqa: E402
 
+QUEUE = os.environ.get("QUEUE")
 app = Flask(__name__)
-socketio = SocketIO(app, async_mode=MODE, message_queue=os.environ.get("QUEUE"))
+socketio = SocketIO(app, async_mode=MODE, message_queue=QUEUE)
+outside = SocketIO(async_mode=MODE, message_queue=QUEUE) if QUEUE else socketio  # as of another process
 
 
 @socketio.on("connect")
@@ -38,6 +40,11 @@ def disconnected(reason):
 @socketio.on("worker")
 def worker():
     return os.getpid()
+
+
+@socketio.on("hear")
+def hear():
+    outside.emit("heard", "well", to=request.sid)  # type: ignore[attr-defined]
 
 
 @socketio.on("add")

@@ -6,6 +6,7 @@ import { kill } from "node:process";
 import { io } from "socket.io-client";
 
 const PATIENCE = 20_000;
+const RETRY = 100;
 const TRANSPORTS = {
   polling: ["polling"],
   websocket: ["websocket"],
@@ -54,6 +55,14 @@ class Client {
     return this.socket.emitWithAck(name, ...values);
   }
 
+  // Waits until events of other processes arrive: those from before its own has subscribed are lost.
+  async reached() {
+    const hear = () => this.socket.emit("hear");
+    const asking = setInterval(hear, RETRY);
+    hear();
+    await this.expect("heard").finally(() => clearInterval(asking));
+  }
+
   close() {
     this.socket.disconnect();
   }
@@ -72,6 +81,7 @@ async function pair(port, other, transports, apart) {
     if (apart) kill(worker, "SIGCONT");
   }
   if (apart) assert.notEqual(await bob.call("worker"), worker);
+  await Promise.all([ann.reached(), bob.reached()]);
   assert.notEqual(annId, bobId);
   return [ann, bob, bobId];
 }

@@ -11,6 +11,7 @@ from typing import Any
 import socketio
 
 PATIENCE = 20.0
+RETRY = 0.1
 faulthandler.dump_traceback_later(2 * PATIENCE)
 
 
@@ -19,7 +20,7 @@ class Client:
 
     def __init__(self, port: str, transport: str) -> None:
         self.events: dict[str, queue.Queue[Any]] = {
-            name: queue.Queue() for name in ("welcome", "left", "reversed", "told", "disconnect")
+            name: queue.Queue() for name in ("welcome", "heard", "left", "reversed", "told", "disconnect")
         }
         self.client = socketio.Client(reconnection=False)
         for name, kept in self.events.items():
@@ -35,9 +36,22 @@ class Client:
     def expect(self, event: str) -> Any:
         return self.events[event].get(timeout=PATIENCE)
 
+    def wait_until_reached(self) -> None:
+        """Wait until events of other processes arrive: those from before its own has subscribed are lost."""
+        for _ in range(round(PATIENCE / RETRY)):
+            self.client.emit("hear")
+            try:
+                self.events["heard"].get(timeout=RETRY)
+            except queue.Empty:
+                continue
+            return
+        raise TimeoutError("no event of another process arrives")
+
 
 def try_everything(port: str, other: str, transport: str) -> None:
     ann, bob = Client(port, transport), Client(other, transport)
+    for client in (ann, bob):
+        client.wait_until_reached()
     assert ann.client.transport() == ("polling" if transport == "polling" else "websocket")
     assert ann.client.call("add", (1, 2), timeout=PATIENCE) == 3
     assert ann.client.call("echo", "text", namespace="/other", timeout=PATIENCE) == "other text"
