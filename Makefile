@@ -29,7 +29,7 @@ WSTEST := $(VENV)/wstest.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help chat cluster live test quick lint typecheck coverage sanitize fuzz autobahn docs tox bench bench-scale clean
+.PHONY: help chat cluster live test quick lint typecheck coverage sanitize fuzz soak autobahn docs tox bench bench-scale clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -98,6 +98,9 @@ sanitize: $(VENV)/dev.installed  ## Run tests on compiled modules with ASan and 
 
 fuzz: $(VENV)/dev.installed $(VENV)/fuzz.installed  ## Fuzz the parsers (SECONDS=60 each; ARGS="--help" lists them)
 	$(BIN)/python -m fuzzing $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+soak: $(VENV)/dev.installed  ## Let good and bad clients use a server, and count (MINUTES=10; ARGS="--help" lists the options)
+	$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 autobahn: $(VENV)/dev.installed $(WSTEST)  ## Run the Autobahn test suite (MODES="pure-wss" CASES="1.* 6.4.*" runs some)
 	$(BIN)/python -m tests.compliance.autobahn $(if $(MODES),--modes $(MODES)) $(if $(SAMPLE),--sample $(SAMPLE)) \

@@ -1,0 +1,158 @@
+"""``python -m tests.soak``: clients of all kinds at one server, with faults between and inside."""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import randrange
+from tempfile import TemporaryDirectory
+from time import monotonic
+from urllib.request import urlopen
+
+import click
+import gevent
+
+from tests.certificates import HOST, Certificates
+from tests.programs import ROOT
+from tests.soak import healthy
+from tests.soak.crowd import Crowd
+from tests.soak.health import LONGEST_WAIT, Figures, growth, remains, tracebacks
+from tests.soak.tally import table
+from tests.waiting import PATIENCE
+
+LOOK = 3.0
+"""Seconds between two looks at the server."""
+WARM_UP = 3
+"""Looks that are not held against it."""
+LOOPS = {"libev": "libev-cext", "libuv": "libuv-cffi"}
+"""gevent's names of them."""
+SHOWN = 20
+"""Complaints that are printed."""
+
+
+@contextmanager
+def serving(certificates: Certificates, log: Path, environment: dict[str, str]) -> Iterator[dict[str, int]]:
+    """Run the server, which logs to a file; yield its ports and what it is made of."""
+    command = [sys.executable, "-m", "tests.soak.server", certificates.certfile, certificates.keyfile]
+    environment = {**os.environ, **environment}
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            with gevent.Timeout(PATIENCE):
+                about = json.loads(process.stdout.readline())
+            yield about
+        finally:
+            end(process)
+    if process.returncode:
+        raise RuntimeError(f"the server ended with status {process.returncode}: see {log}")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Tell the server to end, and see to it that it does."""
+    process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def look(port: int) -> Figures:
+    """Ask the server for its figures."""
+    with urlopen(f"http://{HOST}:{port}/figures", timeout=PATIENCE) as answer:
+        found: Figures = json.load(answer)
+        return found
+
+
+def watch(port: int, crowd: Crowd, until: float, samples: list[Figures]) -> None:
+    """Take samples until the end, and show how it goes: in one line on a terminal, otherwise in many."""
+    while (left := until - monotonic()) > 0:
+        gevent.sleep(min(LOOK, left))
+        samples.append(figures := look(port))
+        messages = sum(tally.messages for tally in crowd.tallies.values())
+        line = (
+            f"{max(left, 0):5.0f} s left, {messages} messages, {figures['present']} WebSockets,"
+            f" {figures['memory'] / 2**20:.0f} MiB, {figures['descriptors']} descriptors,"
+            f" {figures['greenlets']} greenlets, {sum(1 for _ in crowd.complaints())} complaints"
+        )
+        click.echo(f"\r\x1b[K{line}" if sys.stdout.isatty() else line, nl=not sys.stdout.isatty())
+
+
+def quiet(port: int) -> Figures:
+    """Return the figures once all WebSockets are gone, or after a while."""
+    end = monotonic() + PATIENCE
+    while look(port)["present"] and monotonic() < end:
+        gevent.sleep(0.2)
+    gevent.sleep(1)
+    return look(port)
+
+
+def waits(crowd: Crowd) -> Iterator[str]:
+    """Yield which kinds of clients have waited too long."""
+    for kind in healthy.KINDS:
+        if (longest := crowd.tallies[kind.__name__].percentile(1)) > LONGEST_WAIT:
+            yield f"{kind.__name__} waited {longest:.1f} s for an answer"
+
+
+def soak(seconds: float, clients: int, seed: int, environment: dict[str, str], log: Path) -> list[str]:
+    """Run the soak and print its table; return what is wrong."""
+    with TemporaryDirectory() as directory:
+        certificates = Certificates(Path(directory))
+        with serving(certificates, log, environment) as about:
+            click.echo(f"seed {seed}, {clients} clients, {about}")
+            crowd = Crowd(clients, seed, about, certificates.client())
+            before = look(about["plain"])
+            until = monotonic() + seconds
+            samples: list[Figures] = []
+            watching = gevent.spawn(watch, about["plain"], crowd, until, samples)
+            crowd.run(until)
+            watching.get()
+            after = quiet(about["plain"])
+    click.echo(f"\n{table(crowd.tallies)}\nbefore: {before}\nafter:  {after}")
+    found = [*crowd.complaints(), *waits(crowd), *growth(samples[WARM_UP:]), *remains(before, after)]
+    return found + list(tracebacks(log.read_text()))
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--minutes", type=float, default=10.0, show_default=True, help="How long.")
+@click.option("--clients", default=300, show_default=True, help="How many clients at a time.")
+@click.option("--seed", type=int, help="Repeats the choices of another run, but not its timing.")
+@click.option("--backend", type=click.Choice(["compiled", "readable"]), help="The server's backend.")
+@click.option("--loop", type=click.Choice(list(LOOPS)), help="The server's event loop.")
+@click.option("--log", type=Path, default=ROOT / "build/soak.log", help="Where the server logs.")
+def main(
+    minutes: float, clients: int, seed: int | None, backend: str | None, loop: str | None, log: Path
+) -> None:
+    """Let clients of all kinds use, break and misuse a server, and check that those who behave lose nothing.
+
+    Half of their connections go over links that delay, cut, reset or silence them. Ends with a table, and
+    with status 1 if anything was lost, doubled or out of order, if somebody waited too long, if the server
+    has grown or logged an error that nobody provoked, or if disconnected was not called once for each
+    connected.
+    """
+    environment = {"GEVENTKWS_PURE": "1" if backend == "readable" else "0"} if backend else {}
+    if loop:
+        environment["GEVENT_LOOP"] = LOOPS[loop]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    found = soak(minutes * 60, clients, randrange(2**32) if seed is None else seed, environment, log)
+    for complaint in found[:SHOWN]:
+        click.echo(complaint)
+    click.echo(f"{len(found)} faults; the server's log is {log}" if found else "nothing is wrong")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The clients of a soak: each lives one life after the other until the end."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPException
+from random import Random
+from time import monotonic
+
+import gevent
+from websocket import WebSocketException
+
+from tests.soak import healthy, rogues
+from tests.soak.healthy import Kind, Life
+from tests.soak.link import LOSSLESS, LOSSY, Link
+from tests.soak.tally import Tally
+from tests.waiting import LONG
+
+ENDINGS = (OSError, WebSocketException, HTTPException)
+"""How a connection may end for a client."""
+PAUSE = 0.2
+"""The most seconds between two lives."""
+
+
+class Crowd:
+    """``size`` clients: most of them healthy, a quarter not; all that they do by chance follows ``seed``."""
+
+    def __init__(self, size: int, seed: int, ports: dict[str, int], tls: ssl.SSLContext) -> None:
+        self.tallies = {kind.__name__: Tally() for kind in (*healthy.KINDS, *rogues.KINDS)}
+        self._seed = seed
+        self._ports = ports
+        self._tls = tls
+        self._size = size
+
+    def run(self, until: float) -> None:
+        """Live until this time of ``monotonic``, and then to the end of each life that has begun."""
+        clients = [gevent.spawn(self._live, number, until) for number in range(self._size)]
+        gevent.sleep(max(0.0, until - monotonic()))
+        gevent.joinall(clients, timeout=LONG)
+        for number, client in enumerate(clients):
+            if not client.ready():
+                self.tallies[self._kind(number).__name__].complaints.append(f"client {number} never ended")
+            elif client.exception is not None:
+                raise client.exception
+        gevent.killall(clients)
+
+    def complaints(self) -> Iterator[str]:
+        """Yield what the healthy have to complain about."""
+        for kind, tally in self.tallies.items():
+            yield from (f"{kind}: {complaint}" for complaint in tally.complaints)
+            for name in ("lost", "doubled", "disorder"):
+                if count := getattr(tally, name):
+                    yield f"{kind}: {count} messages {name}"
+
+    def _kind(self, number: int) -> Kind:
+        kinds = rogues.KINDS if number % 4 == 3 else healthy.KINDS
+        return kinds[number // 4 % len(kinds)]
+
+    def _live(self, number: int, until: float) -> None:
+        life = 0
+        while monotonic() < until:
+            random = Random(f"{self._seed} {number} {life}")
+            gevent.sleep(random.uniform(0, PAUSE))
+            self._live_once(self._kind(number), random, f"client {number}, life {life}")
+            life += 1
+
+    def _live_once(self, kind: Kind, random: Random, name: str) -> None:
+        encrypted = random.random() < 0.4
+        to = self._ports["tls" if encrypted else "plain"]
+        tls = self._tls if encrypted else None
+        tally = self.tallies[kind.__name__]
+        tally.lives += 1
+        if random.random() < 0.5:
+            self._try(kind, Life(to, tls, random, tally, lossless=True, timed=True), name)
+            return
+        fault = random.choice((*LOSSLESS, *LOSSY))
+        with closing(Link(to, fault, Random(random.random()))) as link:
+            life = Life(link.port, tls, random, tally, link.lossless, timed=False)
+            self._try(kind, life, f"{name}, {fault.__name__}")
+
+    def _try(self, kind: Kind, life: Life, name: str) -> None:
+        try:
+            kind(life)
+        except ENDINGS as error:
+            if life.lossless and kind in healthy.KINDS:
+                life.tally.complaints.append(f"{name}, {'TLS' if life.tls else 'plain'}: {error!r}")

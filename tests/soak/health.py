@@ -1,0 +1,48 @@
+"""The server's health: what must stay flat, and what its log may contain."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+
+Figures = Mapping[str, float]
+
+FLAT = {"memory": 8 * 2**20, "descriptors": 30, "greenlets": 60, "watchers": 60, "objects": 20_000}
+"""What may not grow, with how much more than a tenth it may vary by chance, in its own unit."""
+LEFT = {"descriptors": 3, "greenlets": 5, "watchers": 5}
+"""What must go away with the clients, with how much may stay."""
+LONGEST_WAIT = 5.0
+"""Seconds that a client on a good link may wait, on a busy machine, beside callbacks that burn time."""
+EXPECTED = re.compile(r"(tests\.soak\.server\.|__main__\.)?Mischief|gevent\.timeout\.Timeout: ")
+TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(.*)", re.MULTILINE)
+
+
+def growth(samples: Sequence[Figures]) -> Iterator[str]:
+    """Yield what has grown over the second half of the run."""
+    half = samples[len(samples) // 2 :]
+    earlier, later = half[: len(half) // 2], half[len(half) // 2 :]
+    if not earlier:
+        return
+    for name, grace in FLAT.items():
+        before, after = (median(each[name] for each in part) for part in (earlier, later))
+        if after > before * 1.1 + grace:
+            yield f"the server's {name} grew from {before:.0f} to {after:.0f}"
+
+
+def remains(before: Figures, after: Figures) -> Iterator[str]:
+    """Yield what is left when all clients are gone, compared with the time before they came."""
+    for name, grace in LEFT.items():
+        if after[name] > before[name] + grace:
+            yield f"{after[name] - before[name]:.0f} {name} are left"
+    if after["present"]:
+        yield f"{after['present']:.0f} connections were never disconnected"
+    if after["unmatched"]:
+        yield f"disconnected was called {after['unmatched']:.0f} times too often"
+
+
+def tracebacks(log: str) -> Iterator[str]:
+    """Yield the last lines of tracebacks that no mischief explains."""
+    for found in TRACEBACK.finditer(log):
+        if not EXPECTED.match(found[1]):
+            yield f"the server logged {found[1]}"

@@ -1,0 +1,72 @@
+"""What the clients have seen, by kind of client, and the table of it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+HEADING = (
+    f"{'kind':10} {'lives':>7} {'messages':>9} {'lost':>6} {'doubled':>7} {'disorder':>8}"
+    f" {'p99 ms':>8} {'max ms':>8}"
+)
+
+
+@dataclass
+class Tally:
+    """The counts of one kind of client, and how long those on good links waited, in seconds."""
+
+    lives: int = 0
+    messages: int = 0
+    lost: int = 0
+    doubled: int = 0
+    disorder: int = 0
+    waits: array[float] = field(default_factory=lambda: array("f"))
+    complaints: list[str] = field(default_factory=list)
+
+    def percentile(self, share: float) -> float:
+        """Return the wait in seconds that this share of all did not exceed; 0 if there was none."""
+        waits = sorted(self.waits)
+        return waits[min(int(len(waits) * share), len(waits) - 1)] if waits else 0.0
+
+    def line(self, kind: str) -> str:
+        """Return a line of the table."""
+        return (
+            f"{kind:10} {self.lives:7} {self.messages:9} {self.lost:6} {self.doubled:7} {self.disorder:8}"
+            f" {self.percentile(0.99) * 1000:8.1f} {self.percentile(1) * 1000:8.1f}"
+        )
+
+
+class Order:
+    """Holds numbered messages of one connection to their order, and counts in ``tally`` what is wrong."""
+
+    def __init__(self, tally: Tally, first: int = 0) -> None:
+        self.taken = 0
+        """How many messages have come."""
+        self._tally = tally
+        self._next = first
+        self._missing: set[int] = set()
+
+    def take(self, number: int) -> None:
+        """Note that the message of this number has come."""
+        self.taken += 1
+        self._tally.messages += 1
+        if number in self._missing:
+            self._missing.discard(number)
+            self._tally.disorder += 1
+        elif number < self._next:
+            self._tally.doubled += 1
+        else:
+            self._missing.update(range(self._next, number))
+            self._next = number + 1
+
+    def finish(self, end: int, lossless: bool) -> None:
+        """Count what is missing below ``end``; over a link that loses bytes, only what left a gap."""
+        if lossless:
+            self._missing.update(range(self._next, end))
+        self._tally.lost += len(self._missing)
+
+
+def table(tallies: Mapping[str, Tally]) -> str:
+    """Return the table of all kinds."""
+    return "\n".join((HEADING, *(tally.line(kind) for kind, tally in tallies.items())))

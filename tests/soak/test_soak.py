@@ -1,0 +1,95 @@
+"""A short soak finds nothing, and what a long one may find is noticed. CONTRIBUTING.md tells of those."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.programs import Program
+from tests.soak.health import FLAT, growth, remains, tracebacks
+from tests.soak.tally import Order, Tally
+from tests.waiting import LONG
+
+SECONDS = 20
+
+IDLE = {**dict.fromkeys(FLAT, 100.0), "present": 0, "unmatched": 0}
+
+
+def counted(tally: Tally) -> tuple[int, int, int]:
+    return tally.lost, tally.doubled, tally.disorder
+
+
+def ordered(numbers: list[int], end: int, lossless: bool = True) -> Tally:
+    tally = Tally()
+    order = Order(tally)
+    for number in numbers:
+        order.take(number)
+    order.finish(end, lossless)
+    assert order.taken == tally.messages == len(numbers)
+    return tally
+
+
+# While it waits for a process, gevent's subprocess sets timers shorter than libuv supports.
+@pytest.mark.filterwarnings("ignore:libuv only supports millisecond timer:UserWarning")
+@pytest.mark.alone
+@pytest.mark.once
+def test_a_short_soak_finds_nothing(tmp_path: Path) -> None:
+    options = (f"--minutes={SECONDS / 60}", "--clients=150", "--seed=7", f"--log={tmp_path / 'log'}")
+    with Program(sys.executable, "-m", "tests.soak", *options) as soak:
+        assert soak.ends_within(SECONDS + LONG), soak.output
+        assert soak.wait() == 0, soak.output
+    assert "nothing is wrong" in soak.output
+
+
+@pytest.mark.parametrize(
+    ("numbers", "found"),
+    [
+        ([0, 1, 2, 3], (0, 0, 0)),
+        ([0, 1, 3], (1, 0, 0)),
+        ([0, 1, 2], (1, 0, 0)),
+        ([], (4, 0, 0)),
+        ([0, 1, 1, 2, 3], (0, 1, 0)),
+        ([0, 2, 1, 3], (0, 0, 1)),
+        ([0, 2, 1, 1, 3], (0, 1, 1)),
+    ],
+)
+def test_what_is_lost_doubled_or_out_of_order_is_counted(
+    numbers: list[int], found: tuple[int, int, int]
+) -> None:
+    assert counted(ordered(numbers, 4)) == found
+
+
+def test_a_link_that_loses_bytes_excuses_the_end_but_no_gap() -> None:
+    assert counted(ordered([0, 1], 4, lossless=False)) == (0, 0, 0)
+    assert counted(ordered([0, 2], 4, lossless=False)) == (1, 0, 0)
+
+
+def test_the_percentiles_are_waits() -> None:
+    tally = Tally()
+    assert tally.percentile(1) == 0
+    tally.waits.extend(range(100, 0, -1))
+    assert (tally.percentile(0.5), tally.percentile(1)) == (51, 100)
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_growth_is_noticed_in_the_second_half_alone(name: str) -> None:
+    step = 2 * FLAT[name]
+    early = [{**IDLE, name: each * step} for each in (0, 1, 2, 2, 2, 2, 2, 2)]
+    late = [{**IDLE, name: each * step} for each in range(8)]
+    assert not list(growth(early))
+    assert [found.split()[2] for found in growth(late)] == [name]
+    assert not list(growth(late[:1]))
+
+
+@pytest.mark.parametrize("name", ["descriptors", "greenlets", "watchers", "present", "unmatched"])
+def test_what_remains_is_noticed(name: str) -> None:
+    assert not list(remains(IDLE, IDLE))
+    assert len(list(remains(IDLE, {**IDLE, name: IDLE[name] + 10}))) == 1
+
+
+def test_a_traceback_is_noticed_unless_mischief_explains_it() -> None:
+    log = 'before\nTraceback (most recent call last):\n  File "a", line 1, in b\n    c()\n\n{}\nafter\n'
+    assert not list(tracebacks(log.format("Mischief") + log.format("gevent.timeout.Timeout: 0.01 seconds")))
+    assert list(tracebacks(log.format("KeyError: 1"))) == ["the server logged KeyError: 1"]
