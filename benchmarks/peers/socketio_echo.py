@@ -19,10 +19,12 @@ app = Flask(__name__)
 socketio = SocketIO(app, async_mode="gevent", cors_allowed_origins="*")
 
 
-@socketio.on("call")
 def call(message: str) -> str:
     """Answer an event with what it brings."""
     return message
+
+
+socketio.on_event("call", call)
 
 
 def settings(options: Options) -> dict[str, Any]:
