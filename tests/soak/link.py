@@ -12,7 +12,7 @@ import gevent
 
 HOST = "127.0.0.1"
 BLOCK = 64 * 1024
-SINGLE = 20
+SINGLE = 5
 """Bytes of a block that go one by one."""
 HALF_OPEN = 3.0
 """Seconds that a half-open link keeps silent before it resets both ends."""
