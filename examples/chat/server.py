@@ -78,7 +78,7 @@ def secure(response: Response) -> Response:
 def main() -> None:
     """Serve until SIGINT (Ctrl-C) or SIGTERM, which ``serve_forever`` handles."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--host", default="", help="the address to listen on (default: all), or unix:/path")
+    parser.add_argument("--host", default="", help="the address to listen on (default: all)")
     parser.add_argument(
         "--port",
         type=int,
@@ -88,15 +88,13 @@ def main() -> None:
     arguments = parser.parse_args()
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    at_socket_file = arguments.host.startswith("unix:")
     try:
-        server = WebSocketServer(arguments.host if at_socket_file else (arguments.host, arguments.port), app)
+        server = WebSocketServer((arguments.host, arguments.port), app)
         server.start()
     except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
-    if not at_socket_file:
-        url = f"http://localhost:{server.server_port}/"
-        print(f"Open {url} in a browser, or in two. Ctrl-C stops the server.", flush=True)
+    url = f"http://localhost:{server.server_port}/"
+    print(f"Open {url} in a browser, or in two. Ctrl-C stops the server.", flush=True)
     server.serve_forever()
 
 
