@@ -252,7 +252,7 @@ def list_all() -> None:
     for title, entries in (("peers", PEERS), ("workloads", WORKLOADS)):
         print(title)
         for entry in entries:
-            print(f"  {entry.name:18}{entry.title}")
+            print(f"  {entry.name:26}{entry.title}")
 
 
 def main() -> int:
