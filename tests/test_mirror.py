@@ -65,7 +65,6 @@ ELSEWHERE = {
     "pubsub/redis/reader.py": "pubsub/test_faults.py",
     "pubsub/redis/scripts.py": "pubsub/test_faults.py",
     "pubsub/settings.py": "pubsub/test_pubsub.py",
-    "pubsub/subscriber.py": "pubsub/test_pubsub.py",
     "pubsub/values.py": "pubsub/test_pubsub.py",
     **{
         f"compat/geventwebsocket/{name}.py": "compat/test_geventwebsocket.py"

@@ -67,7 +67,8 @@ class Subscriber:
         """Return whether the connection has got a publication from the history, before it came by the bus."""
         if _is_old(publication, self._until):
             return True
-        self._until = None
+        if publication.position is not None:  # those without one may come before old ones
+            self._until = None
         return False
 
     def _hold(self, publication: Publication, exclude: Excluded) -> None:
@@ -93,7 +94,7 @@ class Subscriber:
             publication, exclude = self._held.popleft()
             self._held_size -= size_of(publication)
             if not _is_old(publication, position):
-                position = publication.position
+                position = publication.position or position
                 if self._connection.id not in exclude:
                     self._replay(publication)
         self._held = None
