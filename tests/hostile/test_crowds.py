@@ -38,6 +38,7 @@ def connect_and_reset(port: int, sent: bytes) -> None:
             sock.send(sent)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("sent", [b"G", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["half", "whole"])
 def test_nobody_waits_for_thousands_who_connect_and_reset(sent: bytes) -> None:
     with Program(sys.executable, str(SERVER)) as server:
