@@ -168,4 +168,4 @@ def test_a_server_that_serves_nobody_besides_idle_connections_is_found(load, mon
 
 
 def fake_server(port: int) -> Any:
-    return SimpleNamespace(port=port, ports=str(port))
+    return SimpleNamespace(peer=PEERS[0], port=port, ports=str(port))
