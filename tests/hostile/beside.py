@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.hostile.judge import LONGEST_WAIT
+from tests.hostile.judge import LONGEST_WAIT, MEDIAN_WAIT
 from tests.hostile.scene import JSON_LINE, placed
 from tests.programs import Program
 
@@ -64,7 +64,11 @@ def _complaint(waits: dict[str, Any]) -> str | None:
         return str(waits["error"])
     if not waits["rounds"]:
         return "nothing was asked"
-    return f"waited {waits['longest']:.2f} s" if waits["longest"] > LONGEST_WAIT else None
+    if waits["longest"] > LONGEST_WAIT:
+        return f"waited {waits['longest']:.2f} s"
+    return (
+        f"waited {waits['median']:.2f} s for half of the answers" if waits["median"] > MEDIAN_WAIT else None
+    )
 
 
 def memory(process: int) -> int:
