@@ -310,10 +310,11 @@ class HTTPConnection(roles.Owner):
     def _end(self, after: int) -> None:
         """Go on after a request, whether it was answered or never will be."""
         self.stream.greenlet = self._head = None
-        self.channel.is_new = False
         if after == GIVEN:
-            self._phase = _OVER
-        elif not self.channel.is_open:
+            self._phase = _OVER  # and the new owner says whether the connection counts as new
+            return
+        self.channel.is_new = False
+        if not self.channel.is_open:
             self._over()
         elif after == ABORT:
             self._over(reset=True)

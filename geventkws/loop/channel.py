@@ -62,7 +62,7 @@ class Channel(roles.Corked):
         self.is_queued = False
         """Whether the connection is waiting for its turn."""
         self.is_new = True
-        """Whether the connection has had no answer yet. The owner ends this."""
+        """Whether it has had no answer yet, or is a WebSocket that has sent nothing. The owner ends this."""
         self._fd = transport.fileno()
         self._reader: Any = None
         self._writer: Any = None

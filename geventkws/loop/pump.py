@@ -26,6 +26,7 @@ class Pump:
         """
         self._transport = PlainTransport(descriptor)
         inner = Channel(client.loop, self._transport)
+        client.is_new = inner.is_new = False
         self._client = ClientEnd(client)
         self._inner = End(inner)
         self._client.other, self._inner.other = self._inner, self._client

@@ -157,6 +157,7 @@ class Conversation(roles.Owner):
         if count > 0:
             self._heard_at = channel.loop.now
             self._pinged_at = None
+            channel.is_new = False
             if not in_place:
                 self._take_in(channel.loop.buffer, events)
             elif events:

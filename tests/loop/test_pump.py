@@ -93,6 +93,11 @@ def to_the_end(sock: socket.socket) -> int:
     return size
 
 
+def test_both_ends_have_had_their_answer(pumped: Pumped) -> None:
+    assert not pumped.channel.is_new
+    assert not pumped.inner.is_new
+
+
 def test_both_ways(pumped: Pumped) -> None:
     pumped.client.sendall(b"question")
     assert exactly(pumped.application, 8) == b"question"

@@ -159,6 +159,13 @@ class TestReceiving:
         line.expect("one", b"two", "drei ☕")
         assert line.talk._lifecycle.left == []
 
+    def test_a_connection_is_new_until_something_has_come(self, start: Start) -> None:
+        line = start()
+        assert line.channel.is_new
+        line.peer.send(masked(TEXT, "one"))
+        line.expect("one")
+        assert not line.channel.is_new
+
     def test_a_message_may_come_in_many_pieces(self, start: Start) -> None:
         line = start()
         for byte in masked(TEXT, "in pieces"):
