@@ -35,6 +35,7 @@ cdef class Loop:
 
     cpdef bint is_foreign_thread(self)
     cpdef bint begin_turn(self)
+    cpdef bint is_at_leisure(self) except -1
     cpdef end_turn(self)
     cpdef bint turn_is_over(self)
     cpdef bint ends_turn(self, double now)

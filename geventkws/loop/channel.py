@@ -88,12 +88,20 @@ class Channel(roles.Corked):
 
     # Reading
 
+    def begin_reading(self) -> None:
+        """Receive what has come with the connection, unless others wait for a turn; then ``start_reading``.
+
+        A client that is answered and closed at once never needs a watcher.
+        """
+        if self.loop.is_at_leisure():
+            self()
+        if self._reader is None and self.is_reading:
+            self.start_reading()
+
     def start_reading(self) -> None:
         """Watch the descriptor from now until ``release``."""
-        self._reader = self.loop.hub.loop.io(self._fd, READ)
-        self._start_reader()
-
-    def _start_reader(self) -> None:
+        if self._reader is None:
+            self._reader = self.loop.hub.loop.io(self._fd, READ)
         if self.loop.stops_at_errors:
             self._reader.start(self, pass_events=True)
         else:
@@ -101,15 +109,16 @@ class Channel(roles.Corked):
 
     def pause(self) -> None:
         """Leave what arrives in the kernel, which will slow the peer down."""
-        if self.paused_at is None and self._reader is not None:
+        if self.is_reading:
             self.paused_at = leaf.monotonic()
-            self._reader.stop()
+            if self._reader is not None:
+                self._reader.stop()
 
     def resume(self) -> None:
         """Read again after ``pause``."""
-        if self.paused_at is not None and self._reader is not None:
+        if self.paused_at is not None and self._fd >= 0:
             self.paused_at = None
-            self._start_reader()
+            self.start_reading()
 
     def __call__(self, events: int = READ) -> None:
         """Let the owner receive what has arrived: the read watcher's callback. Never raises.
@@ -156,12 +165,12 @@ class Channel(roles.Corked):
     def _restart_reader(self) -> None:
         if self.is_reading:
             self._reader.stop()
-            self._start_reader()
+            self.start_reading()
 
     @property
     def is_reading(self) -> bool:
         """Whether the owner is told of what arrives."""
-        return self._reader is not None and self.paused_at is None
+        return self._fd >= 0 and self.paused_at is None
 
     def receive(self, size: int) -> int:
         """Receive up to ``size`` bytes into the loop's buffer; return what ``Buffer.receive`` does.

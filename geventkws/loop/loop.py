@@ -128,6 +128,10 @@ class Loop:
         self._turn_ends = now + TURN
         return True
 
+    def is_at_leisure(self) -> bool:
+        """Return whether there is time for a turn that nobody waits for. Never outside the hub."""
+        return self._spent < SLICE and not self._somebody_waits() and getcurrent() is self.hub
+
     def end_turn(self) -> None:
         """End what ``begin_turn`` began."""
         self._spent += leaf.monotonic() - self.now
@@ -137,7 +141,7 @@ class Loop:
         return leaf.monotonic() >= self._turn_ends
 
     def ends_turn(self, now: float) -> bool:
-        """Return what ``turn_is_over`` does, for a caller that knows the time."""
+        """Do what ``turn_is_over`` does, for a caller that knows the time."""
         return now >= self._turn_ends
 
     def queue(self, queued: Queued, fresh: bool = False, new: bool = False) -> None:

@@ -36,7 +36,7 @@ def take_in(reception: Reception, channel: Channel, peer: Address) -> None:
     else:
         reception.turn_away(channel, peer)
     if channel.is_open:
-        channel.start_reading()
+        channel.begin_reading()
 
 
 class Arrival(TransientOwner):

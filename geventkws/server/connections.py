@@ -8,6 +8,7 @@ from typing import Any
 
 from gevent.hub import Hub
 
+from geventkws.backend import use_compiled
 from geventkws.loop.channel import Channel
 from geventkws.loop.loop import Loop
 from geventkws.loop.pump import ClientEnd
@@ -90,3 +91,6 @@ class Connections:
             if self._aging is not None:
                 self._loop.guard(self._aging.check, channel, now)
         self._loop.flush()
+
+
+use_compiled(__name__, globals())

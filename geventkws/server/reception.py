@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv6Address
 
+from geventkws.backend import use_compiled
 from geventkws.http.connection import HTTPConnection
 from geventkws.http.context import AccessEntry, HTTPContext
 from geventkws.http.forwarded import TrustedProxies
@@ -159,3 +160,6 @@ class Admission:
         if ":" not in host:
             return host
         return str(int(IPv6Address(host)) >> (128 - _IPV6_NETWORK))
+
+
+use_compiled(__name__, globals())

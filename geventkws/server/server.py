@@ -290,7 +290,7 @@ class WebSocketServer(StreamServer):
         """Stop accepting, but take in who waits in the listener's queue: closing it would reset them."""
         if not self.stopping:
             for _ in range(MAX_WAITING):
-                arrived = None if self.closed else self.do_read()
+                arrived = self.do_read()
                 if arrived is None:
                     break
                 self.handle(*arrived)
@@ -323,8 +323,11 @@ class WebSocketServer(StreamServer):
     # What ``do_read`` returns, a transport and not a socket, gevent passes on to ``do_handle``.
 
     def do_read(self) -> Any:
+        listener = vars(self).get("socket")
+        if listener is None or self.stopping:
+            return None  # the request of the last connection has stopped the server, or this is its child
         try:
-            accepted = leaf.accept(self.socket)
+            accepted = leaf.accept(listener)
         except OSError as error:
             if not is_exhaustion(error):
                 raise
@@ -346,7 +349,7 @@ class WebSocketServer(StreamServer):
         if self.stopping:
             transport.close()
             return
-        channel = Channel(Loop.current(), transport)
+        channel = Channel(self._loop, transport)
         try:
             take_in(self._reception, channel, address)
         except BaseException:

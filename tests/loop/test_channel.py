@@ -136,6 +136,51 @@ class TestReading:
         line.peer.close()
         owner.expect_readable(b"")
 
+    def test_what_comes_with_the_connection_is_received_at_once(self, line: Line) -> None:
+        owner = line.owner()
+        line.peer.sendall(b"hello")
+        line.in_hub(line.channel.begin_reading)
+        assert owner.told() == [("readable", b"hello")]
+        line.peer.sendall(b"more")
+        owner.expect_readable(b"more")
+
+    def test_a_connection_that_ends_at_once_needs_no_watcher(self, line: Line) -> None:
+        owner = line.owner(readable=line.channel.release)
+        line.in_hub(line.channel.begin_reading)
+        assert owner.told() == [("readable", None)]
+        assert line.channel._reader is None
+
+    def test_one_that_is_paused_at_once_is_watched_when_it_reads_again(self, line: Line) -> None:
+        owner = line.owner(readable=line.channel.pause)
+        line.in_hub(line.channel.begin_reading)
+        assert owner.told() == [("readable", None)]
+        line.peer.sendall(b"later")
+        gevent.sleep(0.02)
+        assert owner.told() == []
+        line.channel.resume()
+        owner.expect_readable(b"later")
+
+    def test_while_another_waits_for_its_turn_what_has_come_waits_as_well(
+        self, line: Line, other: Line
+    ) -> None:
+        owner = line.owner()
+        other.owner()
+        line.peer.sendall(b"hello")
+
+        def told_at_once() -> None:
+            line.channel.begin_reading()
+            assert owner.told() == []
+
+        line.in_hub(other.channel.queue, told_at_once)
+        owner.expect_readable(b"hello")
+
+    def test_outside_the_hub_what_has_come_waits_for_the_hub(self, line: Line) -> None:
+        owner = line.owner()
+        line.peer.sendall(b"hello")
+        line.channel.begin_reading()
+        assert owner.told() == []
+        owner.expect_readable(b"hello")
+
     def test_it_gets_none_if_there_is_nothing_to_read(self, line: Line) -> None:
         assert line.channel.recv() is None
 
@@ -174,11 +219,8 @@ class TestReading:
         gevent.sleep(0.01)
         assert owner.told() == []
 
-    def test_before_it_has_begun_and_after_the_end_there_is_nothing_to_pause(self, line: Line) -> None:
+    def test_after_the_end_there_is_nothing_to_pause(self, line: Line) -> None:
         line.owner()
-        line.channel.pause()
-        line.channel.resume()
-        assert line.channel.paused_at is None
         line.channel.start_reading()
         line.channel.release()
         line.channel.pause()

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, get_type_hints
 
 import gevent
 import pytest
+from gevent.monkey import get_original
 
 from geventkws.options import Options
 from geventkws.registry import ServiceRegistry
@@ -19,7 +20,9 @@ from geventkws.server.log_limit import LogLimit
 from geventkws.server.start_up import ServerKeywords
 from tests.integration.conftest import Serve
 from tests.raw import RawClient
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until
+
+Socket: Any = get_original("socket", "socket")
 
 GET = b"GET / HTTP/1.1\r\nHost: own\r\nConnection: close\r\n\r\n"
 
@@ -57,6 +60,25 @@ def test_a_subclass_may_override_handle_as_in_gevent() -> None:
             assert second.read_to_end() == b""
     finally:
         choosy.stop(timeout=1)
+
+
+def test_a_request_that_comes_with_its_connection_may_close_the_listener(
+    serve: Serve, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def application(environ, start_response):
+        site.server.close()
+        return tell(environ, start_response)
+
+    site = serve(application=application)
+    client, waiting = (site.connect(None, sock=Socket()) for _ in range(2))
+    for each in (client, waiting):
+        each.sock.connect(("127.0.0.1", site.port))  # without letting the hub run
+    client.send(GET)
+    wait_until(lambda: site.server.closed)
+    assert client.read_to_end().startswith(b"HTTP/1.1 200 ")
+    with pytest.raises(ConnectionResetError):
+        waiting.read_to_end()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @contextmanager
