@@ -7,11 +7,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import randrange
 from tempfile import TemporaryDirectory
@@ -23,51 +19,23 @@ import gevent
 
 from tests.certificates import HOST, Certificates
 from tests.programs import ROOT
-from tests.soak import healthy
 from tests.soak.crowd import Crowd
-from tests.soak.health import LONGEST_WAIT, Figures, growth, remains, tracebacks
+from tests.soak.health import Figures, growth, remains, tracebacks
+from tests.soak.part import part
+from tests.soak.punctuality import Punctuality, Span
 from tests.soak.tally import table
 from tests.waiting import PATIENCE
 
 LOOK = 3.0
 """Seconds between two looks at the server."""
+WAYS = ("plain", "tls")
+"""The server's ports."""
 WARM_UP = 3
 """Looks that are not held against it."""
 LOOPS = {"libev": "libev-cext", "libuv": "libuv-cffi"}
 """gevent's names of them."""
 SHOWN = 20
 """Complaints that are printed."""
-
-
-@contextmanager
-def serving(certificates: Certificates, log: Path, environment: dict[str, str]) -> Iterator[dict[str, int]]:
-    """Run the server, which logs to a file; yield its ports and what it is made of."""
-    command = [sys.executable, "-m", "tests.soak.server", certificates.certfile, certificates.keyfile]
-    environment = {**os.environ, **environment}
-    with (
-        log.open("wb") as file,
-        subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file
-        ) as process,
-    ):
-        assert process.stdout is not None
-        try:
-            with gevent.Timeout(PATIENCE):
-                about = json.loads(process.stdout.readline())
-            yield about
-        finally:
-            end(process)
-    if process.returncode:
-        raise RuntimeError(f"the server ended with status {process.returncode}: see {log}")
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Tell the server to end, and see to it that it does."""
-    process.terminate()
-    try:
-        process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
 
 
 def look(port: int) -> Figures:
@@ -91,6 +59,17 @@ def watch(port: int, crowd: Crowd, until: float, samples: list[Figures]) -> None
         click.echo(f"\r\x1b[K{line}" if sys.stdout.isatty() else line, nl=not sys.stdout.isatty())
 
 
+def attend(crowd: Crowd, port: int, until: float) -> tuple[list[Figures], list[Span]]:
+    """Let the crowd live; return the server's figures, and when this process was late."""
+    samples: list[Figures] = []
+    punctuality = Punctuality()
+    watching = gevent.spawn(watch, port, crowd, until, samples)
+    crowd.run(until)
+    watching.get()
+    punctuality.stop()
+    return samples, punctuality.late
+
+
 def quiet(port: int) -> Figures:
     """Return the figures once all WebSockets are gone, or after a while."""
     end = monotonic() + PATIENCE
@@ -100,29 +79,27 @@ def quiet(port: int) -> Figures:
     return look(port)
 
 
-def waits(crowd: Crowd) -> Iterator[str]:
-    """Yield which kinds of clients have waited too long."""
-    for kind in healthy.KINDS:
-        if (longest := crowd.tallies[kind.__name__].percentile(1)) > LONGEST_WAIT:
-            yield f"{kind.__name__} waited {longest:.1f} s for an answer"
-
-
 def soak(seconds: float, clients: int, seed: int, environment: dict[str, str], log: Path) -> list[str]:
     """Run the soak and print its table; return what is wrong."""
-    with TemporaryDirectory() as directory:
+    with TemporaryDirectory() as directory, log.open("wb") as file:
         certificates = Certificates(Path(directory))
-        with serving(certificates, log, environment) as about:
+        files = certificates.certfile, certificates.keyfile
+        with part("tests.soak.server", *files, environment=environment, log=file) as server:
+            about = server.line()
             click.echo(f"seed {seed}, {clients} clients, {about}")
-            crowd = Crowd(clients, seed, about, certificates.client())
             before = look(about["plain"])
-            until = monotonic() + seconds
-            samples: list[Figures] = []
-            watching = gevent.spawn(watch, about["plain"], crowd, until, samples)
-            crowd.run(until)
-            watching.get()
+            with part("tests.soak.links", str(seed), *(str(about[way]) for way in WAYS)) as links:
+                crowd = Crowd(clients, seed, about, links.line(), certificates.client())
+                samples, late = attend(crowd, about["plain"], monotonic() + seconds)
+                links.process.terminate()
+                late += links.line()
             after = quiet(about["plain"])
+    found = [*crowd.complaints(late), *growth(samples[WARM_UP:]), *remains(before, after)]
+    excused = sum(1 for _ in crowd.complaints()) - sum(1 for _ in crowd.complaints(late))
     click.echo(f"\n{table(crowd.tallies)}\nbefore: {before}\nafter:  {after}")
-    found = [*crowd.complaints(), *waits(crowd), *growth(samples[WARM_UP:]), *remains(before, after)]
+    click.echo(
+        f"clients and links were late for {sum(end - start for start, end in late):.1f} s: {excused} excused"
+    )
     return found + list(tracebacks(log.read_text()))
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from random import Random
 from time import monotonic
@@ -14,23 +13,32 @@ from websocket import WebSocketException
 
 from tests.soak import healthy, rogues
 from tests.soak.healthy import Kind, Life
-from tests.soak.link import LOSSLESS, LOSSY, Link
-from tests.soak.tally import Tally
+from tests.soak.link import LOSSLESS, LOSSY
+from tests.soak.punctuality import Span
+from tests.soak.tally import Delay, Tally
 from tests.waiting import LONG
 
 ENDINGS = (OSError, WebSocketException, HTTPException)
 """How a connection may end for a client."""
+EXCUSE = 2.0
+"""Seconds for which a client or its link must have been late, if the end of a connection is to be excused."""
 PAUSE = 0.2
 """The most seconds between two lives."""
+
+Links = Mapping[str, Mapping[str, int]]
+"""Ports that lead to a port of the server, given in digits, by the names of the faults on the way."""
 
 
 class Crowd:
     """``size`` clients: most of them healthy, a quarter not; all that they do by chance follows ``seed``."""
 
-    def __init__(self, size: int, seed: int, ports: dict[str, int], tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, size: int, seed: int, ports: Mapping[str, int], links: Links, tls: ssl.SSLContext
+    ) -> None:
         self.tallies = {kind.__name__: Tally() for kind in (*healthy.KINDS, *rogues.KINDS)}
         self._seed = seed
         self._ports = ports
+        self._links = links
         self._tls = tls
         self._size = size
 
@@ -46,10 +54,11 @@ class Crowd:
                 raise client.exception
         gevent.killall(clients)
 
-    def complaints(self) -> Iterator[str]:
-        """Yield what the healthy have to complain about."""
+    def complaints(self, late: Sequence[Span] = ()) -> Iterator[str]:
+        """Yield what the healthy have to complain about, if they and their links were late in these spans."""
         for kind, tally in self.tallies.items():
             yield from (f"{kind}: {complaint}" for complaint in tally.complaints)
+            yield from (f"{kind}: {delay.what}" for delay in tally.delays if delay.holds(late))
             for name in ("lost", "doubled", "disorder"):
                 if count := getattr(tally, name):
                     yield f"{kind}: {count} messages {name}"
@@ -67,22 +76,23 @@ class Crowd:
             life += 1
 
     def _live_once(self, kind: Kind, random: Random, name: str) -> None:
-        encrypted = random.random() < 0.4
-        to = self._ports["tls" if encrypted else "plain"]
-        tls = self._tls if encrypted else None
+        way = "tls" if random.random() < 0.4 else "plain"
+        tls = self._tls if way == "tls" else None
         tally = self.tallies[kind.__name__]
         tally.lives += 1
         if random.random() < 0.5:
-            self._try(kind, Life(to, tls, random, tally, lossless=True, timed=True), name)
+            self._try(kind, Life(self._ports[way], tls, random, tally, lossless=True, timed=True), name)
             return
         fault = random.choice((*LOSSLESS, *LOSSY))
-        with closing(Link(to, fault, Random(random.random()))) as link:
-            life = Life(link.port, tls, random, tally, link.lossless, timed=False)
-            self._try(kind, life, f"{name}, {fault.__name__}")
+        port = self._links[str(self._ports[way])][fault.__name__]
+        life = Life(port, tls, random, tally, fault in LOSSLESS, timed=False)
+        self._try(kind, life, f"{name}, {fault.__name__}")
 
     def _try(self, kind: Kind, life: Life, name: str) -> None:
+        began = monotonic()
         try:
             kind(life)
         except ENDINGS as error:
             if life.lossless and kind in healthy.KINDS:
-                life.tally.complaints.append(f"{name}, {'TLS' if life.tls else 'plain'}: {error!r}")
+                what = f"{name}, {'TLS' if life.tls else 'plain'}: {error!r}"
+                life.tally.delays.append(Delay(what, began, monotonic(), EXCUSE))

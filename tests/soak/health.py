@@ -12,8 +12,6 @@ FLAT = {"memory": 8 * 2**20, "descriptors": 30, "greenlets": 60, "watchers": 60,
 """What may not grow, with how much more than a tenth it may vary by chance, in its own unit."""
 LEFT = {"descriptors": 3, "greenlets": 5, "watchers": 5}
 """What must go away with the clients, with how much may stay."""
-LONGEST_WAIT = 5.0
-"""Seconds that a client on a good link may wait, on a busy machine, beside callbacks that burn time."""
 EXPECTED = re.compile(r"(tests\.soak\.server\.|__main__\.)?Mischief|gevent\.timeout\.Timeout: ")
 TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(.*)", re.MULTILINE)
 

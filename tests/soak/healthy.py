@@ -16,8 +16,11 @@ import websocket
 
 from tests.soak.link import HOST
 from tests.soak.server import EVENTS
-from tests.soak.tally import Order, Tally
+from tests.soak.tally import Delay, Order, Tally
 from tests.waiting import PATIENCE
+
+LONGEST_WAIT = 5.0
+"""Seconds that a client on a good link may wait, on a busy machine, beside callbacks that burn time."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,11 @@ class Life:
     def waited(self, since: float) -> None:
         """Note how long an answer has taken since this time of ``monotonic``."""
         if self.timed:
-            self.tally.waits.append(monotonic() - since)
+            wait = monotonic() - since
+            self.tally.waits.append(wait)
+            if wait > LONGEST_WAIT:
+                what = f"waited {wait:.1f} s for an answer"
+                self.tally.delays.append(Delay(what, since, since + wait, excuse=wait - LONGEST_WAIT))
 
     def expect(self, expected: object, found: object) -> None:
         """Complain if an answer is not the expected one."""

@@ -72,28 +72,15 @@ LOSSY: tuple[Fault, ...] = (reset, half_open)
 
 
 class Link:
-    """A port that leads to the port ``to`` of the server, once.
+    """What a connection goes over; whatever ``fault`` decides by chance comes from ``random``."""
 
-    Whatever ``fault`` decides by chance comes from ``random``, so that its seed repeats it.
-    """
-
-    def __init__(self, to: int, fault: Fault, random: Random) -> None:
-        self.lossless = fault in LOSSLESS
-        self._to = to
+    def __init__(self, fault: Fault, random: Random) -> None:
         self._fault = fault
         self._random = random
-        self._listener = socket.create_server((HOST, 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._carrying = gevent.spawn(self._carry)
 
-    def close(self) -> None:
-        """End the link, and what still goes over it."""
-        self._carrying.kill()
-        self._listener.close()
-
-    def _carry(self) -> None:
-        near, _ = self._listener.accept()
-        with near, suppress(OSError), socket.create_connection((HOST, self._to)) as far:
+    def carry(self, near: socket.socket, port: int) -> None:
+        """Carry the connection of a client to a port of the server, to its end."""
+        with near, suppress(OSError), socket.create_connection((HOST, port)) as far:
             for end in (near, far):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             ways = [gevent.spawn(self._forward, *ends) for ends in ((near, far), (far, near))]

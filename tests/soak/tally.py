@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from tests.soak.punctuality import Span, lateness
 
 HEADING = (
     f"{'kind':10} {'lives':>7} {'messages':>9} {'lost':>6} {'doubled':>7} {'disorder':>8}"
     f" {'p99 ms':>8} {'max ms':>8}"
 )
+
+
+@dataclass(frozen=True)
+class Delay:
+    """Something that the server has done too late, or given up, between two times of ``monotonic``.
+
+    It is no fault of the server if clients or links were late for ``excuse`` seconds meanwhile.
+    """
+
+    what: str
+    began: float
+    ended: float
+    excuse: float
+
+    def holds(self, late: Sequence[Span]) -> bool:
+        """Return whether it is to be held against the server, if others were late in these spans."""
+        return lateness(late, self.began, self.ended) < self.excuse
 
 
 @dataclass
@@ -23,6 +42,7 @@ class Tally:
     disorder: int = 0
     waits: array[float] = field(default_factory=lambda: array("f"))
     complaints: list[str] = field(default_factory=list)
+    delays: list[Delay] = field(default_factory=list)
 
     def percentile(self, share: float) -> float:
         """Return the wait in seconds that this share of all did not exceed; 0 if there was none."""

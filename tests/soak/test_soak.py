@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from time import monotonic
 
+import gevent
 import pytest
 
+from tests.hostile.server import burn
 from tests.programs import Program
 from tests.soak.health import FLAT, growth, remains, tracebacks
-from tests.soak.tally import Order, Tally
-from tests.waiting import LONG
+from tests.soak.punctuality import Punctuality, lateness
+from tests.soak.tally import Delay, Order, Tally
+from tests.waiting import LONG, wait_until
 
 SECONDS = 20
 
@@ -71,6 +75,24 @@ def test_the_percentiles_are_waits() -> None:
     assert tally.percentile(1) == 0
     tally.waits.extend(range(100, 0, -1))
     assert (tally.percentile(0.5), tally.percentile(1)) == (51, 100)
+
+
+def test_a_loop_that_is_held_up_is_late_meanwhile() -> None:
+    punctuality = Punctuality()
+    gevent.sleep(0)
+    began = monotonic()
+    burn(0.5)
+    wait_until(lambda: punctuality.late)
+    punctuality.stop()
+    assert lateness(punctuality.late, began, monotonic()) >= 0.3
+
+
+def test_a_delay_is_excused_by_others_who_were_late_meanwhile() -> None:
+    late = [(0.0, 2.0), (5.0, 7.0), (9.0, 20.0)]
+    assert lateness(late, 1, 10) == 4
+    assert not Delay("", 1, 10, excuse=4).holds(late)
+    assert Delay("", 1, 10, excuse=4.1).holds(late)
+    assert Delay("", 2, 5, excuse=0.1).holds(late)
 
 
 @pytest.mark.parametrize("name", FLAT)
