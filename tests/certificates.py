@@ -15,10 +15,14 @@ class Certificates:
 
     def __init__(self, directory: Path) -> None:
         self.authority = trustme.CA()
-        server = self.authority.issue_cert(HOST, "localhost")
         self.certfile = str(directory / "server.pem")
         self.keyfile = str(directory / "server.key")
         self.bothfile = str(directory / "both.pem")
+        self.renew()
+
+    def renew(self) -> None:
+        """Write a new certificate of the server and its key over the old ones."""
+        server = self.authority.issue_cert(HOST, "localhost")
         for index, pem in enumerate(server.cert_chain_pems):
             pem.write_to_path(self.certfile, append=index > 0)
         server.private_key_pem.write_to_path(self.keyfile)

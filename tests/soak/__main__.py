@@ -23,7 +23,8 @@ from tests.soak.crowd import Crowd
 from tests.soak.health import Figures, growth, remains, tracebacks
 from tests.soak.part import part
 from tests.soak.punctuality import Punctuality, Span
-from tests.soak.tally import table
+from tests.soak.renewal import Renewal
+from tests.soak.tally import Tally, table
 from tests.waiting import PATIENCE
 
 LOOK = 3.0
@@ -59,13 +60,15 @@ def watch(port: int, crowd: Crowd, until: float, samples: list[Figures]) -> None
         click.echo(f"\r\x1b[K{line}" if sys.stdout.isatty() else line, nl=not sys.stdout.isatty())
 
 
-def attend(crowd: Crowd, port: int, until: float) -> tuple[list[Figures], list[Span]]:
-    """Let the crowd live; return the server's figures, and when this process was late."""
+def attend(crowd: Crowd, renewal: Renewal, port: int, until: float) -> tuple[list[Figures], list[Span]]:
+    """Let the crowd live while certificates are renewed; return the figures, and when we were late."""
     samples: list[Figures] = []
     punctuality = Punctuality()
     watching = gevent.spawn(watch, port, crowd, until, samples)
+    renewing = gevent.spawn(renewal.run, until)
     crowd.run(until)
     watching.get()
+    renewing.get()
     punctuality.stop()
     return samples, punctuality.late
 
@@ -90,7 +93,9 @@ def soak(seconds: float, clients: int, seed: int, environment: dict[str, str], l
             before = look(about["plain"])
             with part("tests.soak.links", str(seed), *(str(about[way]) for way in WAYS)) as links:
                 crowd = Crowd(clients, seed, about, links.line(), certificates.client())
-                samples, late = attend(crowd, about["plain"], monotonic() + seconds)
+                tally = crowd.tallies.setdefault("renewal", Tally())
+                renewal = Renewal(certificates, server.process, about["tls"], tally)
+                samples, late = attend(crowd, renewal, about["plain"], monotonic() + seconds)
                 links.process.terminate()
                 late += links.line()
             after = quiet(about["plain"])
@@ -105,7 +110,9 @@ def soak(seconds: float, clients: int, seed: int, environment: dict[str, str], l
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--minutes", type=float, default=10.0, show_default=True, help="How long.")
-@click.option("--clients", default=300, show_default=True, help="How many clients at a time.")
+@click.option(
+    "--clients", default=2000, show_default=True, help="How many clients at a time: one in eight is busy."
+)
 @click.option("--seed", type=int, help="Repeats the choices of another run, but not its timing.")
 @click.option("--backend", type=click.Choice(["compiled", "readable"]), help="The server's backend.")
 @click.option("--loop", type=click.Choice(list(LOOPS)), help="The server's event loop.")

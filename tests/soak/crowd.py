@@ -11,7 +11,7 @@ from time import monotonic
 import gevent
 from websocket import WebSocketException
 
-from tests.soak import healthy, rogues
+from tests.soak import healthy, loiterers, rogues
 from tests.soak.healthy import Kind, Life
 from tests.soak.link import LOSSLESS, LOSSY
 from tests.soak.punctuality import Span
@@ -22,6 +22,10 @@ ENDINGS = (OSError, WebSocketException, HTTPException)
 """How a connection may end for a client."""
 EXCUSE = 2.0
 """Seconds for which a client or its link must have been late, if the end of a connection is to be excused."""
+BUSY = 8
+"""One in so many clients is busy; the others loiter."""
+RATE = 50
+"""Clients that begin in a second."""
 PAUSE = 0.2
 """The most seconds between two lives."""
 
@@ -30,12 +34,16 @@ Links = Mapping[str, Mapping[str, int]]
 
 
 class Crowd:
-    """``size`` clients: most of them healthy, a quarter not; all that they do by chance follows ``seed``."""
+    """``size`` clients, of which most loiter, and a quarter of the busy are rogues.
+
+    All that they do by chance follows ``seed``.
+    """
 
     def __init__(
         self, size: int, seed: int, ports: Mapping[str, int], links: Links, tls: ssl.SSLContext
     ) -> None:
-        self.tallies = {kind.__name__: Tally() for kind in (*healthy.KINDS, *rogues.KINDS)}
+        kinds = (*healthy.KINDS, *loiterers.KINDS, *rogues.KINDS)
+        self.tallies = {kind.__name__: Tally() for kind in kinds}
         self._seed = seed
         self._ports = ports
         self._links = links
@@ -64,28 +72,32 @@ class Crowd:
                     yield f"{kind}: {count} messages {name}"
 
     def _kind(self, number: int) -> Kind:
-        kinds = rogues.KINDS if number % 4 == 3 else healthy.KINDS
-        return kinds[number // 4 % len(kinds)]
+        busy, rest = divmod(number, BUSY)
+        if rest:
+            return loiterers.KINDS[rest % len(loiterers.KINDS)]
+        kinds = rogues.KINDS if busy % 4 == 3 else healthy.KINDS
+        return kinds[busy // 4 % len(kinds)]
 
     def _live(self, number: int, until: float) -> None:
         life = 0
+        gevent.sleep(min(number / RATE, until - monotonic()))
         while monotonic() < until:
             random = Random(f"{self._seed} {number} {life}")
             gevent.sleep(random.uniform(0, PAUSE))
-            self._live_once(self._kind(number), random, f"client {number}, life {life}")
+            self._live_once(self._kind(number), random, until, f"client {number}, life {life}")
             life += 1
 
-    def _live_once(self, kind: Kind, random: Random, name: str) -> None:
+    def _live_once(self, kind: Kind, random: Random, until: float, name: str) -> None:
         way = "tls" if random.random() < 0.4 else "plain"
         tls = self._tls if way == "tls" else None
         tally = self.tallies[kind.__name__]
         tally.lives += 1
         if random.random() < 0.5:
-            self._try(kind, Life(self._ports[way], tls, random, tally, lossless=True, timed=True), name)
+            self._try(kind, Life(self._ports[way], tls, random, tally, True, True, until), name)
             return
         fault = random.choice((*LOSSLESS, *LOSSY))
         port = self._links[str(self._ports[way])][fault.__name__]
-        life = Life(port, tls, random, tally, fault in LOSSLESS, timed=False)
+        life = Life(port, tls, random, tally, fault in LOSSLESS, False, until)
         self._try(kind, life, f"{name}, {fault.__name__}")
 
     def _try(self, kind: Kind, life: Life, name: str) -> None:
@@ -93,6 +105,6 @@ class Crowd:
         try:
             kind(life)
         except ENDINGS as error:
-            if life.lossless and kind in healthy.KINDS:
+            if life.lossless and kind not in rogues.KINDS:
                 what = f"{name}, {'TLS' if life.tls else 'plain'}: {error!r}"
                 life.tally.delays.append(Delay(what, began, monotonic(), EXCUSE))

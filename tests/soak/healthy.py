@@ -27,7 +27,8 @@ LONGEST_WAIT = 5.0
 class Life:
     """One life of a client: where it connects, and where it counts.
 
-    ``timed`` says that nothing but the server can hold up its answers; ``lossless``, that none can be lost.
+    ``timed`` says that nothing but the server can hold up its answers; ``lossless``, that none can be lost;
+    ``until``, a time of ``monotonic``, when there will be no other life.
     """
 
     port: int
@@ -36,6 +37,7 @@ class Life:
     tally: Tally
     lossless: bool
     timed: bool
+    until: float
 
     def websocket(self, path: str) -> websocket.WebSocket:
         """Open a WebSocket; the caller closes it."""
@@ -50,6 +52,14 @@ class Life:
         if self.tls:
             return HTTPSConnection(HOST, self.port, timeout=PATIENCE, context=self.tls)
         return HTTPConnection(HOST, self.port, timeout=PATIENCE)
+
+    def page(self, connection: HTTPConnection, number: int) -> None:
+        """Ask for the page of this number, which must come."""
+        began = monotonic()
+        connection.request("GET", f"/number/{number}")
+        self.expect(str(number), connection.getresponse().read().decode())
+        self.waited(began)
+        self.tally.messages += 1
 
     def waited(self, since: float) -> None:
         """Note how long an answer has taken since this time of ``monotonic``."""
@@ -141,11 +151,7 @@ def pages(life: Life) -> None:
     """Ask for numbered pages over one connection."""
     with closing(life.http()) as connection:
         for number in range(life.random.randint(1, 40)):
-            began = monotonic()
-            connection.request("GET", f"/number/{number}")
-            life.expect(str(number), connection.getresponse().read().decode())
-            life.waited(began)
-            life.tally.messages += 1
+            life.page(connection, number)
             gevent.sleep(life.random.uniform(0, 0.2))
 
 

@@ -35,9 +35,9 @@ def carrier(port: int, fault: Fault, seed: str) -> Callable[[socket.socket, obje
 
 def listen(port: int, fault: Fault, seed: str) -> int:
     """Return a port whose connections lead to ``port``, with this fault."""
-    server = StreamServer((HOST, 0), carrier(port, fault, seed), backlog=1024)
-    server.start()
-    return int(server.server_port)
+    listener = socket.create_server((HOST, 0), backlog=1024)
+    StreamServer(listener, carrier(port, fault, seed)).start()
+    return int(listener.getsockname()[1])
 
 
 def main() -> None:

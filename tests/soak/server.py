@@ -35,8 +35,6 @@ from tests.hostile.server import burn, end_with_input
 Environ = dict[str, Any]
 NEWS_PAUSE = 0.05
 """Seconds between two publications."""
-RELOAD_PAUSE = 1.0
-"""Seconds between two readings of the certificates."""
 EVENTS = 20
 """Events of a stream of server-sent events, one each ``NEWS_PAUSE``."""
 
@@ -165,13 +163,6 @@ def application(environ: Environ, start_response: Callable[..., Any]) -> Iterabl
     return [body.encode()]
 
 
-def reload(server: WebSocketServer) -> None:
-    """Read the certificates again, for ever."""
-    while True:
-        gevent.sleep(RELOAD_PAUSE)
-        server.reload_certificates()
-
-
 def servers(certfile: str, keyfile: str) -> Iterator[WebSocketServer]:
     """Yield the plain server and the one with TLS, which have the same services, started."""
     registry = ServiceRegistry()
@@ -193,7 +184,7 @@ def servers(certfile: str, keyfile: str) -> Iterator[WebSocketServer]:
 
 
 def main() -> None:
-    """Serve until SIGTERM; the first line of output says, in JSON, where."""
+    """Serve until SIGTERM, with new certificates at SIGHUP; the first line of output says, in JSON, where."""
     parser = argparse.ArgumentParser(description="Serve the soak, until SIGTERM or the end of input.")
     parser.add_argument("certfile", help="a certificate in PEM")
     parser.add_argument("keyfile", help="the certificate's key")
@@ -201,7 +192,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     monkey.get_original("_thread", "start_new_thread")(end_with_input, ())
     plain, encrypted = servers(options.certfile, options.keyfile)
-    gevent.spawn(reload, encrypted)
+    gevent.signal_handler(signal.SIGHUP, encrypted.reload_certificates)
     ports = {"plain": plain.server_port, "tls": encrypted.server_port, "backend": geventkws.BACKEND}
     print(json.dumps({**ports, "loop": type(gevent.get_hub().loop).__module__}), flush=True)
     stopped = gevent.event.Event()

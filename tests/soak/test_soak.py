@@ -40,7 +40,7 @@ def ordered(numbers: list[int], end: int, lossless: bool = True) -> Tally:
 @pytest.mark.alone
 @pytest.mark.once
 def test_a_short_soak_finds_nothing(tmp_path: Path) -> None:
-    options = (f"--minutes={SECONDS / 60}", "--clients=150", "--seed=7", f"--log={tmp_path / 'log'}")
+    options = (f"--minutes={SECONDS / 60}", "--clients=400", "--seed=7", f"--log={tmp_path / 'log'}")
     with Program(sys.executable, "-m", "tests.soak", *options) as soak:
         assert soak.ends_within(SECONDS + LONG), soak.output
         assert soak.wait() == 0, soak.output
