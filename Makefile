@@ -132,12 +132,20 @@ clean:  ## Remove everything that these commands made
 	rm -rf .coverage .coverage.* htmlcov docs/_build $(dir $(NODE_MODULES)) benchmarks/.venv benchmarks/.build
 	find geventkws tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-# One environment for all commands; each extra of pyproject.toml is installed when a command first needs it.
-$(VENV)/%.installed: pyproject.toml setup.py $(COMPILED) | $(BIN)/python
-	@echo "Installing geventkws[$*] in $(VENV) (compiles: about a minute)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]" || \
-		{ echo "geventkws[$*] could not be installed: see pip's error above" >&2; exit 1; }
+# One environment for all commands. The package is compiled once; what an extra of pyproject.toml needs is added when a
+# command first needs it.
+$(VENV)/package.installed: pyproject.toml setup.py $(COMPILED) | $(BIN)/python
+	@echo "Installing geventkws in $(VENV) (compiles: about a minute)"
+	@$(call pip_install,--editable .,geventkws)
 	@touch $@
+
+$(VENV)/%.installed: $(VENV)/package.installed
+	@echo "Installing what geventkws[$*] needs"
+	@$(call pip_install,"geventkws[$*]",what geventkws[$*] needs)
+	@touch $@
+
+pip_install = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1) || \
+	{ echo "$(2) could not be installed: see pip's error above" >&2; exit 1; }
 
 # Autobahn's test suite is a program for Python 2.7, for which later releases of virtualenv make no environments.
 $(WSTEST): tests/compliance/requirements.txt | $(BIN)/python
