@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import gevent
 from gevent.pool import Pool
 
 from tests.differential.dialogue import Dialogue, talk
-from tests.differential.fronts import LONGER, Entry, Front
+from tests.differential.fronts import LONGER, NUMBER, Entry, Front
 from tests.differential.mutations import Mutant
 from tests.differential.ours import Ours, Read
 
@@ -44,30 +44,30 @@ class Finding(NamedTuple):
 
 def faults(entries: Iterable[Entry], requests: Sequence[Read], opened: Sequence[str]) -> Iterator[Fault]:
     """Yield what is wrong, given what a proxy has logged, and which requests and handshakes were read."""
-    logged = {entry.passed_on: entry for entry in entries}
-    yield from _never_passed_on(logged, requests)
-    for passed_on in set(opened).difference(logged):
-        yield Fault(f"opened, but not passed on ({passed_on!r})")
+    yield from _never_passed_on(requests, opened)
     for passed_on, times in Counter([*(each.passed_on for each in requests), *opened]).items():
-        if passed_on in logged and times > 1:
+        if NUMBER.fullmatch(passed_on) and times > 1:
             yield Fault(f"passed on once, but read {times} times", passed_on)
     for each in requests:
         if b"x-passed-on" in each.body.lower():
             yield Fault("passed on as two requests, but read as one", each.passed_on)
     unfinished = {each.passed_on for each in requests if not each.finished}
-    for entry in logged.values():
+    for entry in entries:
         yield from _badly_answered(entry, entry.passed_on in opened, entry.passed_on in unfinished)
 
 
-def _never_passed_on(logged: Collection[str], requests: Sequence[Read]) -> Iterator[Fault]:
+def _never_passed_on(requests: Sequence[Read], opened: Sequence[str]) -> Iterator[Fault]:
     """Yield what was read in excess: the fault of what was last passed on along that connection."""
     before: dict[str, str] = {}
     for each in requests:
-        if each.passed_on in logged:
+        if NUMBER.fullmatch(each.passed_on):
             before[each.connection] = each.passed_on
         else:
             what = f"read as a request, but not passed on as one ({each.passed_on!r})"
             yield Fault(what, before.get(each.connection, ""))
+    for passed_on in opened:
+        if not NUMBER.fullmatch(passed_on):
+            yield Fault(f"opened, but not passed on ({passed_on!r})")
 
 
 def _badly_answered(entry: Entry, opened: bool, unfinished: bool) -> Iterator[Fault]:

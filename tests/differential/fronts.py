@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.clients.browsers import process
 from tests.clients.proxies import wait_until_it_listens
 from tests.helpers import free_port, require_program
 
+NUMBER = re.compile("[0-9]+(-[0-9]+)+")
+"""What a proxy puts into ``X-Passed-On``: no mutant has that field, so whatever has it was passed on."""
 WAIT = 1
 """Seconds that a proxy waits for its client."""
 LONGER = 3
