@@ -36,6 +36,7 @@ class Takeover(Protocol):
     """What the response to an upgrade request asks of the application's takeover of the connection."""
 
     is_taken: bool
+    if_unanswered: Callable[[], object] | None
 
     def allow(self) -> None:
         """Raise ``HandshakeError`` if the application must not open this connection."""
@@ -181,6 +182,8 @@ class Response:
             self._send_each(body)
         finally:
             self._stream.awaited = NOTHING
+        if not (self.status or self._is_decided()):
+            self._be_answered()
         if not self._is_decided():
             self._finish(b"")
 
@@ -207,6 +210,11 @@ class Response:
     def _is_decided(self) -> bool:
         """Return whether an upgrade was accepted, refused or taken: the response itself is not sent."""
         return self._stream.is_given or self.refusal is not None
+
+    def _be_answered(self) -> None:
+        """Let somebody else answer an upgrade request, since the application has not."""
+        if self.takeover is not None and self.takeover.if_unanswered is not None:
+            self.takeover.if_unanswered()
 
     def _is_taken(self) -> bool:
         """Return whether the application has taken the connection. Its body is iterated over all the same."""

@@ -59,6 +59,8 @@ class Takeover:
         """The environ of the request, while the application is working."""
         self.on_end: OnEnd | None = None
         """Set by another way of taking the connection."""
+        self.if_unanswered: Callable[[], object] | None = None
+        """Called when the application has returned an empty body without a status; it may give an answer."""
         self._stream = stream
         self._check = check
         self._read_ahead = read_ahead
@@ -134,7 +136,7 @@ class Takeover:
 
     def end(self) -> None:
         """Take the connection back if the application has it; if the application has closed it, close it."""
-        self.answer = None
+        self.answer = self.if_unanswered = None
         if not self.is_taken:
             return
         channel = self._stream.channel

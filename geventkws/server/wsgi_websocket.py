@@ -140,6 +140,8 @@ class WSGIWebSocket:
         self._server = server
         self._acceptor = acceptor
         self._takeover = takeover
+        # Applications for gevent-websocket expect an open WebSocket and need not call start_response.
+        takeover.if_unanswered = self._use
         self._address: Any = address
         self._environ: dict[str, Any] = {}
         self._connection: WebSocketConnection | None = None

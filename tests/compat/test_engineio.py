@@ -11,6 +11,7 @@ from typing import Any
 
 import engineio
 import pytest
+import requests
 from gevent.event import AsyncResult, Event
 
 from geventkws.compat import install
@@ -88,6 +89,24 @@ def test_a_closed_session_closes_the_connection(serve: Serve) -> None:
     client.send(close_frame(1000))
     client.read_to_end()
     site.wait_until_empty()
+
+
+@pytest.mark.logs_errors
+def test_a_second_websocket_of_a_session_is_refused_and_does_not_disturb_the_first(serve: Serve) -> None:
+    site = serve(application=echo())
+    polled = requests.get(
+        f"http://127.0.0.1:{site.port}/engine.io/?EIO=4&transport=polling", timeout=PATIENCE
+    )
+    path = f"{PATH}&sid={json.loads(polled.text[1:])['sid']}"
+    client = site.connect(path)
+    client.send(masked(TEXT, "2probe"))
+    assert client.frame() == Frame(TEXT, b"3probe")
+    client.send(masked(TEXT, "5"))
+    assert client.frame() == Frame(TEXT, b"6")  # the upgrade is complete
+    assert site.connect(path).head.startswith("HTTP/1.1 400 ")
+    client.send(masked(TEXT, "4still here"))
+    assert client.frame() == Frame(TEXT, b"4still here")
+    close(client)
 
 
 def test_the_size_of_messages_is_limited_by_engineios_own_option(serve: Serve) -> None:

@@ -44,6 +44,10 @@ def echo(ws: Any) -> None:
         ws.send(message)
 
 
+def returns_nothing(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    return []
+
+
 def first_message(ws: Any) -> None:
     ws.receive()
 
@@ -241,6 +245,18 @@ class TestTheEnd:
         assert app.environ["wsgi.websocket"] is None
         site.wait_until_empty()
 
+    @pytest.mark.parametrize("body", [[], iter(())], ids=["list", "iterator"])
+    def test_it_is_opened_and_closed_when_the_application_only_returns(
+        self, body: Any, serve: Serve, caplog: Any
+    ) -> None:
+        site = serve(application=lambda environ, start_response: body)
+        client = site.connect("/")
+        assert client.head.startswith("HTTP/1.1 101 ")
+        assert client.close_code() == (1000, "")
+        client.send(close_frame(1000))
+        site.wait_until_empty()
+        assert not caplog.records
+
     @pytest.mark.logs_errors
     def test_it_is_closed_with_1011_when_the_application_fails(self, serve: Serve, caplog: Any) -> None:
         def handle(ws: Any) -> None:
@@ -384,6 +400,10 @@ class TestRefusals:
         with pytest.raises(RuntimeError):
             kept[0].send("x")
         assert kept[0].path == ""
+
+    def test_by_pages_of_other_origins_even_if_it_is_not_used(self, serve: Serve) -> None:
+        client = serve(application=returns_nothing).connect("/", "Origin: http://evil.example")
+        assert client.head.startswith("HTTP/1.1 403 ")
 
     def test_services_are_not_concerned(self, serve: Serve) -> None:
         client = serve(Echo(), application=App(echo)).connect("/service")
