@@ -34,15 +34,15 @@ FORMS = {
         ("server", "gevent", "gevent-websocket", "compiled"),
         ("serve", "gevent", "gevent-websocket", "readable"),
         ("gunicorn", "gevent", "gevent-websocket", "compiled"),
-        ("server", "gevent", "simple-websocket", "readable"),
         ("serve", "gevent", "simple-websocket", "compiled"),
         ("gunicorn", "gevent", "simple-websocket", "readable"),
         ("server", "gevent", "ours", "compiled"),
         ("gunicorn", "gevent", "ours", "readable"),
         ("serve", "gevent", "ours-alone", "compiled"),
         ("server", "threading", "ours", "readable"),
-        ("serve", "threading", "simple-websocket", "compiled"),
+        ("serve", "threading", "gevent-websocket", "compiled"),  # which it does not use
         ("gunicorn", "threading", "simple-websocket", "readable"),
+        ("gunicorn", "threading", "ours-alone", "compiled"),
     ],
     ids="-".join,
 )
