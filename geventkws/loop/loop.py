@@ -72,13 +72,11 @@ class Loop:
         """Whether a batch is running: its caller flushes when it ends or blocks."""
         self.now = leaf.monotonic()
         """When the running turn began."""
-        # One is enough: a worker comes back only if it never blocked.
-        self._idle: Worker | None = None
+        self._idle: Worker | None = None  # one is enough: it comes back only if it never blocked
         self._corked: list[roles.Corked] = []
         self._flush_is_due = False
         self._references = 0
-        # Connections with news go first: those who ask for little do not wait for those who ask for much. The
-        # new ones come last among them: those who are here already do not wait for a crowd that arrives.
+        # Who asks for little (fresh) waits neither for who asks for much (waiting), nor for a crowd (new).
         self._fresh: deque[Queued] = deque()
         self._new: deque[Queued] = deque()
         self._waiting: deque[Queued] = deque()
@@ -129,7 +127,7 @@ class Loop:
         return True
 
     def is_at_leisure(self) -> bool:
-        """Return whether there is time for a turn that nobody waits for. Never outside the hub."""
+        """Return whether there is time, and nobody waits. Never outside the hub."""
         return self._spent < SLICE and not self._somebody_waits() and getcurrent() is self.hub
 
     def end_turn(self) -> None:
@@ -147,7 +145,7 @@ class Loop:
     def queue(self, queued: Queued, fresh: bool = False, new: bool = False) -> None:
         """Let ``queued`` proceed when its turn comes.
 
-        One with news (``fresh``) comes before those without, but if it is ``new``, after others with news.
+        One with news (``fresh``) comes before those without, and takes turns with one that is also ``new``.
         """
         if not self._somebody_waits():
             self._poll.send()
@@ -179,11 +177,11 @@ class Loop:
         self._spent = 0.0
         self.now = now = leaf.monotonic()
         end = now + SLICE
-        # Each queue gets one turn, even if connections with news use up the slice.
+        # Those without news get one turn, even if connections with news use up the slice.
         self._grant_one(self._waiting)
-        self._grant_one(self._new)
         while self._somebody_waits() and leaf.monotonic() < end:
             self._grant_one(self._fresh or self._new or self._waiting)
+            self._grant_one(self._new)
         self.flush()
         if self._somebody_waits():
             self._poll.send()
