@@ -16,6 +16,9 @@ from tests.differential.mutations import mutants
 from tests.differential.ours import Read, ours
 from tests.differential.subjects import SUBJECTS
 
+# While it waits for a process, gevent's subprocess sets timers shorter than libuv supports.
+pytestmark = pytest.mark.filterwarnings("ignore:libuv only supports millisecond timer:UserWarning")
+
 SEED, MANY = 1, 100
 
 GOOD = Entry("5000-1", "200 --", "5000-1 POST 6162")
