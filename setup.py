@@ -8,12 +8,19 @@
 
 ``SANITIZE`` is a list for the compiler's ``-fsanitize``, such as ``address,undefined``. Without it,
 ``CFLAGS`` decides about optimization if it is set; otherwise ``-O3 -g0`` is used.
+
+``SOURCE_DATE_EPOCH`` is the time, in seconds since 1970, of everything in an archive, so that the same
+sources give the same bytes (https://reproducible-builds.org/specs/source-date-epoch/).
 """
 
+import gzip
 import os
+import tarfile
+import time
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.sdist import sdist
 
 WISH = os.environ.get("BUILD_EXTENSION", "")
 SANITIZE = os.environ.get("SANITIZE", "")
@@ -85,5 +92,32 @@ def extensions():
     return modules
 
 
-# The C compiler, too, has all processors.
-setup(ext_modules=extensions(), options={"build_ext": {"parallel": os.cpu_count() or 1}})
+class ReproducibleSdist(sdist):
+    """Writes an archive that tells nothing of the builder, nor when and with which rights files were made."""
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, owner=None, group=None):
+        """Return the path of the archive of ``base_dir``, which ``build`` always wants as a ``gztar``."""
+        if format != "gztar":
+            return super().make_archive(base_name, format, root_dir, base_dir, owner, group)
+        moment = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+
+        def anonymous(member):
+            member.mtime, member.uid, member.gid, member.uname, member.gname = moment, 0, 0, "", ""
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            return member
+
+        path = f"{base_name}.tar.gz"
+        with (
+            open(path, "wb") as file,
+            gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=moment) as compressed,
+            tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            archive.add(base_dir, filter=anonymous)
+        return path
+
+
+setup(
+    cmdclass={"sdist": ReproducibleSdist},
+    ext_modules=extensions(),
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},  # the C compiler, too, has all processors
+)

@@ -10,16 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SOURCES = (
-    "geventkws",
-    "pytest_geventkws.py",
-    "setup.py",
-    "pyproject.toml",
-    "MANIFEST.in",
-    "README.md",
-    "LICENSE",
-)
+from tests.packaging.sources import ROOT, copy_sources
+
 TRANSLATION = "build/cython"
 
 pytestmark = pytest.mark.timeout(300)
@@ -33,13 +25,7 @@ def translated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subproce
     checkout has translated is not translated again, unless a source has changed since.
     """
     copy = tmp_path_factory.mktemp("translated")
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(
-                ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.so", "__pycache__", "*.c")
-            )
-        else:
-            shutil.copy(ROOT / name, copy)
+    copy_sources(copy)
     if (ROOT / TRANSLATION).is_dir():
         shutil.copytree(ROOT / TRANSLATION, copy / TRANSLATION)
     return copy, install(copy, copy / "nothing", CC="false", CXX="false", BUILD_EXTENSION="yes")
