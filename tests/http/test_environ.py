@@ -22,6 +22,7 @@ def test_the_environ_has_what_pep_3333_asks_for() -> None:
         "SCRIPT_NAME": "",
         "PATH_INFO": "/a b/\xc3\xa9",
         "QUERY_STRING": "x=%20",
+        "REQUEST_URI": "/a%20b/%C3%A9?x=%20",
         "CONTENT_TYPE": "t/p",
         "CONTENT_LENGTH": "3",
         "HTTP_HOST": "h",

@@ -84,6 +84,14 @@ def test_byte_by_byte(wire):
         twins.receive(wire[index : index + 1])
 
 
+@pytest.mark.parametrize("opcode", [opcodes.CLOSE, opcodes.PING, opcodes.PONG])
+@pytest.mark.parametrize("size", [0, 1, 2, 125, 126, 65_536])
+@pytest.mark.parametrize("fin", [True, False])
+def test_control_frames_about_their_limit(opcode, size, fin):
+    payload = (b"\x03\xe8" + bytes(size))[:size]  # to begin with the code 1000, if it is a close frame
+    Twins(1 << 20, 1000).receive(peer.frame(opcode, payload, fin=fin, key=b"mask"))
+
+
 @pytest.mark.parametrize("size", [65_535, 65_536, 262_143, 262_144, 262_145, 600_000, 1_048_576])
 @pytest.mark.parametrize("step", [1_000, 65_536, 262_144, 1 << 21])
 @pytest.mark.parametrize("opcode", [opcodes.TEXT, opcodes.BINARY])
