@@ -14,7 +14,7 @@ from tests.waiting import LONG
 
 Compare = Callable[[Sequence[Answer], Mapping[str, Sequence[Answer]]], Verdict | None]
 
-PATIENT = 3 * QUIET
+PATIENT = 5 * QUIET
 """Seconds to wait for answers when a difference is to be confirmed."""
 
 _EMPTY_LINE = re.compile(rb"(?<=\r\n\r\n)")
