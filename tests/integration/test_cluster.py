@@ -16,6 +16,7 @@ import pytest
 import requests
 import websocket
 
+from tests.helpers import require_program
 from tests.programs import Cluster, Program, cluster, python
 from tests.waiting import PATIENCE, wait_until
 
@@ -182,6 +183,7 @@ def test_without_haproxy_gunicorn_shares_its_socket() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_everything_even_while_it_starts(number: signal.Signals) -> None:
+    require_program("redis-server")
     with Cluster() as starting:
         (process,) = starting.expect(r"redis-server +process (\d+)").groups()
         starting.signal(number)
