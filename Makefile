@@ -29,7 +29,7 @@ WSTEST := $(VENV)/wstest.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help chat cluster live test quick lint typecheck coverage sanitize fuzz soak autobahn docs tox bench bench-scale clean
+.PHONY: help chat cluster live test quick lint typecheck coverage sanitize fuzz soak autobahn lock docs tox bench bench-scale clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -115,6 +115,11 @@ typecheck: $(VENV)/dev.installed  ## Check types (mypy --strict)
 	$(BIN)/mypy
 	$(foreach example,$(sort $(dir $(wildcard examples/*/*.py))),$(BIN)/mypy $(example) &&) true
 
+lock: | $(BIN)/python  ## Write requirements.lock anew, with the latest releases
+	@$(call pip_install,uv,uv)
+	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.11 --generate-hashes --extra dev \
+		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
 docs: $(VENV)/docs.installed  ## Build docs/_build/html/index.html; a warning is an error
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
 
@@ -133,10 +138,15 @@ clean:  ## Remove everything that these commands made
 	find geventkws tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # One environment for all commands. The package is compiled once; what an extra of pyproject.toml needs is added when a
-# command first needs it.
-$(VENV)/package.installed: pyproject.toml setup.py $(COMPILED) | $(BIN)/python
+# command first needs it. With LOCKED=yes, as in CI, all that they need, and what builds the package, is as locked before.
+$(VENV)/package.installed: pyproject.toml setup.py $(COMPILED) $(if $(LOCKED),$(VENV)/lock.installed) | $(BIN)/python
 	@echo "Installing geventkws in $(VENV) (compiles: about a minute)"
-	@$(call pip_install,--editable .,geventkws)
+	@$(call pip_install,$(if $(LOCKED),--no-deps --no-build-isolation) --editable .,geventkws)
+	@touch $@
+
+$(VENV)/lock.installed: requirements.lock | $(BIN)/python
+	@echo "Installing what requirements.lock names"
+	@$(call pip_install,--require-hashes --requirement $<,requirements.lock)
 	@touch $@
 
 $(VENV)/%.installed: $(VENV)/package.installed
