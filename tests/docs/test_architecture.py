@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def modules_there() -> set[str]:
 
 def test_the_tree_is_that_of_the_package() -> None:
     assert modules_named() == modules_there()
+
+
+def test_imports_point_down_the_tree() -> None:
+    contracts = tomllib.loads((PAGE.parents[2] / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = [layer.split(" | ") for layer in contracts["contracts"][0]["layers"]]
+    height = {module: -depth for depth, layer in enumerate(layers) for module in layer}
+    packages = re.findall(r"^[├└]── (\w+)/", PAGE.read_text(), re.MULTILINE)
+    assert packages == sorted(packages, key=height.__getitem__, reverse=True)
 
 
 def test_the_table_of_compiled_modules_is_complete() -> None:
