@@ -8,6 +8,8 @@ monkey.patch_all()
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import randrange
 from tempfile import TemporaryDirectory
@@ -19,6 +21,7 @@ import gevent
 
 from tests.certificates import HOST, Certificates
 from tests.programs import ROOT
+from tests.soak.channels import soak_channels
 from tests.soak.crowd import Crowd
 from tests.soak.health import Figures, growth, remains, tracebacks
 from tests.soak.part import part
@@ -60,17 +63,25 @@ def watch(port: int, crowd: Crowd, until: float, samples: list[Figures]) -> None
         click.echo(f"\r\x1b[K{line}" if sys.stdout.isatty() else line, nl=not sys.stdout.isatty())
 
 
-def attend(crowd: Crowd, renewal: Renewal, port: int, until: float) -> tuple[list[Figures], list[Span]]:
-    """Let the crowd live while certificates are renewed; return the figures, and when we were late."""
+Besides = Callable[[float], str]
+"""Something else that lasts until this time of ``monotonic``; what it returns is printed below the table."""
+
+
+def attend(
+    crowd: Crowd, renewal: Renewal, besides: Besides, port: int, until: float
+) -> tuple[list[Figures], list[Span], str]:
+    """Let the crowd live while certificates are renewed; return the figures, when we were late, a line."""
     samples: list[Figures] = []
     punctuality = Punctuality()
     watching = gevent.spawn(watch, port, crowd, until, samples)
     renewing = gevent.spawn(renewal.run, until)
+    beside = gevent.spawn(besides, until)
     crowd.run(until)
     watching.get()
     renewing.get()
+    line = beside.get()
     punctuality.stop()
-    return samples, punctuality.late
+    return samples, punctuality.late, line
 
 
 def quiet(port: int) -> Figures:
@@ -95,13 +106,15 @@ def soak(seconds: float, clients: int, seed: int, environment: dict[str, str], l
                 crowd = Crowd(clients, seed, about, links.line(), certificates.client())
                 tally = crowd.tallies.setdefault("renewal", Tally())
                 renewal = Renewal(certificates, server.process, about["tls"], tally)
-                samples, late = attend(crowd, renewal, about["plain"], monotonic() + seconds)
+                shared = crowd.tallies.setdefault("channels", Tally())
+                besides = partial(soak_channels, seed, shared, environment, file)
+                samples, late, line = attend(crowd, renewal, besides, about["plain"], monotonic() + seconds)
                 links.process.terminate()
                 late += links.line()
             after = quiet(about["plain"])
     found = [*crowd.complaints(late), *growth(samples[WARM_UP:]), *remains(before, after)]
     excused = sum(1 for _ in crowd.complaints()) - sum(1 for _ in crowd.complaints(late))
-    click.echo(f"\n{table(crowd.tallies)}\nbefore: {before}\nafter:  {after}")
+    click.echo(f"\n{table(crowd.tallies)}\n{line}\nbefore: {before}\nafter:  {after}")
     click.echo(
         f"clients and links were late for {sum(end - start for start, end in late):.1f} s: {excused} excused"
     )

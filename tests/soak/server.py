@@ -183,6 +183,17 @@ def servers(certfile: str, keyfile: str) -> Iterator[WebSocketServer]:
         yield server
 
 
+def serve(about: dict[str, Any], *servers: WebSocketServer) -> None:
+    """Let started servers serve until SIGTERM or the end of input; say in a line of JSON what they are."""
+    monkey.get_original("_thread", "start_new_thread")(end_with_input, ())
+    stopped = gevent.event.Event()
+    gevent.signal_handler(signal.SIGTERM, stopped.set)
+    print(json.dumps(about), flush=True)
+    stopped.wait()
+    for server in servers:
+        server.stop(1.0)
+
+
 def main() -> None:
     """Serve until SIGTERM, with new certificates at SIGHUP; the first line of output says, in JSON, where."""
     parser = argparse.ArgumentParser(description="Serve the soak, until SIGTERM or the end of input.")
@@ -190,16 +201,10 @@ def main() -> None:
     parser.add_argument("keyfile", help="the certificate's key")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    monkey.get_original("_thread", "start_new_thread")(end_with_input, ())
     plain, encrypted = servers(options.certfile, options.keyfile)
     gevent.signal_handler(signal.SIGHUP, encrypted.reload_certificates)
     ports = {"plain": plain.server_port, "tls": encrypted.server_port, "backend": geventkws.BACKEND}
-    print(json.dumps({**ports, "loop": type(gevent.get_hub().loop).__module__}), flush=True)
-    stopped = gevent.event.Event()
-    gevent.signal_handler(signal.SIGTERM, stopped.set)
-    stopped.wait()
-    for server in (encrypted, plain):
-        server.stop(1.0)
+    serve({**ports, "loop": type(gevent.get_hub().loop).__module__}, encrypted, plain)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from time import monotonic
@@ -45,6 +46,7 @@ def test_a_short_soak_finds_nothing(tmp_path: Path) -> None:
         assert soak.ends_within(SECONDS + LONG), soak.output
         assert soak.wait() == 0, soak.output
     assert "nothing is wrong" in soak.output
+    assert re.search(r"Redis was killed [1-9]|channels were left out", soak.output)
 
 
 @pytest.mark.parametrize(
