@@ -8,7 +8,7 @@ monkey.patch_all()
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from random import randrange
@@ -28,6 +28,7 @@ from tests.soak.part import part
 from tests.soak.punctuality import Punctuality, Span
 from tests.soak.renewal import Renewal
 from tests.soak.tally import Tally, table
+from tests.soak.workers import soak_workers
 from tests.waiting import PATIENCE
 
 LOOK = 3.0
@@ -65,23 +66,25 @@ def watch(port: int, crowd: Crowd, until: float, samples: list[Figures]) -> None
 
 Besides = Callable[[float], str]
 """Something else that lasts until this time of ``monotonic``; what it returns is printed below the table."""
+BESIDES = {"channels": soak_channels, "workers": soak_workers}
+"""What makes them, by kind."""
 
 
 def attend(
-    crowd: Crowd, renewal: Renewal, besides: Besides, port: int, until: float
+    crowd: Crowd, renewal: Renewal, besides: Sequence[Besides], port: int, until: float
 ) -> tuple[list[Figures], list[Span], str]:
-    """Let the crowd live while certificates are renewed; return the figures, when we were late, a line."""
+    """Let the crowd live while certificates are renewed; return the figures, when we were late, lines."""
     samples: list[Figures] = []
     punctuality = Punctuality()
     watching = gevent.spawn(watch, port, crowd, until, samples)
     renewing = gevent.spawn(renewal.run, until)
-    beside = gevent.spawn(besides, until)
+    others = [gevent.spawn(each, until) for each in besides]
     crowd.run(until)
     watching.get()
     renewing.get()
-    line = beside.get()
+    lines = "\n".join(each.get() for each in others)
     punctuality.stop()
-    return samples, punctuality.late, line
+    return samples, punctuality.late, lines
 
 
 def quiet(port: int) -> Figures:
@@ -106,15 +109,17 @@ def soak(seconds: float, clients: int, seed: int, environment: dict[str, str], l
                 crowd = Crowd(clients, seed, about, links.line(), certificates.client())
                 tally = crowd.tallies.setdefault("renewal", Tally())
                 renewal = Renewal(certificates, server.process, about["tls"], tally)
-                shared = crowd.tallies.setdefault("channels", Tally())
-                besides = partial(soak_channels, seed, shared, environment, file)
-                samples, late, line = attend(crowd, renewal, besides, about["plain"], monotonic() + seconds)
+                besides = [
+                    partial(each, seed, crowd.tallies.setdefault(kind, Tally()), environment, file)
+                    for kind, each in BESIDES.items()
+                ]
+                samples, late, lines = attend(crowd, renewal, besides, about["plain"], monotonic() + seconds)
                 links.process.terminate()
                 late += links.line()
             after = quiet(about["plain"])
     found = [*crowd.complaints(late), *growth(samples[WARM_UP:]), *remains(before, after)]
     excused = sum(1 for _ in crowd.complaints()) - sum(1 for _ in crowd.complaints(late))
-    click.echo(f"\n{table(crowd.tallies)}\n{line}\nbefore: {before}\nafter:  {after}")
+    click.echo(f"\n{table(crowd.tallies)}\n{lines}\nbefore: {before}\nafter:  {after}")
     click.echo(
         f"clients and links were late for {sum(end - start for start, end in late):.1f} s: {excused} excused"
     )

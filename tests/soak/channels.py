@@ -84,7 +84,7 @@ class Channel:
     def _kill(self, until: float) -> None:
         """Kill Redis again and again; half the time, all that it has written is gone, too."""
         random = Random(f"{self._seed} redis")
-        while (life := random.uniform(*LIVES)) < until - monotonic():
+        while (life := random.uniform(*LIVES)) < until - monotonic() or not self.kills:
             gevent.sleep(life)
             self._redis.kill()
             self.kills += 1

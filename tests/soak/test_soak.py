@@ -47,6 +47,7 @@ def test_a_short_soak_finds_nothing(tmp_path: Path) -> None:
         assert soak.wait() == 0, soak.output
     assert "nothing is wrong" in soak.output
     assert re.search(r"Redis was killed [1-9]|channels were left out", soak.output)
+    assert re.search(r"reloaded [1-9]", soak.output)
 
 
 @pytest.mark.parametrize(
