@@ -52,7 +52,7 @@ class Channel(roles.Corked):
         self.loop = loop
         self.transport = transport
         self.owner: roles.Owner
-        """The ``Owner``, to be set before ``start_reading``."""
+        """Who gives the bytes a meaning, to be set before ``begin_reading``."""
         self.paused_at: float | None = None
         """When reading was paused, by ``time.monotonic``; ``None`` while the channel reads."""
         self.awaits_room = False
@@ -62,7 +62,7 @@ class Channel(roles.Corked):
         self.is_queued = False
         """Whether the connection is waiting for its turn."""
         self.is_new = True
-        """Whether it has had no answer yet, or is a WebSocket that has sent nothing. The owner ends this."""
+        """Whether the client has had no answer yet, or no more than its handshake. The owner ends this."""
         self._fd = transport.fileno()
         self._reader: Any = None
         self._writer: Any = None
@@ -99,7 +99,7 @@ class Channel(roles.Corked):
             self.start_reading()
 
     def start_reading(self) -> None:
-        """Watch the descriptor from now until ``release``."""
+        """Watch the descriptor, from now until ``pause``, ``detach`` or ``release``."""
         if self._reader is None:
             self._reader = self.loop.hub.loop.io(self._fd, READ)
         if self.loop.stops_at_errors:

@@ -76,7 +76,7 @@ class Loop:
         self._corked: list[roles.Corked] = []
         self._flush_is_due = False
         self._references = 0
-        # Who asks for little (fresh) waits neither for who asks for much (waiting), nor for a crowd (new).
+        # Those who ask for little (fresh) wait neither for the greedy (waiting) nor for a crowd (new).
         self._fresh: deque[Queued] = deque()
         self._new: deque[Queued] = deque()
         self._waiting: deque[Queued] = deque()
@@ -127,7 +127,7 @@ class Loop:
         return True
 
     def is_at_leisure(self) -> bool:
-        """Return whether there is time, and nobody waits. Never outside the hub."""
+        """Return whether a turn can begin at once: nobody waits, there is time, and the caller is the hub."""
         return self._spent < SLICE and not self._somebody_waits() and getcurrent() is self.hub
 
     def end_turn(self) -> None:
@@ -145,7 +145,7 @@ class Loop:
     def queue(self, queued: Queued, fresh: bool = False, new: bool = False) -> None:
         """Let ``queued`` proceed when its turn comes.
 
-        One with news (``fresh``) comes before those without, and takes turns with one that is also ``new``.
+        Whoever has news (``fresh``) comes before those without; ``new`` ones and others with news alternate.
         """
         if not self._somebody_waits():
             self._poll.send()
@@ -177,7 +177,7 @@ class Loop:
         self._spent = 0.0
         self.now = now = leaf.monotonic()
         end = now + SLICE
-        # Those without news get one turn, even if connections with news use up the slice.
+        # One of those without news gets a turn, even if connections with news use up the slice.
         self._grant_one(self._waiting)
         while self._somebody_waits() and leaf.monotonic() < end:
             self._grant_one(self._fresh or self._new or self._waiting)

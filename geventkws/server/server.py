@@ -325,7 +325,7 @@ class WebSocketServer(StreamServer):
     def do_read(self) -> Any:
         listener = vars(self).get("socket")
         if listener is None or self.stopping:
-            return None  # the request of the last connection has stopped the server, or this is its child
+            return None  # a request that came with a connection has stopped the server, or this is a child
         try:
             accepted = leaf.accept(listener)
         except OSError as error:
