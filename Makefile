@@ -138,7 +138,7 @@ clean:  ## Remove everything that these commands made
 	find geventkws tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # One environment for all commands. The package is compiled once; what an extra of pyproject.toml needs is added when a
-# command first needs it. With LOCKED=yes, as in CI, all that they need, and what builds the package, is as locked before.
+# command first needs it. With LOCKED=yes, as in CI, everything in requirements.lock is installed before that.
 $(VENV)/package.installed: pyproject.toml setup.py $(COMPILED) $(if $(LOCKED),$(VENV)/lock.installed) | $(BIN)/python
 	@echo "Installing geventkws in $(VENV) (compiles: about a minute)"
 	@$(call pip_install,$(if $(LOCKED),--no-deps --no-build-isolation) --editable .,geventkws)
