@@ -21,7 +21,7 @@ from gevent.monkey import get_original
 from tests import passes
 from tests.backends import BACKENDS, Backend
 from tests.helpers import FEED_MODES, Feed
-from tests.programs import ROOT
+from tests.programs import PYTHONPATH, ROOT
 from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ Report = pytest.TestReport | pytest.CollectReport
 # A background job of a script ignores Ctrl-C, and so would the programs that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# For the programs that the tests start.
+os.environ["PYTHONPATH"] = PYTHONPATH
 
 IN_CI = os.environ.get("CI") == "true"
 

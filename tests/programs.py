@@ -23,6 +23,9 @@ from tests.waiting import PATIENCE, wait_until
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 
+PYTHONPATH = os.pathsep.join((str(ROOT / "tests" / "startup"), str(ROOT)))
+"""Where programs look for modules: what they run first, then the package and the tests."""
+
 
 class Program:
     """A running program whose terminal is the test, which types, and expects output."""
@@ -31,7 +34,7 @@ class Program:
         self._process = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            env={**os.environ, "PYTHONPATH": PYTHONPATH, **(env or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

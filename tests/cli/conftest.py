@@ -14,7 +14,7 @@ import requests
 import websocket
 
 from geventkws.cli.commands import run
-from tests.programs import ROOT, Program
+from tests.programs import Program
 from tests.waiting import PATIENCE
 
 APP = """
@@ -76,7 +76,7 @@ class Running(Program):
 
     def __init__(self, directory: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
         command = (sys.executable, "-u", "-m", "geventkws", "serve", *arguments)
-        super().__init__(*command, env={"PYTHONPATH": str(ROOT), **(env or {})}, cwd=directory)
+        super().__init__(*command, env=env, cwd=directory)
         self.ports: list[int] = []
         self._clients = ExitStack()
 

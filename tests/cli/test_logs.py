@@ -17,7 +17,7 @@ import requests
 
 from geventkws.cli.errors import USAGE
 from tests.cli.conftest import Fail, Serve
-from tests.programs import ROOT, Program
+from tests.programs import PYTHONPATH, Program
 from tests.waiting import PATIENCE
 
 SHOUT = ("--service", "/chat=chat:Shout")
@@ -64,8 +64,7 @@ def test_the_access_log_can_be_off(serve: Serve) -> None:
 
 def test_the_access_log_goes_to_stdout_and_the_rest_to_stderr(project: Path) -> None:
     command = [sys.executable, "-u", "-m", "geventkws", "serve", "app:app", "--bind", "127.0.0.1:0"]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, env=environ, stdout=PIPE, stderr=PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as process:
         try:
             assert process.stderr is not None
             assert process.stdout is not None
@@ -179,7 +178,7 @@ def on_a_terminal(directory: Path, *arguments: str, **environ: str) -> bytes:
     process = subprocess.Popen(
         [sys.executable, "-m", "geventkws", *arguments],
         cwd=directory,
-        env={"PYTHONPATH": str(ROOT), "TERM": "xterm", **environ},
+        env={"PYTHONPATH": PYTHONPATH, "TERM": "xterm", **environ},
         stderr=terminal,
     )
     os.close(terminal)

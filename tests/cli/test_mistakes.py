@@ -11,7 +11,7 @@ import pytest
 
 from geventkws.cli.errors import ADDRESS, BROKEN, CERTIFICATE, USAGE
 from tests.cli.conftest import Fail
-from tests.programs import ROOT
+from tests.programs import PYTHONPATH
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.once  # its programs are those of a user, whatever they run on
@@ -134,7 +134,7 @@ main()
         done = subprocess.run(
             [sys.executable, "-c", program, missing, *arguments],
             cwd=tmp_path,
-            env={"PYTHONPATH": str(ROOT)},
+            env={"PYTHONPATH": PYTHONPATH},
             capture_output=True,
             text=True,
             timeout=PATIENCE,

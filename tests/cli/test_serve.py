@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import ssl
@@ -17,7 +16,7 @@ import websocket
 from geventkws import __version__
 from tests.certificates import Certificates
 from tests.cli.conftest import Serve
-from tests.programs import ROOT, Program
+from tests.programs import Program
 from tests.waiting import PATIENCE
 
 SHOUT = ("--service", "/chat=chat:Shout")
@@ -154,7 +153,6 @@ def test_an_option_reaches_the_server(serve: Serve) -> None:
 def test_python_m_shows_the_version() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "geventkws", "--version"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=PATIENCE,

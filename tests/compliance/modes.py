@@ -15,9 +15,9 @@ from pathlib import Path
 
 from tests.certificates import HOST, Certificates
 from tests.compliance.wstest import AutobahnError
+from tests.programs import PYTHONPATH, ROOT
 from tests.waiting import PATIENCE
 
-ROOT = Path(__file__).parent.parent.parent
 LARGEST_MESSAGE = 16 * 1024 * 1024
 """In bytes; cases 9.* send messages of this size."""
 """Seconds within which the example must listen, and end."""
@@ -38,7 +38,7 @@ class Mode:
     @property
     def environ(self) -> dict[str, str]:
         """The environment of a program that must use the backend."""
-        return {**os.environ, "PYTHONPATH": str(ROOT), "GEVENTKWS_PURE": str(int(self.backend == "pure"))}
+        return {**os.environ, "PYTHONPATH": PYTHONPATH, "GEVENTKWS_PURE": str(int(self.backend == "pure"))}
 
 
 MODES = {mode.name: mode for mode in (Mode(*each) for each in product(("compiled", "pure"), ("ws", "wss")))}

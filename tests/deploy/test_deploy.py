@@ -47,7 +47,6 @@ def test_the_program_serves_as_its_file_says(tmp_path: Path) -> None:
     environ = {
         "GEVENTKWS_BIND": "127.0.0.1:0",
         "GEVENTKWS_METRICS_BIND": "127.0.0.1:0",
-        "PYTHONPATH": str(ROOT),
     }
     command = (sys.executable, "-u", "-m", "geventkws", "serve")
     with Program(*command, cwd=tmp_path, env=environ) as server:
@@ -70,8 +69,7 @@ def test_the_steps_of_the_guide(tmp_path: Path, certificates: Certificates) -> N
     (tmp_path / "geventkws.toml").write_text(re.sub(r":\d{4}", ":0", options[1]))
     shutil.copy(certificates.certfile, tmp_path / "cert.pem")
     shutil.copy(certificates.keyfile, tmp_path / "key.pem")
-    environ = {"PYTHONPATH": str(ROOT)}
-    with Program(sys.executable, "-u", "-m", "geventkws", "serve", cwd=tmp_path, env=environ) as server:
+    with Program(sys.executable, "-u", "-m", "geventkws", "serve", cwd=tmp_path) as server:
         port = server.expect(r"Listening at: https://127\.0\.0\.1:(\d+)")[1]
         metrics = int(server.expect(r"Listening on port (\d+) of 127\.0\.0\.1")[1])
         context = certificates.client()

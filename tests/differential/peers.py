@@ -14,7 +14,7 @@ from tests.certificates import HOST
 from tests.clients.browsers import process
 from tests.clients.proxies import wait_until_it_listens
 from tests.helpers import free_port
-from tests.programs import ROOT
+from tests.programs import PYTHONPATH, ROOT
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 ENVIRONMENT = ROOT / "build" / "differential"
@@ -79,7 +79,7 @@ def _one(python: str, arguments: str, directory: Path) -> Iterator[int]:
     directory.mkdir()
     port = free_port()
     command = arguments.format(port=port).split(" ")
-    with process(python, *command, directory=directory, env={"PYTHONPATH": str(ROOT)}) as started:
+    with process(python, *command, directory=directory, env={"PYTHONPATH": PYTHONPATH}) as started:
         try:
             wait_until_it_listens(started, port)
         except (TimeoutError, AssertionError) as error:

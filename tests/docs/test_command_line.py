@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import signal
@@ -87,7 +86,6 @@ def test_the_pipe_in_the_guide_gets_these_answers(directory: Path) -> None:
         command = command.replace("geventkws ", COMMAND).replace(":8000", f":{port}")
         done = subprocess.run(
             ["sh", "-c", command],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             timeout=PATIENCE,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.contexts import names_of_contexts
-from tests.docs.examples import PAGES, ROOT, Example, examples_of
+from tests.docs.examples import PAGES, Example, examples_of
 
 EXAMPLES = [example for page in PAGES for example in examples_of(page)]
 
@@ -25,7 +25,6 @@ def run() -> Iterator[Run]:
     """Run a block in a directory, with a file for its errors, and return its exit status."""
     runner = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "tests.docs.run_example"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

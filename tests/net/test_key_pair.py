@@ -119,7 +119,6 @@ def test_an_encrypted_key_asks_nobody_at_the_terminal(files: dict[str, str]) -> 
         done = subprocess.run(
             [sys.executable, "-c", program, files["cert"], files["encrypted"]],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=terminal,
             capture_output=True,
             start_new_session=True,

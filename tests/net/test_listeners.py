@@ -328,7 +328,6 @@ def activate(listener: str, count: int, names: str, ours: bool, sockets: list[so
     return subprocess.Popen(
         [sys.executable, "-c", ACTIVATED, listener, *numbers],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         pass_fds=range(3, 3 + len(sockets)),
         preexec_fn=pass_on,
         stderr=subprocess.PIPE,

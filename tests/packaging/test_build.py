@@ -14,6 +14,9 @@ from tests.packaging.sources import ROOT, copy_sources
 
 TRANSLATION = "build/cython"
 
+OURS = {"BUILD_EXTENSION", "PYTHONPATH"}
+"""What the tests set, and whoever installs the package does not."""
+
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -42,7 +45,7 @@ def install(sources: Path, target: Path, **environ: str) -> subprocess.Completed
     """Install with the build requirements of this environment, which pip need not fetch for each build."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command = [*pip, "--no-deps", "--no-build-isolation"]
-    inherited = {name: value for name, value in os.environ.items() if name != "BUILD_EXTENSION"}
+    inherited = {name: value for name, value in os.environ.items() if name not in OURS}
     return subprocess.run(
         [*command, f"--target={target}", str(sources)],
         capture_output=True,

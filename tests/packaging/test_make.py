@@ -30,7 +30,9 @@ def clone(tmp_path: Path) -> Path:
 def make_chat(clone: Path, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
     """Run ``make chat`` while pip finds no packages."""
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("LOCKED", "MAKE", "PIP_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("LOCKED", "MAKE", "PIP_", "PYTHONPATH"))
     }
     return subprocess.run(
         [require_program("make"), "chat", f"PYTHON={python}"],

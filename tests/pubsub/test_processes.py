@@ -40,7 +40,6 @@ def run(folder: Path, url: str, code: str, first: str = "") -> str:
     done = subprocess.run(
         [sys.executable, str(program)],
         cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=3 * PATIENCE,

@@ -15,7 +15,7 @@ from time import monotonic
 import gevent
 import pytest
 
-from tests.programs import ROOT, Program
+from tests.programs import Program
 from tests.raw import CLOSE, TEXT, Frame, RawClient, close_frame, masked
 from tests.waiting import PATIENCE
 
@@ -370,7 +370,6 @@ def expect(tmp_path: Path) -> Iterator[Expect]:
             [sys.executable, "-u", "-c", PREFORK],
             stdout=output,
             stderr=output,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
             start_new_session=True,
         )
     try:

@@ -18,7 +18,6 @@ from geventkws.net.listeners import native_socket
 from geventkws.server.start_up import check_listener
 from tests.certificates import Certificates
 from tests.integration.conftest import Recorder, Serve
-from tests.programs import ROOT
 from tests.waiting import PATIENCE
 
 
@@ -256,7 +255,6 @@ def run_program(program: str) -> str:
         text=True,
         timeout=PATIENCE,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
     ).stderr
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +28,6 @@ def run_tests(directory: Path, text: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "pytest", "-p", "pytest_geventkws", "-p", "no:cacheprovider"],
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=100,
