@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.helpers import (
     random_chunks,
     require_program,
 )
+from tests.waiting import PATIENCE
 
 DATA = bytes(range(256)) * 64
 
@@ -45,3 +48,15 @@ def test_a_program_that_is_not_installed_skips_the_test_and_is_named():
 
 def test_the_first_program_that_is_installed_is_taken():
     assert require_program("no-such-program", "sh").endswith("/sh")
+
+
+def test_a_program_reads_the_installed_distributions_once():
+    program = (
+        "from importlib import metadata\n"
+        "names = metadata.entry_points(group='pytest11').names\n"
+        "metadata.distributions = None\n"
+        "from gevent import monkey; monkey.patch_all()\n"
+        "print('pytest_geventkws' in names)"
+    )
+    command = [sys.executable, "-W", "error", "-c", program]
+    assert subprocess.run(command, stdout=subprocess.PIPE, timeout=PATIENCE, check=True).stdout == b"True\n"

@@ -20,9 +20,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.compliance.evaluation import Case, evaluate, failures, summary
-from tests.compliance.modes import MODES, ROOT, echo_server
+from tests.compliance.modes import MODES, echo_server
 from tests.compliance.selection import parts, sample
 from tests.compliance.wstest import AGENT, LOG, AutobahnError, Suite
+from tests.programs import ROOT
 
 ENVIRONMENT = ROOT / ".venv" / "wstest"
 REPORT = ROOT / "build" / "autobahn"

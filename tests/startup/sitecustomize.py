@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import metadata
+from typing import Any
 
 _read_once = cache(metadata.entry_points)
 
 
-def entry_points(**params: str) -> metadata.EntryPoints:
+def entry_points(**params: str) -> Any:
     """Return the entry points that have these attributes, as they were at the first call."""
     return _read_once().select(**params)
 
 
-metadata.entry_points = entry_points
+vars(metadata)["entry_points"] = entry_points
