@@ -25,7 +25,7 @@ from tests.soak.channels import soak_channels
 from tests.soak.crowd import Crowd
 from tests.soak.health import Figures, growth, remains, tracebacks
 from tests.soak.part import part
-from tests.soak.punctuality import Punctuality, Span
+from tests.soak.punctuality import Punctuality, Span, look_up_at_once
 from tests.soak.renewal import Renewal
 from tests.soak.tally import Tally, table
 from tests.soak.workers import soak_workers
@@ -148,6 +148,7 @@ def main(
     environment = {"GEVENTKWS_PURE": "1" if backend == "readable" else "0"} if backend else {}
     if loop:
         environment["GEVENT_LOOP"] = LOOPS[loop]
+    look_up_at_once()
     log.parent.mkdir(parents=True, exist_ok=True)
     found = soak(minutes * 60, clients, randrange(2**32) if seed is None else seed, environment, log)
     for complaint in found[:SHOWN]:

@@ -20,7 +20,7 @@ from gevent.server import StreamServer
 
 from tests.hostile.server import end_with_input
 from tests.soak.link import HOST, LOSSLESS, LOSSY, Fault, Link
-from tests.soak.punctuality import Punctuality
+from tests.soak.punctuality import Punctuality, look_up_at_once
 
 
 def carrier(port: int, fault: Fault, seed: str) -> Callable[[socket.socket, object], None]:
@@ -44,6 +44,7 @@ def main() -> None:
     """Say, in JSON, which ports lead to those of the arguments, by fault; at the end, when this was late."""
     seed, *ports = sys.argv[1:]
     monkey.get_original("_thread", "start_new_thread")(end_with_input, ())
+    look_up_at_once()
     punctuality = Punctuality()
     links = {
         port: {fault.__name__: listen(int(port), fault, seed) for fault in (*LOSSLESS, *LOSSY)}

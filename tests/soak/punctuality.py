@@ -33,6 +33,15 @@ class Punctuality:
                 self.late.append((due, now))
 
 
+def look_up_at_once() -> None:
+    """Let this process look up addresses, which are all numeric here, in its own thread.
+
+    gevent asks other threads, which wait for a busy one to let go of the interpreter: many clients that
+    connect wait for seconds, in which the loop of their process is not late.
+    """
+    gevent.config.resolver = "block"
+
+
 def lateness(late: Iterable[Span], began: float, ended: float) -> float:
     """Return how many seconds between two times lie in the spans ``late``."""
     return sum(max(0.0, min(end, ended) - max(start, began)) for start, end in late)

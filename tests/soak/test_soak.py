@@ -13,7 +13,8 @@ import pytest
 from tests.hostile.server import burn
 from tests.programs import Program
 from tests.soak.health import FLAT, growth, remains, tracebacks
-from tests.soak.punctuality import Punctuality, lateness
+from tests.soak.link import HOST
+from tests.soak.punctuality import Punctuality, lateness, look_up_at_once
 from tests.soak.tally import Delay, Order, Tally
 from tests.waiting import LONG, wait_until
 
@@ -88,6 +89,21 @@ def test_a_loop_that_is_held_up_is_late_meanwhile() -> None:
     wait_until(lambda: punctuality.late)
     punctuality.stop()
     assert lateness(punctuality.late, began, monotonic()) >= 0.3
+
+
+def test_addresses_are_looked_up_without_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gevent.config, "resolver", gevent.config.resolver)  # is put back
+
+    def threads_of_a_lookup() -> int:
+        hub = gevent.get_hub()  # one that has not looked up anything yet
+        try:
+            assert hub.resolver.getaddrinfo(HOST, 80)
+            return int(hub.threadpool.size)
+        finally:
+            hub.destroy(destroy_loop=True)
+
+    look_up_at_once()
+    assert gevent.get_hub().threadpool.apply(threads_of_a_lookup) == 0
 
 
 def test_a_delay_is_excused_by_others_who_were_late_meanwhile() -> None:
