@@ -23,7 +23,7 @@ from tests.certificates import HOST, Certificates
 from tests.programs import ROOT
 from tests.soak.channels import soak_channels
 from tests.soak.crowd import Crowd
-from tests.soak.health import Figures, growth, remains, tracebacks
+from tests.soak.health import LOOK, Figures, growth, remains, tracebacks
 from tests.soak.part import part
 from tests.soak.punctuality import Punctuality, Span, look_up_at_once
 from tests.soak.renewal import Renewal
@@ -31,8 +31,6 @@ from tests.soak.tally import Tally, table
 from tests.soak.workers import soak_workers
 from tests.waiting import PATIENCE
 
-LOOK = 3.0
-"""Seconds between two looks at the server."""
 WAYS = ("plain", "tls")
 """The server's ports."""
 WARM_UP = 3
@@ -141,7 +139,7 @@ def main(
     """Let clients of all kinds use, break and misuse a server, and check that those who behave lose nothing.
 
     Half of their connections go over links that delay, cut, reset or silence them. Ends with a table, and
-    with status 1 if anything was lost, doubled or out of order, if somebody waited too long, if the server
+    with status 1 if anything was lost, doubled or out of order, if somebody waited too long, if a server
     has grown or logged an error that nobody provoked, or if disconnected was not called once for each
     connected.
     """

@@ -21,6 +21,7 @@ from gevent.event import Event
 
 from tests.pubsub.conftest import RedisServer
 from tests.soak.book import Book, Entry, Place, Reading
+from tests.soak.health import gauged
 from tests.soak.link import HOST
 from tests.soak.part import part
 from tests.soak.tally import Tally
@@ -173,7 +174,11 @@ def soak_channels(
             stack.enter_context(part(*NODE, redis.url, environment=environment, log=log)) for _ in range(2)
         ]
         channel = Channel([node.line()["port"] for node in nodes], redis, Path(folder), seed, tally)
-        channel.run(until)
+        processes = {
+            f"channel server {name}": node.process.pid for name, node in zip("ab", nodes, strict=True)
+        }
+        with gauged(processes, tally.complaints):
+            channel.run(until)
     book = channel.book
     return (
         f"channels: {book.published} published on two servers, {tally.messages} delivered, {book.told} times"

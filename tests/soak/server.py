@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -31,6 +30,7 @@ from geventkws import (
     broadcast,
 )
 from tests.hostile.server import burn, end_with_input
+from tests.soak.health import usage
 
 Environ = dict[str, Any]
 NEWS_PAUSE = 0.05
@@ -136,8 +136,7 @@ def figures() -> dict[str, float]:
     gc.collect()
     objects = gc.get_objects()
     return {
-        "memory": int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
-        "descriptors": len(os.listdir("/proc/self/fd")),
+        **usage(os.getpid()),
         "greenlets": sum(isinstance(each, greenlet.greenlet) for each in objects),
         "watchers": gevent.get_hub().loop.activecnt,
         "objects": len(objects),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 
@@ -12,7 +14,7 @@ import pytest
 
 from tests.hostile.server import burn
 from tests.programs import Program
-from tests.soak.health import FLAT, growth, remains, tracebacks
+from tests.soak.health import FLAT, gauged, growth, remains, tracebacks
 from tests.soak.link import HOST
 from tests.soak.punctuality import Punctuality, lateness, look_up_at_once
 from tests.soak.tally import Delay, Order, Tally
@@ -122,6 +124,17 @@ def test_growth_is_noticed_in_the_second_half_alone(name: str) -> None:
     assert not list(growth(early))
     assert [found.split()[2] for found in growth(late)] == [name]
     assert not list(growth(late[:1]))
+
+
+@pytest.mark.parametrize("grows", [True, False])
+def test_a_process_that_grows_is_noticed(grows: bool) -> None:
+    complaints: list[str] = []
+    with ExitStack() as stack, gauged({"test": os.getpid()}, complaints, pause=0):
+        for _ in range(600):
+            if grows:
+                stack.callback(os.close, os.dup(0))
+            gevent.sleep(0)
+    assert [found.split(" from ")[0] for found in complaints] == ["the test's descriptors grew"] * grows
 
 
 @pytest.mark.parametrize("name", ["descriptors", "greenlets", "watchers", "present", "unmatched"])

@@ -19,6 +19,7 @@ import websocket
 from gevent.event import Event
 
 from tests.helpers import free_port
+from tests.soak.health import gauged
 from tests.soak.link import HOST
 from tests.soak.part import part
 from tests.soak.reloaded import NOTES
@@ -162,7 +163,8 @@ def soak_workers(
         with part(*command, environment={**environment, NOTES: str(notes)}, log=log) as main:
             wait_until(lambda: listens(port))
             workers = Workers(main.process, port, seed, tally)
-            workers.run(until)
+            with gauged({"workers' parent": main.process.pid}, tally.complaints):
+                workers.run(until)
         noted = notes.read_text().splitlines()
     workers.check(noted)
     return f"workers: {len(noted)} messages received while they were reloaded {workers.reloads} times"
