@@ -18,12 +18,13 @@ import gevent
 import websocket
 from gevent.event import Event
 
+from geventkws.http.connection import FIRST_REQUEST
 from tests.helpers import free_port
 from tests.soak.health import gauged
 from tests.soak.link import HOST
 from tests.soak.part import part
 from tests.soak.reloaded import NOTES
-from tests.soak.tally import Tally
+from tests.soak.tally import Delay, Tally
 from tests.waiting import LONG, PATIENCE, wait_until
 
 VISITORS = 2
@@ -104,10 +105,11 @@ class Workers:
         random = Random(f"{self._seed} visitor {visitor}")
         number = 0
         while not self._over.is_set():
+            began = monotonic()
             try:
                 self._visit(f"/{visitor}/{number}")
             except (OSError, HTTPException) as error:
-                self._tally.complaints.append(f"page {number} of visitor {visitor}: {error!r}")
+                self._note(f"page {number} of visitor {visitor}: {error!r}", began)
             number += 1
             gevent.sleep(random.uniform(0, PAUSE))
         self._tally.lives += number
@@ -117,27 +119,36 @@ class Workers:
         lives = 0
         while not self._over.is_set():
             lives += 1
-            try:
-                self._talk(f"talker {talker}, life {lives}", random)
-            except (OSError, websocket.WebSocketException) as error:
-                if getattr(error, "status_code", None) != STOPPING:
-                    self._tally.complaints.append(f"talker {talker}, life {lives}: {error!r}")
+            self._talk(f"talker {talker}, life {lives}", random)
             gevent.sleep(random.uniform(0, PAUSE))
         self._tally.lives += lives
 
     def _talk(self, name: str, random: Random) -> None:
         """Send numbered messages, and read what comes back, until the connection is closed."""
-        number = 0
+        number, began = 0, monotonic()
         url = f"ws://{HOST}:{self._port}/noted"
-        with closing(websocket.create_connection(url, timeout=PATIENCE)) as connection:
-            while not self._over.is_set():
-                messages = [f"{name} {number + more}" for more in range(random.randint(1, BURST))]
-                number += len(messages)
-                for message in messages:
-                    connection.send(message)
-                if not all(self._is_answered(connection, message) for message in messages):
-                    return
-                gevent.sleep(random.uniform(0, PAUSE))
+        try:
+            with closing(websocket.create_connection(url, timeout=PATIENCE)) as connection:
+                while not self._over.is_set():
+                    messages = [f"{name} {number + more}" for more in range(random.randint(1, BURST))]
+                    number += len(messages)
+                    if not self._are_answered(connection, messages):
+                        return
+                    began = monotonic()
+                    gevent.sleep(random.uniform(0, PAUSE))
+        except (OSError, websocket.WebSocketException) as error:
+            if getattr(error, "status_code", None) != STOPPING:
+                self._note(f"{name}: {error!r}", began)
+
+    def _note(self, what: str, began: float) -> None:
+        """Note how a connection ended: a worker that is stopping waits only so long for a late client."""
+        self._tally.delays.append(Delay(what, began, monotonic(), FIRST_REQUEST))
+
+    def _are_answered(self, connection: websocket.WebSocket, messages: list[str]) -> bool:
+        """Send messages; return whether they come back, and not the end of the connection."""
+        for message in messages:
+            connection.send(message)
+        return all(self._is_answered(connection, message) for message in messages)
 
     def _is_answered(self, connection: websocket.WebSocket, message: str) -> bool:
         """Return whether a message comes back, and not the end of the connection."""
