@@ -13,8 +13,8 @@ LONG = 60.0
 """Seconds that no test waits: whoever gets this much time must not need it."""
 
 
-def wait_until(is_so: Callable[[], object]) -> None:
-    """Wait until ``is_so()``, while greenlets and the hub run."""
-    with gevent.Timeout(PATIENCE, AssertionError("what must happen has not happened")):
+def wait_until(is_so: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Wait until ``is_so()``, for up to ``patience`` seconds, while greenlets and the hub run."""
+    with gevent.Timeout(patience, AssertionError("what must happen has not happened")):
         while not is_so():
             gevent.sleep(0.002)

@@ -77,10 +77,13 @@ def attend(
     watching = gevent.spawn(watch, port, crowd, until, samples)
     renewing = gevent.spawn(renewal.run, until)
     others = [gevent.spawn(each, until) for each in besides]
-    crowd.run(until)
-    watching.get()
-    renewing.get()
-    lines = "\n".join(each.get() for each in others)
+    try:
+        crowd.run(until)
+        watching.get()
+        renewing.get()
+        lines = "\n".join(each.get() for each in others)
+    finally:
+        gevent.killall(others)  # if one has failed, the programs of the others must end, too
     punctuality.stop()
     return samples, punctuality.late, lines
 

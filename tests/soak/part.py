@@ -13,11 +13,14 @@ from typing import IO, Any
 import gevent
 
 from tests.programs import ROOT
-from tests.waiting import PATIENCE
+from tests.waiting import LONG
 
 
 class Part:
-    """A running program, which says what it has to say in lines of JSON."""
+    """A running program, which says what it has to say in lines of JSON.
+
+    On a machine that is busy with many clients, it takes long to start and to end.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
@@ -25,14 +28,14 @@ class Part:
     def line(self) -> Any:
         """Wait for the next line of output, and return what it says."""
         assert self.process.stdout is not None
-        with gevent.Timeout(PATIENCE):
+        with gevent.Timeout(LONG):
             return json.loads(self.process.stdout.readline())
 
     def end(self) -> None:
         """Tell the program to end, and see to it that it does."""
         self.process.terminate()
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(LONG)
         except subprocess.TimeoutExpired:
             self.process.kill()
 

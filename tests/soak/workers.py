@@ -79,7 +79,7 @@ class Workers:
         before = set(self._processes)
         self._main.send_signal(signal.SIGHUP)
         self.reloads += 1
-        end = monotonic() + PATIENCE
+        end = monotonic() + LONG
         while self._processes == before:
             if monotonic() > end:
                 self._tally.complaints.append("no new worker answers after a reload")
@@ -172,7 +172,7 @@ def soak_workers(
         notes = Path(folder) / "notes"
         command = (*SERVE, *OPTIONS, "--bind", f"{HOST}:{port}")
         with part(*command, environment={**environment, NOTES: str(notes)}, log=log) as main:
-            wait_until(lambda: listens(port))
+            wait_until(lambda: listens(port), LONG)
             workers = Workers(main.process, port, seed, tally)
             with gauged({"workers' parent": main.process.pid}, tally.complaints):
                 workers.run(until)
