@@ -123,6 +123,7 @@ class Exchange:
         finally:
             if self.takeover is not None:
                 self.takeover.end()
+                self.extra_environ = self.response = None  # they refer to this exchange
         return after if self.takeover is None else self._after_takeover(self.takeover, head, after)
 
     def _after_takeover(self, takeover: Takeover, head: RequestHead, after: int) -> int:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from gevent.socket import socket
 
 from geventkws.net.transport import PlainTransport
+
+
+def refuse() -> NoReturn:
+    """Raise ``RuntimeError``: the connection can be taken during its request only."""
+    raise RuntimeError("the request of this connection is over")
 
 
 class TakenSocket(socket):
@@ -33,6 +38,11 @@ class TakenSocket(socket):
         self._take = None
         super().__init__(fileno=descriptor)
         return getattr(self, name)
+
+    def request_is_over(self) -> None:
+        """Let a first use raise ``RuntimeError`` from now on. Does nothing to a socket that is in use."""
+        if self._take is not None:
+            self._take = refuse
 
     # What sets attributes is a use, too: the constructor would set them again.
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from geventkws.http.stream import NEVER, Stream
-from geventkws.http.taken import LentTransport, TakenSocket
+from geventkws.http.taken import LentTransport, TakenSocket, refuse
 from geventkws.loop.farewell import LAST_MOMENT
 from geventkws.loop.pump import Pump
 from geventkws.net.transport import PlainTransport
@@ -71,7 +71,7 @@ class Takeover:
         """Raise ``HandshakeError``, which becomes the answer, if the application must not have it."""
         answer = self.answer
         if answer is None:
-            raise RuntimeError("the request of this connection is over")
+            refuse()
         if answer.refusal is not None:
             raise answer.refusal
         try:
@@ -137,12 +137,14 @@ class Takeover:
     def end(self) -> None:
         """Take the connection back if the application has it; if the application has closed it, close it."""
         self.answer = self.if_unanswered = None
+        self.socket.request_is_over()
         if not self.is_taken:
             return
         channel = self._stream.channel
         self._stream.is_given = False
-        if self._pump is not None:
-            self._end_pump(self._pump)
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            self._end_pump(pump)
         elif self.socket.fileno() < 0:
             channel.release()
         else:

@@ -12,6 +12,7 @@ from typing import Any
 from gevent.event import Event
 
 from geventkws.loop.channel import Channel
+from geventkws.loop.nobody import Nobody
 from geventkws.loop.roles import Owner
 from geventkws.net.transport import Chunk, PlainTransport
 
@@ -46,8 +47,11 @@ class Pump:
 
     def stop(self) -> None:
         """Give the client's channel back to its former owner, and close the other one."""
-        self._inner.channel.release()
+        inner = self._inner.channel
+        inner.release()
+        inner.owner = Nobody(inner.loop)
         self._client.channel.owner = self._client.principal
+        vars(self._inner).pop("other", None)  # or both ends would be left to the garbage collector
 
 
 class End(Owner):

@@ -1,3 +1,4 @@
+from geventkws.loop._c_channel cimport Channel as _Channel
 from geventkws.server._c_connections cimport Connections as _Connections
 
 
@@ -11,13 +12,14 @@ cdef class Reception:
     cdef object _http
     cdef object _log_access
     cdef object _on_gone
+    cdef object _nobody
     cdef Admission _admission
     cdef Py_ssize_t _turned_away
 
     cpdef bint register(self, channel) except -1
     cpdef bint admit(self, channel, peer) except -1
     cpdef begin(self, channel, peer)
-    cpdef forget(self, channel)
+    cpdef forget(self, _Channel channel)
 
 
 cdef class Admission:

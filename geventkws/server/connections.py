@@ -31,7 +31,8 @@ class Connections:
         """Ask connections to end when they are ``max_age`` seconds old; ``None`` is no limit."""
         # A dictionary takes half the memory of a set. The values are what ``Admission`` has counted.
         self.peers: dict[Channel, Address | None] = {}
-        self._loop = loop
+        self.loop = loop
+        """The loop of the hub in which they are served."""
         self._interval = LONGEST_INTERVAL
         self._timer: Any = None
         self._aging = None if max_age is None else Aging(max_age)
@@ -73,7 +74,7 @@ class Connections:
 
     def start_clock(self) -> None:
         """Start the timer, which alone does not keep the hub alive."""
-        hub: Hub = self._loop.hub
+        hub: Hub = self.loop.hub
         self._timer = hub.loop.timer(self._interval, self._interval, ref=False)
         self._timer.start(self._tick)
 
@@ -87,10 +88,10 @@ class Connections:
     def _tick(self) -> None:
         now = monotonic()
         for channel in list(self.peers):
-            self._loop.guard(channel.owner._check, now)
+            self.loop.guard(channel.owner._check, now)
             if self._aging is not None:
-                self._loop.guard(self._aging.check, channel, now)
-        self._loop.flush()
+                self.loop.guard(self._aging.check, channel, now)
+        self.loop.flush()
 
 
 use_compiled(__name__, globals())

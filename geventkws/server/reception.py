@@ -14,6 +14,7 @@ from geventkws.http.forwarded import TrustedProxies
 from geventkws.http.plain import plain_response
 from geventkws.loop.channel import Channel
 from geventkws.loop.farewell import Farewell
+from geventkws.loop.nobody import Nobody
 from geventkws.net.address import Address
 from geventkws.options import ServerOptions
 from geventkws.server.connections import Connections
@@ -55,6 +56,7 @@ class Reception:
         self._http = http
         self._log_access = log_access
         self._on_gone = on_gone
+        self._nobody = Nobody(connections.loop)
         self._admission = Admission(
             options.max_connections, options.max_connections_per_address, self.proxies
         )
@@ -112,6 +114,7 @@ class Reception:
     def forget(self, channel: Channel) -> None:
         """Take a connection that is over out of the table and out of the count."""
         peer = self._connections.remove(channel)
+        channel.owner = self._nobody
         if peer is not None:
             self._admission.leave(peer)
         self._on_gone()

@@ -1,0 +1,139 @@
+"""What a connection leaves when it is over: nothing for the garbage collector, and a channel of nobody's."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+
+from geventkws import WebSocketConnection, WebSocketService
+from geventkws.loop.channel import Channel
+from geventkws.loop.loop import Loop
+from geventkws.loop.nobody import Nobody
+from tests.certificates import Certificates
+from tests.integration.conftest import Serve, serve
+from tests.raw import PING, TEXT, RawClient, close_frame, masked, upgrade_request
+from tests.tls import tls_socket
+from tests.waiting import wait_until
+
+__all__ = ["serve"]
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
+
+
+class Echo(WebSocketService):
+    def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
+        if message == "fail":
+            raise ValueError(message)
+        connection.send(message)
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+    if environ["PATH_INFO"] == "/switched":
+        start_response("101 Switching Protocols", [("Upgrade", "x"), ("Connection", "Upgrade")])
+        yield b""
+        return
+    if environ["PATH_INFO"] == "/taken":
+        environ["geventkws.socket"].sendall(b"mine")
+        return
+    if environ["PATH_INFO"] == "/failing":
+        raise ValueError("on purpose")
+    gevent.sleep(0)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield environ["wsgi.input"].read() or b"hello"
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    logging.disable()  # a record of a failure keeps the frames that it happened in
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+    logging.disable(logging.NOTSET)
+
+
+def channels() -> int:
+    # Not isinstance, which asks each object for its class: lazy ones of Django would do something for it.
+    return sum(type(each) is Channel for each in gc.get_objects())
+
+
+HTTP = {
+    "answered": GET,
+    "answered with a body": GET.replace(b"GET", b"POST").replace(
+        b"\r\n\r\n", b"\r\nContent-Length: 2\r\n\r\nhi"
+    ),
+    "failing": GET.replace(b"/ ", b"/failing "),
+    "refused": b"GET  / HTTP/1.1\r\n\r\n",
+    "taken": upgrade_request("/taken"),
+    "taken with bytes behind": upgrade_request("/taken") + b"yours",
+    "switched": upgrade_request("/switched"),
+    "an upgrade that is answered otherwise": upgrade_request("/"),
+    "silent": b"",
+    "half a head": GET[:20],
+    "not a WebSocket": upgrade_request("/service").replace(
+        b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Version: 7"
+    ),
+}
+WEBSOCKETS = {
+    "closed": masked(TEXT, "hello") + close_frame(1000),
+    "broken": b"\xff" * 20,
+    "failing": masked(TEXT, "fail"),
+    "lost": masked(PING),
+}
+
+
+@pytest.mark.usefixtures("no_collector")
+class TestNothingIsLeftToTheGarbageCollector:
+    @pytest.mark.parametrize("request_", HTTP.values(), ids=HTTP)
+    @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+    def test_by_http(self, serve: Serve, certificates: Certificates, request_: bytes, secure: bool) -> None:
+        files = {"certfile": certificates.certfile, "keyfile": certificates.keyfile} if secure else {}
+        site = serve(Echo(), application=application, **files)
+        before = channels()
+        sock = tls_socket(site.port, certificates.client()) if secure else None
+        with RawClient(site.port, sock=sock) as client:
+            client.send(request_)
+            client.half_close()
+            client.read_to_end()
+        wait_until(lambda: channels() == before)
+
+    @pytest.mark.parametrize("frames", WEBSOCKETS.values(), ids=WEBSOCKETS)
+    def test_by_a_websocket(self, serve: Serve, frames: bytes) -> None:
+        site = serve(Echo())
+        before = channels()
+        with site.connect() as client:
+            client.send(frames)
+            client.half_close()
+            client.read_to_end()
+        wait_until(lambda: channels() == before)
+
+    def test_by_one_that_is_turned_away(self, serve: Serve) -> None:
+        site = serve(max_connections=1)
+        with site.connect(None):
+            wait_until(lambda: site.server.http_connections == 1)
+            before = channels()
+            with site.connect(None) as client:
+                client.send(GET)
+                assert client.read_head().startswith("HTTP/1.1 503")
+                client.read_to_end()
+            wait_until(lambda: channels() == before)
+
+
+def test_nobody_does_nothing_but_explain_errors(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
+    nobody = Nobody(loop)
+    assert not nobody._readable()
+    assert not nobody._is_busy()
+    assert nobody._describe() == "nobody"
+    nobody._check(0.0)
+    for act in (nobody._proceed, nobody._flush, nobody._hurry, nobody._abandon, nobody._forsake):
+        act()
+    nobody._crashed(ConnectionResetError())
+    assert not caplog.records
+    nobody._crashed(ValueError("ours"))
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
