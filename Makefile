@@ -29,7 +29,7 @@ WSTEST := $(VENV)/wstest.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help chat cluster live test quick lint typecheck coverage sanitize fuzz soak autobahn lock docs tox bench bench-scale clean
+.PHONY: help chat cluster live test quick lint typecheck coverage sanitize fuzz fuzz-compiled soak autobahn lock docs tox bench bench-scale clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -82,22 +82,37 @@ coverage: $(VENV)/dev.installed $(NODE_MODULES)  ## Run the tests and write html
 # The fast part of the Autobahn test suite is one of the tests, if it can be installed.
 test coverage tox: $(if $(PYTHON27),$(WSTEST))
 
+# The tracked sources, which are compiled in build/$@; then the settings of a program that runs them there. One that is not
+# itself sanitized, such as Python, must load the libraries of the sanitizers before all others.
+define copy_sources
+	mkdir -p build/$@
+	git ls-files -z geventkws fuzzing tests setup.py pyproject.toml README.md LICENSE | \
+		xargs -0 cp --parents --preserve=timestamps -t build/$@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' 'cython>=3.1'
+endef
+BUILD := BUILD_EXTENSION=yes $(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace
+SANITIZERS := ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH=.
 SANITIZED := cd build/sanitize && LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc \
-	PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest
+	$(SANITIZERS) $(CURDIR)/$(BIN)/python -m pytest --capture=sys
 # Greenlets copy stacks, which looks like an error to stack guards, so the tests with sockets run without these.
 sanitize: $(VENV)/dev.installed  ## Run tests on compiled modules with ASan and UBSan
-	rm -rf build/sanitize && mkdir -p build/sanitize
-	git ls-files -z geventkws tests setup.py pyproject.toml README.md LICENSE | xargs -0 cp --parents -t build/sanitize
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' 'cython>=3.1'
-	cd build/sanitize && BUILD_EXTENSION=yes SANITIZE=address,undefined $(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace
+	rm -rf build/$@
+	$(copy_sources)
+	cd build/$@ && SANITIZE=address,undefined $(BUILD)
 	$(SANITIZED) tests/protocol -k "compiled or parity or twins"
-	cd build/sanitize && CFLAGS="--param asan-stack=0" BUILD_EXTENSION=yes SANITIZE=address,undefined \
-		$(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace --force
+	cd build/$@ && CFLAGS="--param asan-stack=0" SANITIZE=address,undefined $(BUILD) --force
 	$(SANITIZED) tests/net/test_tls_records.py $(patsubst %,tests/integration/test_%.py,loop backpressure tls endings)
 
+FUZZ := -m fuzzing --found $(CURDIR)/build/fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 fuzz: $(VENV)/dev.installed $(VENV)/fuzz.installed  ## Fuzz the parsers (SECONDS=60 each; ARGS="--help" lists them)
-	$(BIN)/python -m fuzzing $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+	$(BIN)/python $(FUZZ)
+
+# clang lets the fuzzer see each branch. One library, which comes with atheris, has the fuzzer and both sanitizers.
+fuzz-compiled: $(VENV)/dev.installed $(VENV)/fuzz.installed  ## Fuzz their compiled form, with ASan and UBSan (needs clang)
+	$(copy_sources)
+	cd build/$@ && CC=clang SANITIZE=address,undefined,fuzzer-no-link $(BUILD)
+	library="$$($(BIN)/python -c 'import atheris; print(atheris.path())')/asan_with_fuzzer.so" && cd build/$@ && \
+		GEVENTKWS_PURE=0 LD_PRELOAD="$$library" $(SANITIZERS) $(CURDIR)/$(BIN)/python $(FUZZ)
 
 soak: $(VENV)/dev.installed  ## Let good and bad clients use a server, and count (MINUTES=10; ARGS="--help" lists the options)
 	$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)

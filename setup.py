@@ -6,8 +6,9 @@
 - ``no``: nothing is compiled in the first place;
 - otherwise: the package is installed without the compiled modules, and runs the readable ones.
 
-``SANITIZE`` is a list for the compiler's ``-fsanitize``, such as ``address,undefined``. Without it,
-``CFLAGS`` decides about optimization if it is set; otherwise ``-O3 -g0`` is used.
+``SANITIZE`` is a list for the compiler's ``-fsanitize``, such as ``address,undefined``; the libraries of the
+sanitizers are not linked, because Python must load them first. Without it, ``CFLAGS`` decides about
+optimization if it is set; otherwise ``-O3 -g0`` is used.
 
 ``SOURCE_DATE_EPOCH`` is the time, in seconds since 1970, of everything in an archive, so that the same
 sources give the same bytes (https://reproducible-builds.org/specs/source-date-epoch/).
@@ -75,10 +76,7 @@ def extensions():
         flags = [] if "CFLAGS" in os.environ else ["-O3", "-g0"]
     sources = {compiled(name): compiled(name).replace(".", "/") + ".pyx" for name in TWINS}
     sources |= {compiled(name): f"geventkws/{name.replace('.', '/')}.py" for name in COMPILED}
-    modules = [
-        Extension(name, [source], extra_compile_args=flags, extra_link_args=flags[:1] if SANITIZE else [])
-        for name, source in sources.items()
-    ]
+    modules = [Extension(name, [source], extra_compile_args=flags) for name, source in sources.items()]
     modules = cythonize(
         modules,
         build_dir=BUILD_DIR,

@@ -27,8 +27,8 @@ def main(names: tuple[str, ...], seconds: int, runs: int, found: str) -> None:
 
     Starts from the seeds of each, and keeps what it finds in the directory FOUND. An input that fails is kept
     there, too: mend the fault, and put the input into fuzzing/corpus/NAME, where the tests try it for ever.
-    The readable modules are fuzzed, of which the fuzzer sees every branch; GEVENTKWS_PURE=0 in the
-    environment fuzzes the compiled ones.
+    The readable modules are fuzzed, of which the fuzzer sees every branch; `make fuzz-compiled` fuzzes the
+    compiled ones.
     """
     failed = [name for name in names or NAMES if not fuzz(name, seconds, runs, Path(found) / name)]
     if failed:
