@@ -11,6 +11,15 @@ SIZES = (1, 2, 3, 16, 200, 4096, 1 << 20)
 """The sizes of pieces."""
 
 
+WHOLE = SIZES[-1]
+
+
+def cut(data: bytes, size: int = WHOLE) -> bytes:
+    """Return the end of an input whose ``pieces`` are ``data`` in pieces of this size, one of ``SIZES``."""
+    choice = bytes([SIZES.index(size)])
+    return b"".join(choice + data[start : start + size] for start in range(0, len(data), size))
+
+
 class Input:
     """An input, of which the first bytes are choices and the rest is data."""
 

@@ -19,15 +19,15 @@ COMMANDS = (
 )
 
 
-def _seed(*commands: bytes) -> bytes:
-    return bytes((0, SIZES.index(100))) + b"\n".join(commands)
+def _seed(codec: Codec, first: bytes, second: bytes) -> bytes:
+    return bytes((CODECS.index(codec), SIZES.index(len(first)))) + first + second
 
 
 SEEDS = (
-    _seed(*COMMANDS),
-    _seed(COMMANDS[1], COMMANDS[3]),
-    # Protobuf: connect with a token, then subscribe to a channel, then a pong.
-    b"\x01\x03" + b"\x09\x08\x01\x22\x05\x0a\x03abc" + b"\x0a\x08\x02\x2a\x06\x0a\x04news" + b"\x00",
+    _seed(JSON, b'{"send":{"data":10}}', b"\n".join(COMMANDS)),
+    _seed(JSON, b'{"send":{"data":10}}', COMMANDS[3]),
+    # Protobuf: connect with a token; then subscribe to a channel, and a pong.
+    _seed(PROTOBUF, b"\x09\x08\x01\x22\x05\x0a\x03abc", b"\x0a\x08\x02\x2a\x06\x0a\x04news\x00"),
 )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fuzzing.inputs import Input
+from fuzzing.inputs import Input, cut
 from geventkws.http.chunked import ChunkedDecoder
 from geventkws.http.errors import HTTPError
 
 SEEDS = (
-    b"\3\6" + b"5\r\nhello\r\n0\r\n\r\nGET",
-    b"\0\1" + b"a;name=value\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n",
-    b"\2\6" + b"ffffffffffffffff\r\n",
+    b"\3" + cut(b"5\r\nhello\r\n0\r\n\r\nGET"),
+    b"\0" + cut(b"a;name=value\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n", 2),
+    b"\2" + cut(b"ffffffffffffffff\r\n"),
 )
 
 

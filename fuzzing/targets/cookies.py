@@ -8,7 +8,7 @@ from geventkws.http.reader import RequestReader
 from geventkws.request import Request
 
 SEEDS = (
-    b"\x0c" + b"/a/%C3%A9?b=1" + b'session="a\\073b"; theme=dark',
+    b"\x0d" + b"/a/%C3%A9?b=1" + b'session="a\\073b"; theme=dark',
     b"\x03" + b"/%\xff" + b"=; a; b=\xff",
 )
 

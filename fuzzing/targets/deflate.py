@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fuzzing.inputs import Input
+from fuzzing.inputs import Input, cut
 from geventkws.protocol.deflate import MAX_PIECE, Deflate, Inflation
 from geventkws.protocol.errors import ProtocolError
 from geventkws.protocol.extensions import PerMessageDeflate
@@ -13,12 +13,12 @@ LIMIT = 200_000
 
 
 SEEDS = (
-    b"\6" + bytes.fromhex("f248cdc9c90700"),
-    b"\0" + bytes.fromhex("f200110000"),
-    b"\6" + bytes.fromhex("f248050000000000ffffcac9c907 00".replace(" ", "")),
-    b"\6" + bytes.fromhex("f348cdc9c9070000"),
+    cut(bytes.fromhex("f248cdc9c90700")),
+    cut(bytes.fromhex("000500faff48656c6c6f00"), 1),
+    cut(bytes.fromhex("f348cdc9c9070000")),
+    cut(bytes.fromhex("f248050000 00ffffcac9c90700"), 2),
 )
-"""The examples of RFC 7692, section 7.2.3."""
+"""The examples of RFC 7692, section 7.2.3, that need no message before them."""
 
 
 def inflate(pieces: Iterable[bytes]) -> bytes | int:

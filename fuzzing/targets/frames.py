@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fuzzing.inputs import Input
+from fuzzing.inputs import Input, cut
 from geventkws.protocol.deflate import Deflate
 from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.protocol.frames import UNLIMITED
@@ -15,10 +15,10 @@ DEFLATES = (None, PerMessageDeflate(), PerMessageDeflate(client_no_context_takeo
 
 
 SEEDS = (
-    b"\0\0\0\0\6" + bytes.fromhex("818537fa213d7f9f4d5158"),
-    b"\0\0\1\2\6" + bytes.fromhex("c1870000000000f248cdc9c90700"),
-    b"\0\0\0\1\0" + bytes.fromhex("010137fa213d7f 898037fa213d 808137fa213d40"),
-    b"\3\1\0\0\3" + bytes.fromhex("888237fa213d3412"),
+    b"\0\0\0\0" + cut(bytes.fromhex("818537fa213d 7f9f4d5158")),
+    b"\0\0\1\2" + cut(bytes.fromhex("c18700000000 f248cdc9c90700")),
+    b"\0\0\0\1" + cut(bytes.fromhex("018137fa213d7f 898037fa213d 808137fa213d40"), 1),
+    b"\3\1\0\0" + cut(bytes.fromhex("888237fa213d3412"), 3),
 )
 """A message, a compressed one, fragments around a ping, and a close frame."""
 

@@ -39,11 +39,12 @@ VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 SEEDS = (
-    b"\0\0\0\1\0\0\7permessage-deflate; client_max_window_bits; server_max_window_bits=10",
-    b"\0\0\0\1\1\0\7superchat, chat",
-    b"\0\0\0\1\2\0\7http://localhost:8080",
-    b"\0\1\1\1\7\1\7AAAAAAAAAAAAAAAAAAAAAA==",
+    b"\0\0\0\1\0\7permessage-deflate; client_max_window_bits; server_max_window_bits=10",
+    b"\0\0\0\1\1\7superchat, chat",
+    b"\0\2\0\1\2\7http://localhost:8080",
+    b"\0\1\1\1\7\7AAAAAAAAAAAAAAAAAAAAAA==",
 )
+"""Each is accepted: with compression, a subprotocol, an origin that is allowed, and another key."""
 
 
 @dataclass
@@ -66,7 +67,7 @@ def one_input(data: bytes) -> None:
         kept = [line for line in lines if line[0] != name] if given.choose([True, False]) else lines
         lines = [*kept, (name, value.decode("latin-1"))]
     try:
-        accepted = negotiate("GET", "HTTP/1.1", Headers(lines), policy)
+        accepted = negotiate("GET", "1.1", Headers(lines), policy)
     except HandshakeError as error:
         if not 400 <= error.status < 500:
             raise

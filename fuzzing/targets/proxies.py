@@ -14,8 +14,8 @@ NAMES = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"
 
 
 SEEDS = (
-    b'\0\1\0for=192.0.2.43, for="[2001:db8::17]:4711";proto=https;host=example.org',
-    b"\0\1\1203.0.113.7:50000, 10.0.0.2",
+    b'\0\0\0for=192.0.2.43, for="[2001:db8::17]:4711";proto=https;host=example.org',
+    b"\0\0\1" + b"203.0.113.7:50000, 10.0.0.2",
     b"\1PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n",
     b"\1" + SIGNATURE + bytes.fromhex("2111000cc0000201c0000202dc0401bb"),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import gevent
 
-from fuzzing.inputs import Input
+from fuzzing.inputs import Input, cut
 from geventkws import ServiceRegistry, WebSocketConnection, WebSocketService
 from geventkws.testing.portless import PortlessServer
 
@@ -22,11 +22,13 @@ PATIENCE = 10.0
 """Seconds that a session may take to end after the peer has gone."""
 
 
+HELLO = bytes.fromhex("818537fa213d7f9f4d5158")
+
 SEEDS = (
-    b"\0\6" + bytes.fromhex("818537fa213d7f9f4d5158") + bytes.fromhex("888237fa213d3412"),
-    b"\0\3" + bytes.fromhex("c1870000000000f248cdc9c90700"),
-    b"\1\6POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-    b"\1\3" + UPGRADE,
+    b"\0" + cut(HELLO + bytes.fromhex("888237fa213d3412")),
+    b"\0" + cut(bytes.fromhex("c18700000000f248cdc9c90700"), 3),
+    b"\1" + cut(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+    b"\1" + cut(UPGRADE + HELLO, 16),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -24,6 +25,36 @@ def target(request: pytest.FixtureRequest) -> Any:
 def test_nothing_is_wrong_with_its_seeds(target: Any) -> None:
     for seed in target.SEEDS:
         target.one_input(seed)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "is_good"),
+    [
+        ("centrifuge", "decoded", lambda commands: commands is not None),
+        ("deflate", "inflate", lambda message: message == b"Hello"),
+        ("frames", "tell", lambda story: "ProtocolError" not in str(story)),
+        ("handshake", "negotiate", lambda acceptance: acceptance is not None),
+        ("proxies", "parse_ip", lambda address: str(address) != "10.0.0.1"),
+    ],
+)
+def test_its_seeds_are_accepted(
+    name: str, function: str, is_good: Callable[[Any], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the fuzzer would begin, and perhaps end, with how the first bytes are refused."""
+    target = import_module(f"fuzzing.targets.{name}")
+    original = getattr(target, function)
+    results: list[Any] = []
+
+    def remembered(*arguments: Any) -> Any:
+        results.append(original(*arguments))
+        return results[-1]
+
+    monkeypatch.setattr(target, function, remembered)
+    for seed in target.SEEDS:
+        target.one_input(seed)
+        assert results, seed
+        assert all(is_good(result) for result in results), (seed, results)
+        results.clear()
 
 
 def test_what_once_failed_is_mended(target: Any) -> None:
