@@ -264,7 +264,7 @@ def test_one_fragment_more_fails_with_1009_by_its_head(parse, piece):
 
 # Memory
 
-SIZE = 32 * 1024
+SIZE = 8 * 1024
 
 
 def one_byte_fragments() -> list[bytes]:
@@ -286,13 +286,14 @@ def test_a_message_that_trickles_in_is_kept_in_about_its_size(backend, reads):
     feed_all(backend, reads[:100])
     tracemalloc.start()
     try:
-        before = tracemalloc.get_traced_memory()[0]
         parser = feed_all(backend, reads)
-        kept = tracemalloc.get_traced_memory()[0] - before
+        # What its end frees is what it keeps; Python and other threads may have allocated more.
+        kept = tracemalloc.get_traced_memory()[0]
         del parser
+        kept -= tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert SIZE / 2 < kept < SIZE * 5 / 4 + 8 * 1024
+    assert SIZE / 2 < kept < SIZE * 5 / 4 + 1024
 
 
 def feed_all(backend, reads: Iterable[bytes]):
