@@ -52,6 +52,8 @@ THIRD := not once and not readable
 FILES := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 PYTEST := $(BIN)/python -m pytest -q
 COVERED := --cov --cov-report= --cov-fail-under=0
+# Tests of the protocol wait for nothing, so a second worker for each core would only import and collect them once more.
+ONE_A_CORE := --numprocesses=$(shell getconf _NPROCESSORS_ONLN)
 READABLE := GEVENTKWS_PURE=1 GEVENT_LOOP=libuv GEVENT_DEBUG=debug
 LIBUV := GEVENT_LOOP=libuv GEVENT_DEBUG=debug
 
@@ -61,7 +63,7 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	@echo "1 of 3: readable backend, libuv, with branch coverage"
-	NO_GREENLETS=thread $(READABLE) $(PYTEST) -m "not alone and $(FIRST)" $(FILES) $(COVERED) $(BYTES_TESTS)
+	NO_GREENLETS=thread $(READABLE) $(PYTEST) -m "not alone and $(FIRST)" $(FILES) $(ONE_A_CORE) $(COVERED) $(BYTES_TESTS)
 	MEASURE_PROGRAMS=no $(READABLE) $(PYTEST) -m "not alone and $(FIRST)" $(FILES) $(COVERED) --cov-append $(BYTES_TESTS:%=--ignore=%)
 	$(READABLE) $(PYTEST) -m "alone and $(FIRST)" $(ALONE_TESTS)
 	@$(BIN)/python -c 'import geventkws; print("2 of 3:", geventkws.BACKEND, "backend, libev, with clients of all kinds")'

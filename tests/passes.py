@@ -30,6 +30,7 @@ LONGEST = (
     "gunicorn/",
     "integration/test_examples",
     "integration/test_abandoned",
+    "centrifuge/test_recovery",
     "server/test_forking",
     "server/test_signals",
     "compat/",
