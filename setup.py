@@ -114,8 +114,10 @@ class ReproducibleSdist(sdist):
         return path
 
 
-setup(
-    cmdclass={"sdist": ReproducibleSdist},
-    ext_modules=extensions(),
-    options={"build_ext": {"parallel": os.cpu_count() or 1}},  # the C compiler, too, has all processors
-)
+# Where processes are not forked, those that translate import this file.
+if __name__ == "__main__":
+    setup(
+        cmdclass={"sdist": ReproducibleSdist},
+        ext_modules=extensions(),
+        options={"build_ext": {"parallel": os.cpu_count() or 1}},  # the C compiler, too, has all processors
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,10 @@ def test_with_a_compiler_the_compiled_modules_are_installed(sources: Path, tmp_p
     assert backend(target, tmp_path) == "compiled"
     assert backend(target, tmp_path, GEVENTKWS_PURE="1") == "pure"
     assert not list(target.glob("geventkws/**/*.c"))
+
+
+def test_where_processes_are_not_forked_those_that_translate_import_what_builds() -> None:
+    runpy.run_path(str(ROOT / "setup.py"), run_name="__mp_main__")
 
 
 def test_pytest_finds_the_plugin_that_is_installed(sources: Path, tmp_path: Path) -> None:
