@@ -98,7 +98,7 @@ def test_without_a_compiler_a_build_that_must_compile_fails(
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 def test_with_a_compiler_the_compiled_modules_are_installed(sources: Path, tmp_path: Path) -> None:
     target = tmp_path / "installed"
-    done = install(sources, target, BUILD_EXTENSION="yes", CFLAGS="-O0")  # the fastest to compile
+    done = install(sources, target, BUILD_EXTENSION="yes", CFLAGS="-O0 -g0")  # the fastest to compile
     assert done.returncode == 0, done.stderr
     assert backend(target, tmp_path) == "compiled"
     assert backend(target, tmp_path, GEVENTKWS_PURE="1") == "pure"
