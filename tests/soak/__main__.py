@@ -25,7 +25,7 @@ from tests.soak.channels import soak_channels
 from tests.soak.crowd import Crowd
 from tests.soak.health import LOOK, Figures, growth, remains, tracebacks
 from tests.soak.part import part
-from tests.soak.punctuality import Punctuality, Span, look_up_at_once
+from tests.soak.punctuality import Punctuality, Span, Starvation, duration, look_up_at_once
 from tests.soak.renewal import Renewal
 from tests.soak.tally import Tally, table
 from tests.soak.workers import soak_workers
@@ -114,15 +114,19 @@ def soak(seconds: float, clients: int, seed: int, environment: dict[str, str], l
                     partial(each, seed, crowd.tallies.setdefault(kind, Tally()), environment, file)
                     for kind, each in BESIDES.items()
                 ]
+                starvation = Starvation(server.process.pid)
                 samples, late, lines = attend(crowd, renewal, besides, about["plain"], monotonic() + seconds)
+                starvation.stop()
                 links.process.terminate()
                 late += links.line()
             after = quiet(about["plain"])
-    found = [*crowd.complaints(late), *growth(samples[WARM_UP:]), *remains(before, after)]
-    excused = sum(1 for _ in crowd.complaints()) - sum(1 for _ in crowd.complaints(late))
+    excuses = [*late, *starvation.late]
+    found = [*crowd.complaints(excuses), *growth(samples[WARM_UP:]), *remains(before, after)]
+    excused = sum(1 for _ in crowd.complaints()) - sum(1 for _ in crowd.complaints(excuses))
     click.echo(f"\n{table(crowd.tallies)}\n{lines}\nbefore: {before}\nafter:  {after}")
     click.echo(
-        f"clients and links were late for {sum(end - start for start, end in late):.1f} s: {excused} excused"
+        f"clients and links were late for {duration(late):.1f} s, and the server waited for a CPU for"
+        f" {duration(starvation.late):.1f} s: {excused} excused"
     )
     return found + list(tracebacks(log.read_text()))
 

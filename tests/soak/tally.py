@@ -18,7 +18,8 @@ HEADING = (
 class Delay:
     """Something that the server has done too late, or given up, between two times of ``monotonic``.
 
-    It is no fault of the server if clients or links were late for ``excuse`` seconds meanwhile.
+    It is no fault of the server if clients or links were late, or it had no CPU, for ``excuse`` seconds
+    meanwhile.
     """
 
     what: str
@@ -27,7 +28,7 @@ class Delay:
     excuse: float
 
     def holds(self, late: Sequence[Span]) -> bool:
-        """Return whether it is to be held against the server, if others were late in these spans."""
+        """Return whether it is to be held against the server, given the spans of these excuses."""
         return lateness(late, self.began, self.ended) < self.excuse
 
 

@@ -16,7 +16,14 @@ from tests.hostile.server import burn
 from tests.programs import Program
 from tests.soak.health import FLAT, gauged, growth, remains, tracebacks
 from tests.soak.link import HOST
-from tests.soak.punctuality import Punctuality, lateness, look_up_at_once
+from tests.soak.punctuality import (
+    Punctuality,
+    Starvation,
+    duration,
+    lateness,
+    look_up_at_once,
+    waited_for_cpu,
+)
 from tests.soak.tally import Delay, Order, Tally
 from tests.waiting import LONG, wait_until
 
@@ -91,6 +98,30 @@ def test_a_loop_that_is_held_up_is_late_meanwhile() -> None:
     wait_until(lambda: punctuality.late)
     punctuality.stop()
     assert lateness(punctuality.late, began, monotonic()) >= 0.3
+
+
+BURN = """
+import os
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+print("here", flush=True)
+while True:
+    pass
+"""
+
+
+def test_of_two_processes_on_one_cpu_one_waits() -> None:
+    with Program(sys.executable, "-c", BURN) as one, Program(sys.executable, "-c", BURN) as other:
+        for each in (one, other):
+            each.expect("here")
+        starvation = Starvation(one.pid)
+        began = monotonic()
+        wait_until(lambda: duration(starvation.late) > 0.1)
+        starvation.stop()
+        assert lateness(starvation.late, began, monotonic()) > 0
+
+
+def test_a_process_that_the_kernel_does_not_tell_of_has_not_waited() -> None:
+    assert waited_for_cpu(-1) == 0
 
 
 def test_addresses_are_looked_up_without_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
