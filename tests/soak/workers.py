@@ -23,6 +23,7 @@ from tests.helpers import free_port
 from tests.soak.health import gauged
 from tests.soak.link import HOST
 from tests.soak.part import part
+from tests.soak.punctuality import TICK
 from tests.soak.reloaded import NOTES
 from tests.soak.tally import Delay, Tally
 from tests.waiting import LONG, PATIENCE, wait_until
@@ -37,6 +38,8 @@ PAUSE = 0.2
 """The most seconds between two pages or bursts."""
 LIVES = (4.0, 8.0)
 """Seconds between two reloads."""
+LATE = FIRST_REQUEST - TICK
+"""Seconds for which a client must have been late, if the end of its connection is to be excused."""
 GOING_AWAY = 1001
 STOPPING = 503
 """The answer to a handshake that reaches a worker which is stopping."""
@@ -141,8 +144,9 @@ class Workers:
                 self._note(f"{name}: {error!r}", began)
 
     def _note(self, what: str, began: float) -> None:
-        """Note how a connection ended: a worker that is stopping waits only so long for a late client."""
-        self._tally.delays.append(Delay(what, began, monotonic(), FIRST_REQUEST))
+        """Note how a connection ended. A worker that is stopping waits only so long for a late client."""
+        ended = monotonic()
+        self._tally.delays.append(Delay(f"{what} after {ended - began:.2f} s", began, ended, LATE))
 
     def _are_answered(self, connection: websocket.WebSocket, messages: list[str]) -> bool:
         """Send messages; return whether they come back, and not the end of the connection."""
