@@ -153,4 +153,17 @@ class Arrival(TransientOwner):
 
     def _check(self, now: float) -> None:
         if self._deadline is not None and now >= self._deadline:
+            self._overdue(self._deadline)
+
+    def _overdue(self, deadline: float) -> None:
+        """End a wait that is too long, unless what was awaited has arrived by now."""
+        self._channel.loop.begin_turn()
+        while self._awaits(deadline) and self._readable():
+            pass
+        if self._awaits(deadline):
             self._refuse(TimeoutError("the peer took too long"))
+
+    def _awaits(self, deadline: float) -> bool:
+        """Return whether what was to come by the ``deadline`` is still to come."""
+        channel = self._channel
+        return channel.is_open and channel.owner is self and self._deadline == deadline

@@ -10,6 +10,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.monkey import get_original
 
 from geventkws.server import shutdown
 from tests.certificates import Certificates
@@ -17,11 +18,19 @@ from tests.helpers import byte_by_byte
 from tests.integration.conftest import Echo, Serve, Site
 from tests.raw import TEXT, Frame, RawClient, masked
 from tests.tls import RecordSocket, connected_socket
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 
 PROXY_1 = b"PROXY TCP4 192.0.2.1 127.0.0.1 5000 80\r\n"
 PROXY_2 = bytes.fromhex("0d0a0d0a000d0a515549540a" + "2111000c" + "c0000201" + "7f000001" + "1388" + "0050")
 LAST_GET = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+LIMIT = 0.7
+"""Seconds of a time limit that passes while the hub is blocked."""
+
+
+def block(seconds: float) -> None:
+    get_original("time", "sleep")(seconds)
+
 
 both_headers = pytest.mark.parametrize("header", [PROXY_1, PROXY_2], ids=["version 1", "version 2"])
 
@@ -148,6 +157,30 @@ class TestTimeLimits:
             site.server.stop(timeout=60)
         self.expect_the_end(halfway)
         self.expect_the_end(silent)
+
+
+class TestABlockedHub:
+    """What has arrived while the server was held up counts, though it is looked at after the time limit."""
+
+    def test_a_header_that_waits_in_the_kernel_counts(self, serve: Serve) -> None:
+        site = serve(application=tell, proxy_protocol=True, head_timeout=LIMIT)
+        client = site.connect(None)
+        wait_until(lambda: site.server.http_connections == 1)
+        client.send(PROXY_1 + LAST_GET)
+        block(LIMIT)
+        assert client.read_head().startswith("HTTP/1.1 200")
+
+    def test_the_end_of_a_handshake_that_waits_in_the_kernel_counts(
+        self, serve: Serve, certificates: Certificates
+    ) -> None:
+        files = {"certfile": certificates.certfile, "keyfile": certificates.keyfile}
+        site = serve(application=tell, handshake_timeout=LIMIT, **files)
+        sock = RecordSocket(connected_socket(site.port), certificates.client())
+        sock.handshake()
+        client = site.connect(None, sock=sock)
+        client.send(LAST_GET)
+        block(LIMIT)
+        assert client.read_head().startswith("HTTP/1.1 200")
 
 
 def test_one_too_many_is_told_so_over_tls_after_its_header(serve: Serve, certificates: Certificates) -> None:
