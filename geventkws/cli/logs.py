@@ -10,13 +10,16 @@ import sys
 from configparser import Error as ConfigParserError
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from geventkws.cli import colours
 from geventkws.cli.config import read_toml
 from geventkws.cli.errors import USAGE, Failure
 from geventkws.server.access_log import FIELDS
+from geventkws.server.log_limit import LogLimit
 from geventkws.server.start_up import LOG_FORMAT
+
+_logger = logging.getLogger("geventkws.server")
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -76,10 +79,22 @@ def _use_access_log(kind: str) -> None:
     if kind == "off":
         logger.setLevel(logging.CRITICAL)
         return
-    handler = logging.StreamHandler(sys.stdout)
+    handler = AccessHandler(sys.stdout)
     handler.setFormatter(JSONFormatter() if kind == "json" else logging.Formatter("%(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+
+
+class AccessHandler(logging.StreamHandler[TextIO]):
+    """Writes the access log. If it cannot, as on a full disk, it says so once a minute, not for each line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._limit = LogLimit()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging calls it so)
+        if self._limit.allows():
+            _logger.error("Lines of the access log are lost: %s", sys.exception())
 
 
 class ColouredFormatter(logging.Formatter):

@@ -1,8 +1,9 @@
-"""A machine that misbehaves: its clock is set while the server runs, and the disk of its log is full."""
+"""A machine that misbehaves: its clock is set while the server runs, and the disk of its logs is full."""
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -87,3 +88,23 @@ def test_when_the_disk_of_the_log_is_full_everybody_is_answered() -> None:
                     assert http.read_head().startswith("HTTP/1.1 500")
                 websocket.send(masked(TEXT, "hello"))
                 assert websocket.frame() == (TEXT, b"hello", True)
+
+
+@pytest.mark.once
+def test_when_the_disk_of_the_access_log_is_full_everybody_is_answered_and_the_log_says_so_once() -> None:
+    serve = f'"{sys.executable}" -m geventkws serve tests.hostile.server:application'
+    options = "--service /echo=tests.hostile.server:Echo --bind 127.0.0.1:0"
+    with Program("sh", "-c", f"exec {serve} {options} >/dev/full") as server:
+        port = int(server.expect(r"Listening on port (\d+)")[1])
+        with RawClient(port) as http:
+            for _ in range(20):
+                http.send(GET)
+                assert http.read_head().startswith("HTTP/1.1 200")
+                http.read_body(len("hello"))
+                with RawClient(port, "/echo") as websocket:  # it has a line, too, when it ends
+                    websocket.send(masked(TEXT, "hello"))
+                    assert websocket.frame() == (TEXT, b"hello", True)
+        server.signal(signal.SIGTERM)
+        server.wait()
+    assert server.output.count("Lines of the access log are lost: [Errno 28]") == 1, server.output
+    assert "Traceback" not in server.output
