@@ -6,6 +6,7 @@ cdef class TLSRecords:
     cdef object _outgoing
     cdef public bytes _unsent
     cdef public bint _closing
+    cdef Py_ssize_t _most
     cdef bint _is_drained
 
     cdef Py_ssize_t read_into(self, object buffer) except -2

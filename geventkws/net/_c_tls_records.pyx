@@ -21,6 +21,7 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef enum:
     MAX_RECEIVED = 64 * 1024
+    LEAST_RECEIVED = 8 * 1024
 
 cdef Py_ssize_t MAX_PLAINTEXT = _readable.MAX_PLAINTEXT
 cdef Py_ssize_t MAX_CIPHERTEXT = _readable.MAX_CIPHERTEXT
@@ -39,6 +40,7 @@ cdef class TLSRecords:
         self._incoming = incoming
         self._outgoing = outgoing
         self._unsent = b""
+        self._most = LEAST_RECEIVED
         self._is_drained = False
 
     @property
@@ -52,8 +54,7 @@ cdef class TLSRecords:
 
     cdef Py_ssize_t read_into(self, object buffer) except -2:
         """Do the same as ``recv_into``, with -1 instead of ``None``."""
-        cdef Py_ssize_t count = 0, read, room, size = len(buffer)
-        cdef bint received = False
+        cdef Py_ssize_t count = 0, read, received = 0, room, size = len(buffer)
         if self._closing:
             rest = self._plain.recv_into(buffer)
             return -1 if rest is None else rest
@@ -61,9 +62,11 @@ cdef class TLSRecords:
             while count < size:
                 if self._is_drained:
                     room = size - count - MAX_CIPHERTEXT
-                    if count or received or room <= 0 or self._receive_up_to(min(room, MAX_RECEIVED)) < 0:
+                    if count or received or room <= 0:
                         break
-                    received = True
+                    received = self._receive_up_to(min(room, self._most))
+                    if received < 0:
+                        break
                 try:
                     self._is_drained = False
                     read = self._session.read(size - count, buffer[count:] if count else buffer)
@@ -75,6 +78,8 @@ cdef class TLSRecords:
                 count += read
                 # Fewer bytes than asked for mean the end of a record.
                 self._is_drained = count < size and not self._incoming.pending
+            if received > 0:
+                self._most = max(LEAST_RECEIVED, min(2 * count, MAX_RECEIVED))
             self._flush()
         except OSError as error:
             self._end_reading(error, count)

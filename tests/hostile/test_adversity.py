@@ -15,6 +15,7 @@ import pytest
 from tests.helpers import require_program
 from tests.hostile.beside import innocents_beside
 from tests.hostile.innocents import UPGRADE
+from tests.hostile.key_updates import KeyUpdater
 from tests.hostile.kinds import HOST, get
 from tests.hostile.scene import Target, target
 from tests.waiting import PATIENCE
@@ -25,6 +26,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:libuv only supports millisecond 
 SPARE = 8
 """Descriptors that a server has left for newcomers."""
 NEWCOMERS = 40
+KEY_UPDATES = 500
+"""How many new keys a client asks for before it reads the answers."""
 GET = get("/")
 SLOW = (
     GET.removesuffix(b"\r\n") + b"X: " + b"x" * 1000,
@@ -74,6 +77,17 @@ def test_clients_that_ask_for_renegotiation(server: Target) -> None:
             output = renegotiating(attacked.port)
             assert "RENEGOTIATING" in output
             assert "no renegotiation" in output.lower()
+
+
+def test_clients_that_ask_for_new_keys_without_end(server: Target) -> None:
+    with innocents_beside(server.command(tls=True), server.authority) as attacked, ExitStack() as stack:
+        clients = [stack.enter_context(KeyUpdater(attacked.port)) for _ in range(20)]
+        for _ in range(2):
+            for client in clients:
+                for _ in range(KEY_UPDATES):
+                    client.update()
+            for client in clients:
+                assert client.ask(GET).startswith(b"HTTP/1.1 200")
 
 
 def renegotiating(port: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from geventkws.net.tls import TLSTransport
-from geventkws.net.tls_records import MAX_CIPHERTEXT, records
+from geventkws.net.tls_records import LEAST_RECEIVED, MAX_CIPHERTEXT, MAX_PLAINTEXT, records
 from geventkws.net.transport import PlainTransport
 from tests.certificates import Certificates
 from tests.tls import RecordSocket
@@ -82,6 +82,23 @@ def test_one_read_of_the_socket_is_enough_even_if_it_gives_nothing(pair: Pair) -
         assert pair.readable()
         calls += 1
     assert calls == 1 + 1_000 // 100
+
+
+def test_little_is_taken_at_once_from_a_peer_whose_records_hold_little(pair: Pair) -> None:
+    """Key updates hold nothing, and a second of CPU time fits into a megabyte of them."""
+    pair.client.holding = True
+    pair.client.sendall(b"much" * 10_000)
+    for _ in range(4_000):
+        pair.client.sendall(b"x")
+    pair.client.holding = False
+    pair.client.flush()
+    buffer = memoryview(bytearray(256 * 1024))
+    received = []
+    while pair.readable():
+        received.append(pair.transport.recv_into(buffer) or 0)
+    assert sum(received) == 44_000
+    assert max(received) > MAX_PLAINTEXT  # several full records
+    assert max(received[-3:]) < LEAST_RECEIVED / 20  # their records have 23 bytes
 
 
 def test_an_end_after_data_keeps_the_descriptor_readable(pair: Pair) -> None:
