@@ -15,7 +15,7 @@ from tests.hostile.scene import JSON_LINE, placed
 from tests.programs import Program
 
 MOST_MEMORY = 16 * 2**20
-"""Bytes by which the server's resident memory may grow during an attack."""
+"""Bytes by which the server's resident memory may grow during an attack, by default."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,14 @@ class Attacked:
 
 
 @contextmanager
-def innocents_beside(command: Sequence[str], authority: str | None = None) -> Iterator[Attacked]:
+def innocents_beside(
+    command: Sequence[str], authority: str | None = None, most_memory: int = MOST_MEMORY
+) -> Iterator[Attacked]:
     """Run the server ``command`` while innocents use it; the caller attacks it.
 
-    ``authority`` is the file of who issued its certificate, for TLS. Raises ``AssertionError`` if an innocent
-    has waited too long, or had to wait in vain, and if the server has kept too much memory.
+    ``authority`` is the file of who issued its certificate, for TLS; ``most_memory`` is in bytes. Raises
+    ``AssertionError`` if an innocent has waited too long, or had to wait in vain, and if the server has kept
+    more memory than that.
     """
     with ExitStack() as stack:
         with placed(server=True):
@@ -48,7 +51,7 @@ def innocents_beside(command: Sequence[str], authority: str | None = None) -> It
         innocents.type_in("end\n")
         waits = json.loads(innocents.expect(JSON_LINE)[1])
         assert {name: found for name, each in waits.items() if (found := _complaint(each))} == {}
-        assert memory(attacked.process) - before < MOST_MEMORY
+        assert memory(attacked.process) - before < most_memory
         assert "Traceback" not in program.output
 
 
