@@ -22,6 +22,11 @@ class AutobahnError(Exception):
     """The suite could not be run."""
 
 
+def environment_of_python_2() -> dict[str, str]:
+    """Return the environment without the path to modules of Python 3."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 class Suite:
     """The test suite in ``environment``, where `make autobahn` installed it."""
 
@@ -43,7 +48,9 @@ class Suite:
 
     def _ask(self, *arguments: str) -> str:
         command = [str(self._python), "-W", "ignore", str(IN_PYTHON_2), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SUITE_TIMEOUT)
+        done = subprocess.run(
+            command, env=environment_of_python_2(), capture_output=True, text=True, timeout=SUITE_TIMEOUT
+        )
         if done.returncode:
             raise AutobahnError(done.stderr.strip())
         return done.stdout
@@ -58,7 +65,7 @@ class Suite:
         numbers = [case.id for case in cases]
         specification.write_text(json.dumps({"servers": [server], "cases": numbers, "outdir": str(run)}))
         command = [str(self._wstest), "--mode", "fuzzingclient", "--spec", str(specification)]
-        environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        environ = {**environment_of_python_2(), "PYTHONUNBUFFERED": "1"}
         with (run / LOG).open("wb") as log:
             try:
                 subprocess.run(command, env=environ, stdout=log, stderr=log, timeout=timeout, check=False)
