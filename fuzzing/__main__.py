@@ -11,9 +11,8 @@ from pkgutil import iter_modules
 
 import click
 
-from fuzzing import targets
+from fuzzing import corpus, targets
 
-DIRECTORY = Path(__file__).parent
 NAMES = sorted(module.name for module in iter_modules(targets.__path__))
 
 
@@ -21,15 +20,20 @@ NAMES = sorted(module.name for module in iter_modules(targets.__path__))
 @click.argument("names", nargs=-1, type=click.Choice(NAMES))
 @click.option("--seconds", default=60, show_default=True, help="How long to fuzz each.")
 @click.option("--runs", default=-1, help="How many inputs to try for each, at most.")
-@click.option("--found", default="build/fuzz", show_default=True, help="Where to keep inputs that are new.")
-def main(names: tuple[str, ...], seconds: int, runs: int, found: str) -> None:
+@click.option("--found", default="build/fuzz", show_default=True, help="Where to put inputs that are new.")
+@click.option("--keep", is_flag=True, help="Keep what is there in the corpus, and do not fuzz.")
+def main(names: tuple[str, ...], seconds: int, runs: int, found: str, keep: bool) -> None:
     """Fuzz NAMES, or all: feed them inputs that reach new code, until one fails.
 
-    Starts from the seeds of each, and keeps what it finds in the directory FOUND. An input that fails is kept
-    there, too: mend the fault, and put the input into fuzzing/corpus/NAME, where the tests try it for ever.
+    Starts from the seeds and the corpus of each, and puts what it finds in the directory FOUND. An input that
+    fails is there, too: mend the fault, and keep the input in the corpus, where the tests try it for ever.
     The readable modules are fuzzed, of which the fuzzer sees every branch; `make fuzz-compiled` fuzzes the
     compiled ones.
     """
+    if keep:
+        for name in names or NAMES:
+            corpus.keep(name, Path(found) / name)
+        return
     failed = [name for name in names or NAMES if not fuzz(name, seconds, runs, Path(found) / name)]
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
@@ -38,12 +42,11 @@ def main(names: tuple[str, ...], seconds: int, runs: int, found: str) -> None:
 def fuzz(name: str, seconds: int, runs: int, found: Path) -> bool:
     """Fuzz one target in a process of its own; return whether nothing was wrong."""
     found.mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(import_module(f"fuzzing.targets.{name}").SEEDS):
-        (found / f"seed-{number}").write_bytes(seed)
-    corpus = [str(found), *map(str, (DIRECTORY / "corpus").glob(name))]
+    for number, known in enumerate(corpus.inputs(name)):
+        (found / f"known-{number}").write_bytes(known)
     options = [f"-max_total_time={seconds}", f"-runs={runs}", f"-artifact_prefix={found}/", "-timeout=20"]
     print(f"{name}: {seconds} s", flush=True)
-    program = [sys.executable, "-m", "fuzzing.__main__", f"--one={name}", *options, *corpus]
+    program = [sys.executable, "-m", "fuzzing.__main__", f"--one={name}", *options, str(found)]
     return subprocess.run(program, check=False).returncode == 0
 
 

@@ -1,18 +1,19 @@
-"""Nothing is wrong with the seeds of the fuzzing targets, with what once failed, and with random inputs."""
+"""Nothing is wrong with the seeds of the fuzzing targets, with their corpora, and with random inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuzzing.__main__ import DIRECTORY, NAMES
+from fuzzing import corpus
+from fuzzing.__main__ import NAMES
 
-CORPUS = sorted((DIRECTORY / "corpus").glob("*/*"))
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -22,9 +23,11 @@ def target(request: pytest.FixtureRequest) -> Any:
     return import_module(f"fuzzing.targets.{request.param}")
 
 
-def test_nothing_is_wrong_with_its_seeds(target: Any) -> None:
-    for seed in target.SEEDS:
-        target.one_input(seed)
+def test_nothing_is_wrong_with_its_seeds_and_its_corpus(target: Any) -> None:
+    known = corpus.inputs(target.__name__.rpartition(".")[2])
+    assert known[: len(target.SEEDS)] == list(target.SEEDS)
+    for data in known:
+        target.one_input(data)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +60,18 @@ def test_its_seeds_are_accepted(
         results.clear()
 
 
-def test_what_once_failed_is_mended(target: Any) -> None:
-    name = target.__name__.rpartition(".")[2]
-    for path in CORPUS:
-        if path.parent.name == name:
-            target.one_input(path.read_bytes())
+def test_what_the_fuzzer_has_found_is_kept_once(tmp_path: Path) -> None:
+    found, directory = tmp_path / "found", tmp_path / "corpus"
+    found.mkdir()
+    directory.mkdir()
+    seeds = list(import_module("fuzzing.targets.closing").SEEDS)
+    new = {"seed": seeds[0], "a": b"\2\1", "crash-b": b"\3", "long": bytes(corpus.LONGEST + 1)}
+    for name, data in new.items():
+        (found / name).write_bytes(data)
+    assert corpus.inputs("closing", directory) == seeds
+    for _ in range(2):
+        corpus.keep("closing", found, directory)
+        assert corpus.inputs("closing", directory) == [*seeds, b"\3", b"\2\1"]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "sessions"])
