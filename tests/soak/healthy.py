@@ -83,22 +83,20 @@ def echo(life: Life, path: str, bursts: int, burst: int, pause: float) -> None:
     """Send numbered messages in bursts, and hold what comes back to them."""
     sent: list[str] = []
     order = Order(life.tally)
-    try:
-        with closing(life.websocket(path)) as connection:
-            for _ in range(bursts):
-                began = monotonic()
-                for _ in range(life.random.randint(1, burst)):
-                    sent.append(f"{len(sent)} {'x' * int(life.random.paretovariate(0.7) % 60_000)}")
-                    connection.send(sent[-1])
-                for _ in range(len(sent) - order.taken):
-                    message = connection.recv()
-                    number = int(message.split()[0])
-                    order.take(number)
-                    life.expect(sent[number], message)
-                life.waited(began)
-                gevent.sleep(life.random.uniform(0, pause))
-    finally:
-        order.finish(len(sent), life.lossless)
+    finished = order.finished(lambda: len(sent), life.lossless)
+    with finished, closing(life.websocket(path)) as connection:
+        for _ in range(bursts):
+            began = monotonic()
+            for _ in range(life.random.randint(1, burst)):
+                sent.append(f"{len(sent)} {'x' * int(life.random.paretovariate(0.7) % 60_000)}")
+                connection.send(sent[-1])
+            for _ in range(len(sent) - order.taken):
+                message = connection.recv()
+                number = int(message.split()[0])
+                order.take(number)
+                life.expect(sent[number], message)
+            life.waited(began)
+            gevent.sleep(life.random.uniform(0, pause))
 
 
 def chatty(life: Life) -> None:
@@ -122,16 +120,14 @@ def slow(life: Life) -> None:
     """Send much, and read it late and little by little."""
     order = Order(life.tally)
     count = life.random.randint(20, 100)
-    try:
-        with closing(life.websocket("/echo")) as connection:
-            for number in range(count):
-                connection.send(f"{number} {'x' * 2000}")
-            gevent.sleep(1)
-            for _ in range(count):
-                order.take(int(connection.recv().split()[0]))
-                gevent.sleep(0.02)
-    finally:
-        order.finish(count, life.lossless)
+    finished = order.finished(lambda: count, life.lossless)
+    with finished, closing(life.websocket("/echo")) as connection:
+        for number in range(count):
+            connection.send(f"{number} {'x' * 2000}")
+        gevent.sleep(1)
+        for _ in range(count):
+            order.take(int(connection.recv().split()[0]))
+            gevent.sleep(0.02)
 
 
 def news(life: Life) -> None:
@@ -140,11 +136,9 @@ def news(life: Life) -> None:
         first = int(connection.recv())
         order = Order(life.tally, first)
         order.take(first)
-        try:
+        with order.finished(lambda: 0, life.lossless):
             for _ in range(life.random.randint(10, 100)):
                 order.take(int(connection.recv()))
-        finally:
-            order.finish(0, life.lossless)
 
 
 def pages(life: Life) -> None:
@@ -173,14 +167,11 @@ def uploads(life: Life) -> None:
 def events(life: Life) -> None:
     """Read a stream of server-sent events to its end."""
     order = Order(life.tally)
-    try:
-        with closing(life.http()) as connection:
-            connection.request("GET", "/events")
-            for line in connection.getresponse():
-                if line.startswith(b"data: "):
-                    order.take(int(line[6:]))
-    finally:
-        order.finish(EVENTS, life.lossless)
+    with order.finished(lambda: EVENTS, life.lossless), closing(life.http()) as connection:
+        connection.request("GET", "/events")
+        for line in connection.getresponse():
+            if line.startswith(b"data: "):
+                order.take(int(line[6:]))
 
 
 KINDS: tuple[Kind, ...] = (chatty, deflated, idle, brief, slow, news, pages, uploads, events)

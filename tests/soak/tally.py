@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.soak.punctuality import Span, lateness
@@ -80,6 +81,19 @@ class Order:
         else:
             self._missing.update(range(self._next, number))
             self._next = number + 1
+
+    @contextmanager
+    def finished(self, end: Callable[[], int], lossless: bool) -> Iterator[None]:
+        """Do ``finish`` at the end of a connection.
+
+        If it ends in an error, that is a complaint of its own, or is excused, and only a gap is counted.
+        """
+        try:
+            yield
+        except BaseException:
+            self.finish(end(), lossless=False)
+            raise
+        self.finish(end(), lossless)
 
     def finish(self, end: int, lossless: bool) -> None:
         """Count what is missing below ``end``; over a link that loses bytes, only what left a gap."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic
 
@@ -81,6 +81,18 @@ def test_what_is_lost_doubled_or_out_of_order_is_counted(
 def test_a_link_that_loses_bytes_excuses_the_end_but_no_gap() -> None:
     assert counted(ordered([0, 1], 4, lossless=False)) == (0, 0, 0)
     assert counted(ordered([0, 2], 4, lossless=False)) == (1, 0, 0)
+
+
+def test_an_error_is_no_loss_as_well_but_a_gap_is() -> None:
+    tally = Tally()
+    order = Order(tally)
+    order.take(1)
+    with suppress(TimeoutError), order.finished(lambda: 4, lossless=True):
+        raise TimeoutError
+    assert counted(tally) == (1, 0, 0)
+    with Order(tally).finished(lambda: 4, lossless=True):
+        pass
+    assert counted(tally) == (5, 0, 0)
 
 
 def test_the_percentiles_are_waits() -> None:
