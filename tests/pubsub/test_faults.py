@@ -114,6 +114,43 @@ def test_more_than_the_history_has_is_told_as_lost(
     listener.stop()
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_what_a_channel_had_missed_when_everybody_left_is_no_matter_for_who_comes(
+    pubsub: PubSub, client: Connect, monkeypatch: pytest.MonkeyPatch, is_refused: bool
+) -> None:
+    monkeypatch.setattr("geventkws.pubsub.redis.broker.REFUSAL_PATIENCE", 0.0)
+    broker: Any = pubsub._broker
+    ann, ben = client(), client()
+    pubsub.subscribe(ann.connection, "kept:news")
+    pubsub.publish("kept:news", "first")
+    assert ann.receive() == "first"
+    checkers: list[Any] = []
+    is_asked, is_back, has_answered = Event(), Event(), Event()
+    original: Callable[..., Stream] = broker.history
+
+    def history(*args: object) -> Stream:
+        if not checkers:  # Redis is away just when it is asked for what was missed
+            checkers.append(gevent.getcurrent())
+            checkers[0].rawlink(lambda checker: has_answered.set())
+            is_asked.set()
+            assert is_back.wait(PATIENCE)
+        if is_refused and gevent.getcurrent() in checkers:
+            raise BrokerRefused("OOM")
+        return original(*args)
+
+    monkeypatch.setattr(broker, "history", history)
+    broker.check("kept:news")
+    assert is_asked.wait(PATIENCE)
+    pubsub.unsubscribe(ann.connection, "kept:news")
+    pubsub.subscribe(ben.connection, "kept:news")
+    pubsub.publish("kept:news", "second")
+    assert ben.receive() == "second"
+    is_back.set()
+    assert has_answered.wait(PATIENCE)
+    pubsub.publish("kept:news", "third")
+    assert ben.receive() == "third"
+
+
 def test_a_restart_without_persistence_is_told_as_a_loss(
     pubsub: PubSub, own_redis: RedisServer, client: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

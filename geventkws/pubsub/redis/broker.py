@@ -321,7 +321,7 @@ class RedisBroker:
         feed = ears.feeds.pop(channel, None)
         if feed is not None:
             ears.reader.remove(self._bus(channel))
-            feed.acknowledged.set()  # whoever still waits for that has ended
+            feed.close()
 
     def check(self, channel: str) -> None:
         self._in_ears(lambda ears: self._check(ears, channel))

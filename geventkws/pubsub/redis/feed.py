@@ -59,6 +59,7 @@ class Feed:
         "_checker",
         "_held",
         "_held_size",
+        "_is_closed",
         "_node",
         "acknowledged",
         "channel",
@@ -76,6 +77,15 @@ class Feed:
         self._held: deque[tuple[Publication, Excluded]] | None = None
         self._held_size = 0
         self._check_again = False
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Pass nothing on any more: nobody wants it, and another feed will serve whoever comes.
+
+        A check, which may wait for Redis for long, ends without a word.
+        """
+        self._is_closed = True
+        self.acknowledged.set()  # whoever still waits for that has ended
 
     def subscribed(self) -> None:
         """Messages come from now on: find out what has been missed."""
@@ -117,13 +127,13 @@ class Feed:
     def check(self, history: Callable[[Position], Stream]) -> None:
         """Pass on what is missing, or say that it is lost; then what was held back."""
         try:
-            while self._check_again and self.position is not None:
+            while self._check_again and self.position is not None and not self._is_closed:
                 self._check_again = False
                 self._make_up(history(self.position))
         except BrokerRefused as error:
-            logger.error("what was published on %r meanwhile is lost: %s", self.channel, error)
-            self._node.lost(self.channel)
-            self.position = None
+            self._give_up(error)
+        if self._is_closed:
+            return
         held, self._held = self._held or deque(), None
         for publication, exclude in held:
             self.take(publication, exclude)
@@ -131,6 +141,8 @@ class Feed:
 
     def _make_up(self, stream: Stream) -> None:
         """Pass on a part of the history."""
+        if self._is_closed:
+            return
         self.position = stream.top
         for publication in stream.publications:
             self._node.published(publication, NOBODY)
@@ -140,3 +152,11 @@ class Feed:
         if not stream.complete:
             self._node.lost(self.channel)
         self._node.flush()
+
+    def _give_up(self, error: BrokerRefused) -> None:
+        """Say that what is missing is lost."""
+        if self._is_closed:
+            return
+        logger.error("what was published on %r meanwhile is lost: %s", self.channel, error)
+        self._node.lost(self.channel)
+        self.position = None
