@@ -151,6 +151,32 @@ def test_what_a_channel_had_missed_when_everybody_left_is_no_matter_for_who_come
     assert ben.receive() == "third"
 
 
+def test_what_arrives_of_an_epoch_that_is_over_is_asked_about_once(
+    pubsub: PubSub, client: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker: Any = pubsub._broker
+    ann = client()
+    pubsub.subscribe(ann.connection, "kept:news")
+    pubsub.publish("kept:news", "first")
+    assert ann.receive() == "first"
+    asked: list[object] = []
+    original: Callable[..., Stream] = broker.history
+
+    def history(*args: object) -> Stream:
+        asked.append(args)
+        return original(*args)
+
+    monkeypatch.setattr(broker, "history", history)
+    # Redis had sent it before a restart, and this process was too busy to read it until now.
+    feed = broker._ears.feeds["kept:news"]
+    feed.take(Publication("late", "kept:news", Position(9, "over")), frozenset())
+    wait_until(lambda: asked)
+    for message in ("second", "third"):
+        pubsub.publish("kept:news", message)
+        assert ann.receive() == message
+    assert len(asked) == 1
+
+
 def test_a_restart_without_persistence_is_told_as_a_loss(
     pubsub: PubSub, own_redis: RedisServer, client: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

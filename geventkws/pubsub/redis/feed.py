@@ -55,6 +55,7 @@ class Feed:
     """The messages of one channel on their way to the node. In the reader's thread."""
 
     __slots__ = (
+        "_asked",
         "_check_again",
         "_checker",
         "_held",
@@ -74,8 +75,10 @@ class Feed:
         """Whether Redis has said that we get the messages."""
         self._node = node
         self._checker = checker
-        self._held: deque[tuple[Publication, Excluded]] | None = None
+        self._held: deque[tuple[Publication, Excluded, int]] | None = None
         self._held_size = 0
+        self._asked = 0
+        """How often the history was asked for."""
         self._check_again = False
         self._is_closed = False
 
@@ -108,9 +111,9 @@ class Feed:
             self.take(publication, exclude)
 
     def _hold(
-        self, held: deque[tuple[Publication, Excluded]], publication: Publication, exclude: Excluded
+        self, held: deque[tuple[Publication, Excluded, int]], publication: Publication, exclude: Excluded
     ) -> None:
-        held.append((publication, exclude))
+        held.append((publication, exclude, self._asked))
         self._held_size += size_of(publication)
         while len(held) > MAX_HELD or self._held_size > MAX_HELD_SIZE:
             # It is found missing, and then taken from the history.
@@ -129,15 +132,22 @@ class Feed:
         try:
             while self._check_again and self.position is not None and not self._is_closed:
                 self._check_again = False
+                self._asked += 1
                 self._make_up(history(self.position))
         except BrokerRefused as error:
             self._give_up(error)
         if self._is_closed:
             return
         held, self._held = self._held or deque(), None
-        for publication, exclude in held:
-            self.take(publication, exclude)
+        for publication, exclude, asked in held:
+            # What came before an epoch that has begun since is lost, as told; to check again would not end.
+            if asked == self._asked or not self._is_of_another_epoch(publication):
+                self.take(publication, exclude)
         self._node.flush()
+
+    def _is_of_another_epoch(self, publication: Publication) -> bool:
+        position, last = publication.position, self.position
+        return position is not None and last is not None and position.epoch != last.epoch
 
     def _make_up(self, stream: Stream) -> None:
         """Pass on a part of the history."""
