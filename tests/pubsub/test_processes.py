@@ -135,9 +135,10 @@ if child:
     pubsub.publish("news", "end")
 if not own_done.wait(PATIENCE):
     sys.exit("nothing heard")
+status = status_of(child) if child else 0  # both lines at once could mix
 print("parent" if child else "child", own, flush=True)
 if child:
-    sys.exit(status_of(child))
+    sys.exit(status)
 pubsub.close()
 os._exit(0)
 """.replace("PATIENCE", str(PATIENCE))
