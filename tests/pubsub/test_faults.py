@@ -417,6 +417,33 @@ def test_an_answer_that_is_cut_off_does_not_double_a_publication(
             assert [ann.receive() for _ in range(3)] == ["first", "second", "third"]
 
 
+@pytest.mark.parametrize("ask", ["history", "publish"])
+def test_an_attempt_that_is_repeated_gives_no_two_histories_the_same_epoch(
+    proxy: Proxy, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    epochs: list[bytes] = []
+    with nodes(proxy.url) as (pubsub,):
+        broker: Any = pubsub._broker
+        meta, _ = broker._history_keys("kept:news")
+
+        def lose_everything(backoff: Backoff) -> float:
+            wait_until(lambda: own_redis.ask("HGET", meta, "epoch"))
+            epochs.append(own_redis.ask("HGET", meta, "epoch"))
+            own_redis.ask("FLUSHALL")
+            return 0.0
+
+        monkeypatch.setattr(Backoff, "delay", lose_everything)
+        proxy.cut_after = b"EVALSHA"
+        if ask == "history":
+            epoch = broker.history("kept:news", Position(1, "before"), None, None).top.epoch
+        else:
+            position = pubsub.publish("kept:news", "hello")
+            assert position is not None
+            epoch = position.epoch
+    assert len(epochs) == 1
+    assert epoch.encode() not in epochs
+
+
 @pytest.mark.usefixtures("short_patience")
 def test_a_network_that_swallows_everything_is_found_out(
     proxy: Proxy, own_redis: RedisServer, client: Connect

@@ -58,6 +58,13 @@ BEGINNING = Position(0, "")
 """The position of who wants to know what comes from now on."""
 
 Result = TypeVar("Result")
+
+
+def new_epoch() -> str:
+    """Return the name of an epoch for one attempt: the next may find that Redis has lost the one before."""
+    return uuid.uuid4().hex[:8]
+
+
 NativeLocal: Any = monkey.get_original("_thread", "_local")
 
 
@@ -151,7 +158,7 @@ class RedisBroker:
         self, channel: str, message: Message, exclude: Excluded, key: str | None, settings: Settings
     ) -> Position | None:
         body, size = body_of(message, exclude), settings.history_size
-        ttl, fresh = int(settings.history_ttl * 1000), uuid.uuid4().hex[:8] if size else ""
+        ttl = int(settings.history_ttl * 1000)
         # With a key of our own, a publication may be sent again when nobody knows what became of it.
         own_key, key_ttl = (uuid.uuid4().hex, OWN_KEY_TTL) if key is None else (key, KEY_TTL)
         keys = (
@@ -160,16 +167,19 @@ class RedisBroker:
             f"{self._prefix}:key:{channel}:{'own' if key is None else 'given'}:{own_key}",
         )
         answer: bytes = self._call(
-            PUBLISH, keys, lambda run: (body, size, ttl, run, fresh, key_ttl * 1000), len(body)
+            PUBLISH,
+            keys,
+            lambda run: (body, size, ttl, run, new_epoch() if size else "", key_ttl * 1000),
+            len(body),
         )
         return position_from(*answer.split(b" "))
 
     def history(self, channel: str, since: Position | None, limit: int | None, settings: Settings) -> Stream:
         offset, epoch = since or (0, "")
         # With a position, 0 stands for no limit; without one, for nothing.
-        fresh, count = uuid.uuid4().hex[:8], limit or 0
+        count = limit or 0
         answer = self._call(
-            HISTORY, self._history_keys(channel), lambda run: (run, fresh, epoch, offset, count)
+            HISTORY, self._history_keys(channel), lambda run: (run, new_epoch(), epoch, offset, count)
         )
         top = Position(int(answer[1]), answer[0].decode())
         publications = []
