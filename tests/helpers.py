@@ -11,7 +11,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import pairwise
 from types import ModuleType
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -26,9 +25,6 @@ from tests.waiting import PATIENCE
 FIRST_PORT, FIRST_EPHEMERAL_PORT = 10_000, 32_768
 """Where the ports begin that ``free_port`` chooses from, and where they end on Linux by default."""
 
-EDGE = 4096
-"""How many bytes at either end of much data are read singly; those between them would tell nothing new."""
-
 Feed = Callable[[bytes], Iterator[bytes]]
 Result = TypeVar("Result")
 
@@ -39,11 +35,9 @@ def whole(data: bytes) -> Iterator[bytes]:
 
 
 def byte_by_byte(data: bytes) -> Iterator[bytes]:
-    """Yield every byte as a separate read, but the middle of more than two times ``EDGE`` as one."""
-    size = len(data)
-    first = min(EDGE, size)
-    for start, end in pairwise((*range(first), *range(max(first, size - EDGE), size + 1))):
-        yield data[start:end]
+    """Yield every byte as a separate read."""
+    for index in range(len(data)):
+        yield data[index : index + 1]
 
 
 def random_chunks(data: bytes) -> Iterator[bytes]:

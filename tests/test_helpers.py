@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from tests.helpers import (
-    EDGE,
     FIRST_EPHEMERAL_PORT,
     FIRST_PORT,
     byte_by_byte,
@@ -28,13 +27,6 @@ def test_every_way_of_feeding_keeps_all_bytes_in_order(chunked):
 
 def test_byte_by_byte_feeds_one_byte_at_a_time():
     assert list(byte_by_byte(b"abc")) == [b"a", b"b", b"c"]
-    assert list(byte_by_byte(b"")) == []
-    assert len(list(byte_by_byte(bytes(2 * EDGE)))) == 2 * EDGE
-
-
-def test_the_middle_of_much_data_is_fed_at_once():
-    chunks = list(byte_by_byte(bytes(10 * EDGE)))
-    assert [len(chunk) for chunk in chunks] == [1] * (EDGE - 1) + [8 * EDGE + 1] + [1] * EDGE
 
 
 def test_random_chunks_are_many_and_cut_the_same_way_each_time():
