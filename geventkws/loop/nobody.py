@@ -1,7 +1,7 @@
 """The owner of a channel whose connection is over.
 
 A channel and its owner refer to each other. Left like that, each connection would be work for the garbage
-collector, which holds up everybody while it runs, a hundred times a second where clients come and go.
+collector, which holds up everybody while it runs: once for every 330 connections or so.
 """
 
 from __future__ import annotations
