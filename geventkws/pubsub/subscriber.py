@@ -93,7 +93,7 @@ class Subscriber:
         while self._has_room() and self._held:
             publication, exclude = self._held.popleft()
             self._held_size -= size_of(publication)
-            if not _is_old(publication, position):
+            if _follows(publication, position):
                 position = publication.position or position
                 if self._connection.id not in exclude:
                     self._replay(publication)
@@ -151,6 +151,17 @@ class Subscriber:
         """End the connection: its client cannot be sent what it should be."""
         logger.error("a message cannot be made of what was published", exc_info=error)
         self._connection.drop(Code.SERVER_ERROR)
+
+
+def _follows(publication: Publication, top: Position | None) -> bool:
+    """Return whether a publication that came before the history's answer belongs behind its ``top``.
+
+    One of another epoch is lost: Redis had forgotten it when it answered.
+    """
+    position = publication.position
+    if top is None or position is None:
+        return True
+    return position.epoch == top.epoch and position.offset > top.offset
 
 
 def _is_old(publication: Publication, position: Position | None) -> bool:

@@ -43,3 +43,15 @@ def test_each_publication_is_sent_once_and_those_without_a_position_as_they_come
     ann.settle()
     subscriber.take(publication(None, "end"), frozenset(), {})
     assert ann.receive() == "end"
+
+
+def test_what_was_held_back_of_an_epoch_that_is_over_is_lost_and_does_not_become_the_position(
+    client: Connect,
+) -> None:
+    ann = client()
+    subscriber = Subscriber(ann.connection, None, None, False)
+    top = Position(1, "next epoch")
+    subscriber.take(publication(2, "before Redis lost it"), frozenset(), {})
+    subscriber.take(Publication("after", "news", Position(2, "next epoch")), frozenset(), {})
+    assert subscriber.go_live([], top) == Position(2, "next epoch")
+    assert ann.receive() == "after"
