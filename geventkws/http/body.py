@@ -23,7 +23,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class RequestBody(io.RawIOBase):
     """One request's body; applications get it as ``RequestBody.buffered``.
 
-    Reads raise ``RequestBodyError``; each further read raises the same one again.
+    Reads raise ``RequestBodyError``; each further read raises one that says the same.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class RequestBody(io.RawIOBase):
         self._size = 0
         self._continue_due = head.expects_continue
         self.error: RequestBodyError | None = None
+        """The like of what reads have raised and raise from now on, if they do."""
 
     def buffered(self) -> io.BufferedReader:
         """Return the body as a buffered file, with ``read``, ``readline``, ``readlines`` and iteration."""
@@ -88,11 +89,11 @@ class RequestBody(io.RawIOBase):
         """
         error = self.error
         if error is not None and status in (400, 403, 500) and status != error.status:
-            raise error
+            raise self._again(error)
 
     def _piece(self, limit: int) -> bytes:
         if self.error is not None:
-            raise self.error
+            raise self._again(self.error)
         self._stream.take_turn()
         try:
             piece = self._reader.body(limit)
@@ -124,7 +125,11 @@ class RequestBody(io.RawIOBase):
 
     def _failed(self, status: int, message: str) -> RequestBodyError:
         self.error = RequestBodyError(status, message)
-        return self.error
+        return self._again(self.error)
+
+    def _again(self, error: RequestBodyError) -> RequestBodyError:
+        # One that was raised has a traceback, which leads to this body: kept, it would be a cycle.
+        return RequestBodyError(error.status, error.message)
 
 
 def check_size(head: RequestHead, max_size: int | None) -> None:

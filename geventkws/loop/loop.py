@@ -319,7 +319,7 @@ class Loop:
             raise RuntimeError("the thread of the server has ended, and its hub with it")
         done.acquire()
         if raised:
-            raise raised[0]
+            raise raised.pop()  # its traceback leads to this frame: kept in the list, it would be a cycle
 
     def waiting_calls(self) -> int:
         """Return how many calls from other threads the hub has not made yet."""

@@ -82,18 +82,18 @@ cdef class TLSRecords:
                 self._most = max(LEAST_RECEIVED, min(2 * count, MAX_RECEIVED))
             self._flush()
         except OSError as error:
-            self._end_reading(error, count)
+            self._end_reading(count)
+            if not count and not isinstance(error, (SSLZeroReturnError, SSLEOFError)):
+                raise
             return count
         return count or -1
 
-    def _end_reading(self, error, Py_ssize_t count):
+    def _end_reading(self, Py_ssize_t count):
         with suppress(OSError):
             self._flush()
         if count:
             with suppress(OSError):
                 self._plain.shutdown_read()
-        elif not isinstance(error, (SSLZeroReturnError, SSLEOFError)):
-            raise error
 
     def send(self, chunks):
         """Write as much of ``chunks`` as the socket takes now; return how many bytes that was."""

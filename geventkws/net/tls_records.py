@@ -85,20 +85,20 @@ class TLSRecords:
                 self._most = max(LEAST_RECEIVED, min(2 * count, MAX_RECEIVED))
             self._flush()
         except OSError as error:
-            self._end_reading(error, count)
+            self._end_reading(count)
+            if not count and not isinstance(error, (ssl.SSLZeroReturnError, ssl.SSLEOFError)):
+                raise
             return count
         return count or None
 
-    def _end_reading(self, error: OSError, count: int) -> None:
-        """Raise ``error`` unless it is the peer's end; after ``count`` bytes, leave it to the next read."""
+    def _end_reading(self, count: int) -> None:
+        """Send the alert that there may be; after ``count`` bytes, leave the end to the next read."""
         with suppress(OSError):
-            self._flush()  # an alert
+            self._flush()
         if count:
             # The end of TCP may be yet to come, so nothing else would announce the end of TLS.
             with suppress(OSError):
                 self._plain.shutdown_read()
-        elif not isinstance(error, (ssl.SSLZeroReturnError, ssl.SSLEOFError)):
-            raise error
 
     def send(self, chunks: Sequence[Chunk]) -> int:
         if not self._flush():

@@ -62,7 +62,8 @@ class Outlet:
         self._channels: dict[WebSocketConnection, Few[str]] = {}
         self._users: dict[str, Few[WebSocketConnection]] = {}
         self._user_of: dict[WebSocketConnection, str] = {}
-        self._when_inactive = self._forget  # one for all
+        self._when_inactive: Callable[[WebSocketConnection], object] | None = None
+        """``_forget``, once for all connections; ``None`` while there are none, or it would be a cycle."""
 
     def wants(self, channel: str) -> bool:
         """Return whether anybody here listens to a channel. In any thread."""
@@ -200,6 +201,7 @@ class Outlet:
         """Return the channels of a connection, which is forgotten when it ends."""
         if connection not in self._channels:
             self._channels[connection] = ()
+            self._when_inactive = self._when_inactive or self._forget
             call_when_inactive(connection, self._when_inactive)
         return self._channels[connection]
 
@@ -245,6 +247,7 @@ class Outlet:
 
     def _check_whether_empty(self) -> None:
         if not self._receivers and not self._channels:
+            self._when_inactive = None
             self._owner.emptied(self)
 
 

@@ -41,6 +41,9 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     if environ["PATH_INFO"] == "/taken":
         environ["geventkws.socket"].sendall(b"mine")
         return
+    if environ["PATH_INFO"] == "/accepting":
+        environ["geventkws.upgrade"](Echo())
+        return
     if environ["PATH_INFO"] == "/failing":
         raise ValueError("on purpose")
     gevent.sleep(0)
@@ -63,12 +66,13 @@ def channels() -> int:
     return sum(type(each) is Channel for each in gc.get_objects())
 
 
+OLD_UPGRADE = upgrade_request("/%s").replace(b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Version: 7")
 HTTP = {
     "answered": GET,
-    "answered with a body": GET.replace(b"GET", b"POST").replace(
-        b"\r\n\r\n", b"\r\nContent-Length: 2\r\n\r\nhi"
-    ),
+    "answered with a body": POST,
     "failing": GET.replace(b"/ ", b"/failing "),
+    "cut off in its body": POST[:-1],
+    "broken in its body": POST.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked"),
     "refused": b"GET  / HTTP/1.1\r\n\r\n",
     "taken": upgrade_request("/taken"),
     "taken with bytes behind": upgrade_request("/taken") + b"yours",
@@ -76,9 +80,8 @@ HTTP = {
     "an upgrade that is answered otherwise": upgrade_request("/"),
     "silent": b"",
     "half a head": GET[:20],
-    "not a WebSocket": upgrade_request("/service").replace(
-        b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Version: 7"
-    ),
+    "not a WebSocket": OLD_UPGRADE % b"service",
+    "nor for the application": OLD_UPGRADE % b"accepting",
 }
 WEBSOCKETS = {
     "closed": masked(TEXT, "hello") + close_frame(1000),
@@ -101,6 +104,18 @@ class TestNothingIsLeftToTheGarbageCollector:
             client.send(request_)
             client.half_close()
             client.read_to_end()
+        wait_until(lambda: channels() == before)
+
+    @pytest.mark.parametrize("sent", [b"", GET[:20], POST[:-1]], ids=["silent", "half a head", "half a body"])
+    def test_by_tls_that_is_reset(self, serve: Serve, certificates: Certificates, sent: bytes) -> None:
+        site = serve(application=application, certfile=certificates.certfile, keyfile=certificates.keyfile)
+        before = channels()
+        sock = tls_socket(site.port, certificates.client())
+        with RawClient(site.port, sock=sock) as client:
+            client.send(GET.replace(b"close", b"keep-alive"))
+            client.read_head()
+            client.send(sent)
+            client.reset()
         wait_until(lambda: channels() == before)
 
     @pytest.mark.parametrize("frames", WEBSOCKETS.values(), ids=WEBSOCKETS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import gevent
@@ -36,6 +38,20 @@ def test_a_native_thread_waits_while_too_much_is_queued(
     wait_until(lambda: len(heard) == 1000)
     assert longest <= 10 + 1
     listener.stop()
+
+
+def test_one_that_everybody_has_left_is_not_left_to_the_garbage_collector(client: Connect) -> None:
+    pubsub, subscriber = PubSub(), client()
+    pubsub.subscribe(subscriber.connection, "news")
+    gc.collect()
+    gc.disable()
+    try:
+        outlets = weakref.WeakSet(each for each in gc.get_objects() if type(each) is Outlet)
+        assert len(outlets) == 1
+        subscriber.close()
+        wait_until(lambda: not outlets)
+    finally:
+        gc.enable()
 
 
 def test_a_publisher_that_is_killed_holds_up_nobody(client: Connect) -> None:
