@@ -20,7 +20,7 @@ from geventkws.pubsub import PubSub
 from geventkws.pubsub.redis.link import address_of
 from geventkws.testing import ServiceClient, connect
 from tests.helpers import require_program
-from tests.waiting import PATIENCE, wait_until
+from tests.waiting import LONG, PATIENCE, wait_until
 
 start_new_thread: Callable[..., int] = get_original("_thread", "start_new_thread")
 
@@ -49,7 +49,7 @@ class RedisServer:
             [*command, "--dir", str(self._folder), "--save", "", *self._options],
             stdout=subprocess.DEVNULL,
         )
-        wait_until(self._answers)
+        wait_until(self._answers, LONG)
 
     def _answers(self) -> bool:
         try:

@@ -110,10 +110,10 @@ def soak(seconds: float, clients: int, seed: int, environment: dict[str, str], l
                 crowd = Crowd(clients, seed, about, links.line(), certificates.client())
                 tally = crowd.tallies.setdefault("renewal", Tally())
                 renewal = Renewal(certificates, server.process, about["tls"], tally)
-                besides = [
-                    partial(each, seed, crowd.tallies.setdefault(kind, Tally()), environment, file)
-                    for kind, each in BESIDES.items()
-                ]
+                besides = []
+                for kind, each in BESIDES.items():
+                    kept = crowd.tallies.setdefault(kind, Tally())
+                    besides.append(partial(kept.attempt, partial(each, seed, kept, environment, file)))
                 starvation = Starvation(server.process.pid)
                 samples, late, lines = attend(crowd, renewal, besides, about["plain"], monotonic() + seconds)
                 starvation.stop()

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -101,14 +101,22 @@ class Channel:
         with closing(HTTPConnection(HOST, port, timeout=2 * PATIENCE)) as connection:
             while not self._over.is_set():
                 message = f"{name} {number}"
-                connection.request("POST", "/", message)
-                answer = connection.getresponse()
-                place = json.loads(answer.read())
-                if answer.status == 200:  # otherwise nobody knows, and we repeat it
-                    self.book.enter((place[0], place[1]), message)
+                if place := self._published(connection, message):  # otherwise nobody knows, and we repeat it
+                    self.book.enter(place, message)
                     self.book.published += 1
                     number += 1
                 gevent.sleep(random.uniform(0, PAUSE))
+
+    def _published(self, connection: HTTPConnection, message: str) -> Place | None:
+        """Publish a message; return its position, or ``None`` if that is not known."""
+        try:
+            connection.request("POST", "/", message)
+            answer = connection.getresponse()
+            place = json.loads(answer.read())
+        except (OSError, HTTPException):
+            connection.close()  # we were so late that the server ended it, and the next request opens another
+            return None
+        return (place[0], place[1]) if answer.status == 200 else None
 
     def _read(self, port: int, random: Random) -> None:
         reading = Reading(self.book, self._tally)

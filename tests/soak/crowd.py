@@ -75,8 +75,10 @@ class Crowd:
         busy, rest = divmod(number, BUSY)
         if rest:
             return loiterers.KINDS[rest % len(loiterers.KINDS)]
-        kinds = rogues.KINDS if busy % 4 == 3 else healthy.KINDS
-        return kinds[busy // 4 % len(kinds)]
+        group, place = divmod(busy, 4)
+        if place == 3:
+            return rogues.KINDS[group % len(rogues.KINDS)]
+        return healthy.KINDS[(3 * group + place) % len(healthy.KINDS)]
 
     def _live(self, number: int, until: float) -> None:
         life = 0

@@ -46,6 +46,14 @@ class Tally:
     complaints: list[str] = field(default_factory=list)
     delays: list[Delay] = field(default_factory=list)
 
+    def attempt(self, beside: Callable[[float], str], until: float) -> str:
+        """Do something until then; if it fails, complain, so that the table of all the others is shown."""
+        try:
+            return beside(until)
+        except Exception as error:
+            self.complaints.append(f"failed: {error!r}")
+            return ""
+
     def percentile(self, share: float) -> float:
         """Return the wait in seconds that this share of all did not exceed; 0 if there was none."""
         waits = sorted(self.waits)

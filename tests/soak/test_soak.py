@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from tests.hostile.server import burn
 from tests.programs import Program
+from tests.soak.crowd import Crowd
 from tests.soak.health import FLAT, gauged, growth, remains, tracebacks
 from tests.soak.link import HOST
 from tests.soak.punctuality import (
@@ -100,6 +102,24 @@ def test_the_percentiles_are_waits() -> None:
     assert tally.percentile(1) == 0
     tally.waits.extend(range(100, 0, -1))
     assert (tally.percentile(0.5), tally.percentile(1)) == (51, 100)
+
+
+def test_something_that_fails_is_a_complaint_and_not_the_end() -> None:
+    tally = Tally()
+
+    def fail(until: float) -> str:
+        raise TimeoutError(until)
+
+    assert tally.attempt(str, 1.5) == "1.5"
+    assert not tally.complaints
+    assert tally.attempt(fail, 1.5) == ""
+    assert tally.complaints == ["failed: TimeoutError(1.5)"]
+
+
+@pytest.mark.parametrize("size", [256, 2000])
+def test_a_crowd_has_every_kind_of_client(size: int) -> None:
+    crowd = Crowd(size, 7, {}, {}, ssl.create_default_context())
+    assert {crowd._kind(number).__name__ for number in range(size)} == set(crowd.tallies)
 
 
 def test_a_loop_that_is_held_up_is_late_meanwhile() -> None:
