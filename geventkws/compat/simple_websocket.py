@@ -6,6 +6,7 @@ another server than ours, it does what it always did.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -30,7 +31,7 @@ class Held:
 
     def __init__(self, server: Any, acceptor: Acceptor) -> None:
         """Answer the handshake. Raises ``HandshakeError`` to refuse, and simple-websocket's own errors."""
-        self._server = server
+        self._server: Any = weakref.proxy(server)  # which has this object
         self._is_closed = False  # by the application
         # Silence for one interval brings a ping, and for another one, the end.
         timeout = 2 * server.ping_interval if server.ping_interval else None

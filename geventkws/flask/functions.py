@@ -33,36 +33,68 @@ def function_view(function: Callable[..., Any], attributes: Mapping[str, Any]) -
     Raises ``TypeError`` or ``ValueError`` for attributes that no service can have.
     """
     # In the log, the service has the function's name.
-    kind: type[FunctionCall] = type(function.__name__, (FunctionCall,), dict(attributes))
+    kind: type[FunctionService] = type(function.__name__, (FunctionService,), dict(attributes))
     check_service(kind.__new__(kind))
     route = SimpleNamespace()
 
     @functools.wraps(function)
     def view(**path_params: Any) -> Any:
         acceptor = acceptor_here()
-        call = kind(acceptor, path_params)
-        remember_together(route, call)
+        service = kind()
+        remember_together(route, service)
         try:
-            acceptor.check(call)
+            acceptor.check(service)
         except HandshakeError as refusal:
             return acceptor.refuse(refusal)
-        return call.answer(function)
+        return FunctionCall(acceptor, service, path_params).answer(function)
 
     return view
 
 
-class FunctionCall(WebSocketService):
-    """One call of a function, and the service that its connection belongs to."""
+class Loan:
+    """A connection that is lent to a function until it returns."""
 
-    def __init__(self, acceptor: Acceptor, path_params: Mapping[str, Any]) -> None:
-        self._acceptor = acceptor
-        self._path_params = path_params
+    def __init__(self) -> None:
+        self.connection: Any = AsyncResult()
+        self.returned = Event()
+        self.error: BaseException | None = None
+        """What the function has raised, for the service to raise."""
+
+
+class FunctionService(WebSocketService):
+    """What the connection of a function's call belongs to."""
+
+    def __init__(self) -> None:
+        self.loan = Loan()
         self._app = the_app()
+
+    def run(self, connection: WebSocketConnection) -> None:
+        """Lend the connection to the function until it returns."""
+        loan = self.loan
+        loan.connection.set(connection)
+        loan.returned.wait()
+        try:
+            if loan.error is not None:
+                raise loan.error
+        finally:
+            # The connection leads here, and an error to where it was raised: either would be a cycle.
+            loan.error = None
+            del self.loan
+
+    def _log_failure(self, connection: WebSocketConnection, error: BaseException) -> None:
+        log(self._app, connection, error)
+
+
+class FunctionCall:
+    """One call of a function."""
+
+    def __init__(self, acceptor: Acceptor, service: FunctionService, path_params: Mapping[str, Any]) -> None:
+        self._acceptor = acceptor
+        self._service = service
+        self._path_params = path_params
+        self._loan = service.loan
         self._asked = False
         self._answer: UpgradeAnswer | None = None
-        self._connection: Any = AsyncResult()
-        self._returned = Event()
-        self._error: BaseException | None = None
 
     def answer(self, function: Callable[..., Any]) -> Any:
         """Call the function and return the view's response."""
@@ -78,32 +110,28 @@ class FunctionCall(WebSocketService):
                     return self._acceptor.refuse(error)
                 raise
             if not isinstance(error, ConnectionClosed):
-                self._error = error  # if the handshake was refused, nobody needs to know
+                self._keep(error)
         except BaseException as error:
-            self._error = error
+            self._keep(error)
             raise
         finally:
-            self._returned.set()
+            self._loan.returned.set()
         return self._answer
+
+    def _keep(self, error: BaseException) -> None:
+        """Let the service raise an error, if there is a connection: otherwise, nobody needs to know."""
+        if self._loan.connection.successful():
+            self._loan.error = error
 
     def _connect(self) -> WebSocketConnection:
         """Return the connection; the first call completes the handshake, or raises if it is refused."""
         if not self._asked:
             self._asked = True
-            self._answer = self._acceptor.answer(self, self._path_params)
+            self._answer = self._acceptor.answer(self._service, self._path_params)
             if self._answer.refusal is not None:
-                self._connection.set_exception(self._answer.refusal)
+                self._loan.connection.set_exception(self._answer.refusal)
             elif self._answer.too_late:
-                self._connection.set_exception(ConnectionClosed(WebSocketCloseReasonCode.CLOSED_ABNORMALLY))
-        connection: WebSocketConnection = self._connection.get()
+                gone = ConnectionClosed(WebSocketCloseReasonCode.CLOSED_ABNORMALLY)
+                self._loan.connection.set_exception(gone)
+        connection: WebSocketConnection = self._loan.connection.get()
         return connection
-
-    def run(self, connection: WebSocketConnection) -> None:
-        """Lend the connection to the function until it returns."""
-        self._connection.set(connection)
-        self._returned.wait()
-        if self._error is not None:
-            raise self._error
-
-    def _log_failure(self, connection: WebSocketConnection, error: BaseException) -> None:
-        log(self._app, connection, error)

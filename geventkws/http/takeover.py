@@ -94,6 +94,7 @@ class Takeover:
             self._tell(None)
         finally:
             self.environ = {}
+            self.on_end = None  # it leads back here: kept, it would be a cycle
 
     def _tell(self, error: BaseException | None) -> bool:
         return self.on_end is not None and self.on_end(error)

@@ -16,9 +16,12 @@ from geventkws.compat.geventwebsocket.gunicorn.workers import GeventWebSocketWor
 from geventkws.compat.geventwebsocket.resource import Protocol
 from geventkws.gunicorn import Worker
 from tests.compat.conftest import OTHER_WAYS, WAYS, Run
+from tests.garbage import channels, no_collector
 from tests.integration.conftest import Serve
 from tests.raw import BINARY, TEXT, Frame, RawClient, close_frame, masked
 from tests.waiting import wait_until
+
+__all__ = ["no_collector"]
 
 
 def page(port: int) -> str:
@@ -144,6 +147,22 @@ class TestOurNames:
         assert client.frame() == Frame(TEXT, b"echo")
         close(client)
         site.wait_until_empty()
+
+    @pytest.mark.usefixtures("no_collector")
+    def test_nothing_is_left_to_the_garbage_collector(self, serve: Serve) -> None:
+        def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            ws = environ["wsgi.websocket"]
+            assert ws.handler.active_client.ws is ws
+            ws.send(ws.receive())
+            return []
+
+        site = serve(application=echo)
+        before = channels()
+        with site.connect("/") as client:
+            client.send(masked(TEXT, "echo"))
+            assert client.frame() == Frame(TEXT, b"echo")
+            close(client)
+        wait_until(lambda: channels() == before)
 
     def test_a_resource_chooses_by_path_and_kind(self, serve: Serve) -> None:
         def plain(environ: dict[str, Any], start_response: Any) -> list[bytes]:

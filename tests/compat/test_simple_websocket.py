@@ -14,10 +14,13 @@ from simple_websocket import ConnectionClosed, Server
 
 from tests.certificates import Certificates
 from tests.compat.conftest import Run, installed
+from tests.garbage import channels, no_collector
 from tests.integration.conftest import Serve
 from tests.raw import BINARY, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
 from tests.tls import tls_socket
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until
+
+__all__ = ["no_collector"]
 
 
 def ends(client: RawClient, code: int = 1000, text: str = "") -> None:
@@ -88,6 +91,21 @@ def test_each_kind_of_connection(
         assert client.close_code()[0] == 1000
     client.close()
     site.wait_until_empty()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_nothing_is_left_to_the_garbage_collector(frames: str, serve: Serve) -> None:
+    def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        server = Server(environ)
+        server.send(server.receive())
+        return []
+
+    site = serve(application=echo)
+    before = channels()
+    with site.connect("/") as client:
+        client.send(masked(TEXT, "echo"))
+        assert client.frame() == Frame(TEXT, b"echo")
+    wait_until(lambda: channels() == before)
 
 
 @pytest.mark.logs_errors

@@ -18,7 +18,10 @@ from geventkws.flask import Sockets
 from geventkws.flask.sockets import RouteOptions, RuleOptions
 from geventkws.service_check import ATTRIBUTES
 from geventkws.testing import ConnectionRefused, ServerFactory, connect
-from tests.waiting import PATIENCE
+from tests.garbage import channels, no_collector
+from tests.waiting import PATIENCE, wait_until
+
+__all__ = ["no_collector"]
 
 
 @pytest.fixture
@@ -69,6 +72,25 @@ class TestFunctions:
             client.send(b"two")
             assert list(client) == ["one", b"two"]
             assert client.reason == 1000
+
+    @pytest.mark.usefixtures("no_collector")
+    @pytest.mark.parametrize("message", ["return", "fail"])
+    def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector(
+        self, app: Flask, sockets: Sockets, message: str
+    ) -> None:
+        @sockets.route("/once")
+        def once(connection):
+            if connection.receive(timeout=PATIENCE) == "fail":
+                raise ValueError
+
+        servers = ServerFactory()
+        running = servers(application=app)
+        before = channels()
+        with running.connect("/once") as client:
+            client.send(message)
+            assert list(client) == []
+        wait_until(lambda: channels() == before)
+        servers.close()
 
     def test_iteration_ends_with_the_client(self, app: Flask, sockets: Sockets) -> None:
         ended: list[str] = []

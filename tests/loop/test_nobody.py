@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,16 +10,16 @@ import gevent
 import pytest
 
 from geventkws import WebSocketConnection, WebSocketService
-from geventkws.loop.channel import Channel
 from geventkws.loop.loop import Loop
 from geventkws.loop.nobody import Nobody
 from tests.certificates import Certificates
+from tests.garbage import channels, no_collector
 from tests.integration.conftest import Serve, serve
 from tests.raw import PING, TEXT, RawClient, close_frame, masked, upgrade_request
 from tests.tls import tls_socket
 from tests.waiting import wait_until
 
-__all__ = ["serve"]
+__all__ = ["no_collector", "serve"]
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
@@ -49,21 +48,6 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     gevent.sleep(0)
     start_response("200 OK", [("Content-Type", "text/plain")])
     yield environ["wsgi.input"].read() or b"hello"
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    logging.disable()  # a record of a failure keeps the frames that it happened in
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-    logging.disable(logging.NOTSET)
-
-
-def channels() -> int:
-    # Not isinstance, which asks each object for its class: lazy ones of Django would do something for it.
-    return sum(type(each) is Channel for each in gc.get_objects())
 
 
 OLD_UPGRADE = upgrade_request("/%s").replace(b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Version: 7")
