@@ -119,8 +119,9 @@ class FunctionCall:
         return self._answer
 
     def _keep(self, error: BaseException) -> None:
-        """Let the service raise an error, if there is a connection: otherwise, nobody needs to know."""
-        if self._loan.connection.successful():
+        """Let the service raise an error, unless there will be no connection: then nobody needs to know."""
+        # The handshake may be complete though the service does not have its connection yet.
+        if self._asked and self._loan.connection.exception is None:
             self._loan.error = error
 
     def _connect(self) -> WebSocketConnection:

@@ -92,6 +92,21 @@ class TestFunctions:
         wait_until(lambda: channels() == before)
         servers.close()
 
+    @pytest.mark.logs_errors
+    def test_an_error_while_another_greenlet_completes_the_handshake_is_logged(
+        self, app: Flask, sockets: Sockets, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        @sockets.route("/hasty")
+        def hasty(connection):
+            gevent.spawn(lambda: connection.active)
+            gevent.sleep(0)
+            raise ValueError("hasty")
+
+        with connect(app, "/hasty") as client:
+            assert list(client) == []
+            assert client.reason == 1011
+        assert "ValueError: hasty" in caplog.text
+
     def test_iteration_ends_with_the_client(self, app: Flask, sockets: Sockets) -> None:
         ended: list[str] = []
 

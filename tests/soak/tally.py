@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import gevent
+
 from tests.soak.punctuality import Span, lateness
 
 HEADING = (
@@ -50,7 +52,7 @@ class Tally:
         """Do something until then; if it fails, complain, so that the table of all the others is shown."""
         try:
             return beside(until)
-        except Exception as error:
+        except (Exception, gevent.Timeout) as error:
             self.complaints.append(f"failed: {error!r}")
             return ""
 

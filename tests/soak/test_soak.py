@@ -110,10 +110,14 @@ def test_something_that_fails_is_a_complaint_and_not_the_end() -> None:
     def fail(until: float) -> str:
         raise TimeoutError(until)
 
+    def out_of_time(until: float) -> str:
+        raise gevent.Timeout(until)
+
     assert tally.attempt(str, 1.5) == "1.5"
     assert not tally.complaints
     assert tally.attempt(fail, 1.5) == ""
-    assert tally.complaints == ["failed: TimeoutError(1.5)"]
+    assert tally.attempt(out_of_time, 1.5) == ""
+    assert [re.split(r"[( ]", each)[1] for each in tally.complaints] == ["TimeoutError", "<Timeout"]
 
 
 @pytest.mark.parametrize("size", [256, 2000])
