@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from geventkws.loop.channel import Channel
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -20,6 +22,14 @@ def no_collector() -> Iterator[None]:
     yield
     gc.enable()
     logging.disable(logging.NOTSET)
+
+
+@contextmanager
+def no_channel_left() -> Iterator[None]:
+    """Wait until there are as few channels as before; those in garbage count."""
+    before = channels()
+    yield
+    wait_until(lambda: channels() == before)
 
 
 def channels() -> int:

@@ -56,6 +56,7 @@ class Loan:
 
     def __init__(self) -> None:
         self.connection: Any = AsyncResult()
+        """``None`` if there will be none."""
         self.returned = Event()
         self.error: BaseException | None = None
         """What the function has raised, for the service to raise."""
@@ -72,8 +73,8 @@ class FunctionService(WebSocketService):
         """Lend the connection to the function until it returns."""
         loan = self.loan
         loan.connection.set(connection)
-        loan.returned.wait()
         try:
+            loan.returned.wait()
             if loan.error is not None:
                 raise loan.error
         finally:
@@ -121,7 +122,7 @@ class FunctionCall:
     def _keep(self, error: BaseException) -> None:
         """Let the service raise an error, unless there will be no connection: then nobody needs to know."""
         # The handshake may be complete though the service does not have its connection yet.
-        if self._asked and self._loan.connection.exception is None:
+        if self._asked and not (self._loan.connection.ready() and self._loan.connection.get() is None):
             self._loan.error = error
 
     def _connect(self) -> WebSocketConnection:
@@ -129,10 +130,11 @@ class FunctionCall:
         if not self._asked:
             self._asked = True
             self._answer = self._acceptor.answer(self._service, self._path_params)
-            if self._answer.refusal is not None:
-                self._loan.connection.set_exception(self._answer.refusal)
-            elif self._answer.too_late:
-                gone = ConnectionClosed(WebSocketCloseReasonCode.CLOSED_ABNORMALLY)
-                self._loan.connection.set_exception(gone)
-        connection: WebSocketConnection = self._loan.connection.get()
-        return connection
+            if self._answer.refusal is not None or self._answer.too_late:
+                self._loan.connection.set(None)
+        connection: WebSocketConnection | None = self._loan.connection.get()
+        if connection is not None:
+            return connection
+        if self._answer is not None and self._answer.refusal is not None:
+            raise self._answer.refusal
+        raise ConnectionClosed(WebSocketCloseReasonCode.CLOSED_ABNORMALLY)

@@ -41,7 +41,7 @@ class RequestBody(io.RawIOBase):
         self._size = 0
         self._continue_due = head.expects_continue
         self.error: RequestBodyError | None = None
-        """The like of what reads have raised and raise from now on, if they do."""
+        """What is wrong with the body, if a read has found that out. It is never raised itself."""
 
     def buffered(self) -> io.BufferedReader:
         """Return the body as a buffered file, with ``read``, ``readline``, ``readlines`` and iteration."""
@@ -82,18 +82,18 @@ class RequestBody(io.RawIOBase):
         return False
 
     def check_answer(self, status: int) -> None:
-        """Raise the error of a failed read again if an answer with this ``status`` would hide it.
+        """Raise what a failed read has raised if an answer with this ``status`` would hide it.
 
         Frameworks that do not understand an error from ``wsgi.input`` answer 500 or 400; or 403, where they
         looked in the body for a token against forged requests.
         """
         error = self.error
         if error is not None and status in (400, 403, 500) and status != error.status:
-            raise self._again(error)
+            raise error.again()
 
     def _piece(self, limit: int) -> bytes:
         if self.error is not None:
-            raise self._again(self.error)
+            raise self.error.again()
         self._stream.take_turn()
         try:
             piece = self._reader.body(limit)
@@ -125,11 +125,7 @@ class RequestBody(io.RawIOBase):
 
     def _failed(self, status: int, message: str) -> RequestBodyError:
         self.error = RequestBodyError(status, message)
-        return self._again(self.error)
-
-    def _again(self, error: RequestBodyError) -> RequestBodyError:
-        # One that was raised has a traceback, which leads to this body: kept, it would be a cycle.
-        return RequestBodyError(error.status, error.message)
+        return self.error.again()
 
 
 def check_size(head: RequestHead, max_size: int | None) -> None:

@@ -39,6 +39,10 @@ class RequestBodyError(OSError):
         self.status = status
         self.message = message
 
+    def again(self) -> RequestBodyError:
+        """Return one that says the same, to be raised: the traceback of one that is kept would be a cycle."""
+        return RequestBodyError(self.status, self.message)
+
 
 class ApplicationTimeoutError(BaseException):
     """Thrown into an application that has not answered within ``request_timeout``.
@@ -55,3 +59,10 @@ class ApplicationTimeoutError(BaseException):
 
 class PeerGoneError(ConnectionError):
     """The peer closed the connection, or stopped reading, while a response was being written."""
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Forget where an error, and those that led to it, were raised: there, something may keep the error."""
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__context__

@@ -19,7 +19,7 @@ from geventkws.escape import escape
 from geventkws.http.body import RequestBody
 from geventkws.http.context import AccessEntry, HTTPContext, server_options
 from geventkws.http.error_stream import ErrorStream
-from geventkws.http.errors import ApplicationTimeoutError, HTTPError, RequestBodyError
+from geventkws.http.errors import ApplicationTimeoutError, HTTPError, RequestBodyError, forget_frames
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.http.log import access_logger, logger
 from geventkws.http.plain import plain_response
@@ -123,6 +123,8 @@ class Exchange:
         finally:
             if self.takeover is not None:
                 self.takeover.end()
+                if self.response is not None:
+                    forget_frames(self.response.refusal)
                 self.extra_environ = self.response = None  # they refer to this exchange
         return after if self.takeover is None else self._after_takeover(self.takeover, head, after)
 

@@ -183,9 +183,7 @@ class WSGIWebSocket:
     def handler(self) -> Handler:
         """An object with ``server``, ``client_address``, ``active_client`` and ``environ``."""
         self._use()
-        if self._handler is None:
-            self._handler = Handler(self._server, self, self._address)
-        return self._handler
+        return self._handler or Handler(self._server, self, self._address)
 
     @property
     def closed(self) -> bool:
@@ -270,6 +268,7 @@ class WSGIWebSocket:
         clients = clients_of(self._server)
         if self._address in clients:
             self._address = (self._address, uuid4().hex)
+        self._handler = Handler(self._server, self, self._address)
         clients[self._address] = Client(self._address, self)
 
     def _end(self, error: BaseException | None) -> bool:
@@ -279,7 +278,7 @@ class WSGIWebSocket:
         self._is_told = True
         self._environ[WEBSOCKET] = None
         clients_of(self._server).pop(self._address, None)
-        self._handler = None  # it leads back here: kept, it would be a cycle
+        self._handler = None  # it leads back here: kept after the end, it would be a cycle
         if connection is not None:
             let_go(connection, failed=error is not None and not has_gone)
         return has_gone

@@ -199,9 +199,10 @@ class Lifecycle(delegate.Delegate):
     def senders(self, connection: Conversation) -> Senders:
         """Return those who cannot send at once. In any thread."""
         with connection._channel.loop.lock:
-            if connection._senders is None:
-                connection._senders = Senders(connection, partial(advance, connection, closing.DROP))
-            senders: Senders = connection._senders
+            senders: Senders | None = connection._senders  # which the hub may give up at any time
+            if senders is None:
+                senders = Senders(connection, partial(advance, connection, closing.DROP))
+                connection._senders = senders
             return senders
 
 

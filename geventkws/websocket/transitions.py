@@ -60,6 +60,8 @@ def advance(connection: Conversation, event: int, code: Code | None = None, text
     _carry_out(connection, ending, state, outcome, actions)
     if connection._senders is not None:
         connection._senders.make_room()
+        if state == closing.CLOSED:
+            connection._senders = None  # they lead back here: kept, they would be a cycle
     if event not in PEER_EVENTS:
         schedule(connection)
     if connection._farewells is not None and not connection.active:

@@ -16,7 +16,7 @@ from geventkws.compat.geventwebsocket.gunicorn.workers import GeventWebSocketWor
 from geventkws.compat.geventwebsocket.resource import Protocol
 from geventkws.gunicorn import Worker
 from tests.compat.conftest import OTHER_WAYS, WAYS, Run
-from tests.garbage import channels, no_collector
+from tests.garbage import no_channel_left, no_collector
 from tests.integration.conftest import Serve
 from tests.raw import BINARY, TEXT, Frame, RawClient, close_frame, masked
 from tests.waiting import wait_until
@@ -157,12 +157,10 @@ class TestOurNames:
             return []
 
         site = serve(application=echo)
-        before = channels()
-        with site.connect("/") as client:
+        with no_channel_left(), site.connect("/") as client:
             client.send(masked(TEXT, "echo"))
             assert client.frame() == Frame(TEXT, b"echo")
             close(client)
-        wait_until(lambda: channels() == before)
 
     def test_a_resource_chooses_by_path_and_kind(self, serve: Serve) -> None:
         def plain(environ: dict[str, Any], start_response: Any) -> list[bytes]:

@@ -14,11 +14,11 @@ from simple_websocket import ConnectionClosed, Server
 
 from tests.certificates import Certificates
 from tests.compat.conftest import Run, installed
-from tests.garbage import channels, no_collector
+from tests.garbage import no_channel_left, no_collector
 from tests.integration.conftest import Serve
 from tests.raw import BINARY, PING, PONG, TEXT, Frame, RawClient, close_frame, masked
 from tests.tls import tls_socket
-from tests.waiting import PATIENCE, wait_until
+from tests.waiting import PATIENCE
 
 __all__ = ["no_collector"]
 
@@ -101,11 +101,9 @@ def test_nothing_is_left_to_the_garbage_collector(frames: str, serve: Serve) -> 
         return []
 
     site = serve(application=echo)
-    before = channels()
-    with site.connect("/") as client:
+    with no_channel_left(), site.connect("/") as client:
         client.send(masked(TEXT, "echo"))
         assert client.frame() == Frame(TEXT, b"echo")
-    wait_until(lambda: channels() == before)
 
 
 @pytest.mark.logs_errors

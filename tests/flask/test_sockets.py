@@ -18,8 +18,9 @@ from geventkws.flask import Sockets
 from geventkws.flask.sockets import RouteOptions, RuleOptions
 from geventkws.service_check import ATTRIBUTES
 from geventkws.testing import ConnectionRefused, ServerFactory, connect
-from tests.garbage import channels, no_collector
-from tests.waiting import PATIENCE, wait_until
+from tests.garbage import no_channel_left, no_collector
+from tests.raw import RawClient, upgrade_request
+from tests.waiting import PATIENCE
 
 __all__ = ["no_collector"]
 
@@ -85,11 +86,30 @@ class TestFunctions:
 
         servers = ServerFactory()
         running = servers(application=app)
-        before = channels()
-        with running.connect("/once") as client:
+        with no_channel_left(), running.connect("/once") as client:
             client.send(message)
             assert list(client) == []
-        wait_until(lambda: channels() == before)
+        servers.close()
+
+    @pytest.mark.usefixtures("no_collector")
+    def test_nor_does_one_whose_client_has_gone(self, app: Flask, sockets: Sockets) -> None:
+        begun, gone = Event(), Event()
+
+        @sockets.route("/late")
+        def late(connection):
+            begun.set()
+            assert gone.wait(PATIENCE)
+            with pytest.raises(ConnectionClosed):
+                connection.send("x")
+
+        servers = ServerFactory()
+        running = servers(application=app)
+        with no_channel_left():
+            client = RawClient(running.port)
+            client.send(upgrade_request("/late"))
+            assert begun.wait(PATIENCE)
+            client.reset_at_once()
+            gone.set()
         servers.close()
 
     @pytest.mark.logs_errors

@@ -9,11 +9,11 @@ from typing import Any
 import gevent
 import pytest
 
-from geventkws import WebSocketConnection, WebSocketService
+from geventkws import WebSocketConnection, WebSocketService, accept
 from geventkws.loop.loop import Loop
 from geventkws.loop.nobody import Nobody
 from tests.certificates import Certificates
-from tests.garbage import channels, no_collector
+from tests.garbage import no_channel_left, no_collector
 from tests.integration.conftest import Serve, serve
 from tests.raw import PING, TEXT, RawClient, close_frame, masked, upgrade_request
 from tests.tls import tls_socket
@@ -29,6 +29,8 @@ class Echo(WebSocketService):
     def received(self, message: str | bytes, connection: WebSocketConnection) -> None:
         if message == "fail":
             raise ValueError(message)
+        if message == "thread":
+            gevent.get_hub().threadpool.apply(connection.send, (message,))
         connection.send(message)
 
 
@@ -41,7 +43,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         environ["geventkws.socket"].sendall(b"mine")
         return
     if environ["PATH_INFO"] == "/accepting":
-        environ["geventkws.upgrade"](Echo())
+        yield from accept(environ, Echo())
         return
     if environ["PATH_INFO"] == "/failing":
         raise ValueError("on purpose")
@@ -62,16 +64,18 @@ HTTP = {
     "taken with bytes behind": upgrade_request("/taken") + b"yours",
     "switched": upgrade_request("/switched"),
     "an upgrade that is answered otherwise": upgrade_request("/"),
+    "taken by a page of another origin": upgrade_request("/taken", "Origin: http://evil.example"),
     "silent": b"",
     "half a head": GET[:20],
     "not a WebSocket": OLD_UPGRADE % b"service",
-    "nor for the application": OLD_UPGRADE % b"accepting",
+    "not one that is accepted": OLD_UPGRADE % b"accepting",
 }
 WEBSOCKETS = {
     "closed": masked(TEXT, "hello") + close_frame(1000),
     "broken": b"\xff" * 20,
     "failing": masked(TEXT, "fail"),
     "lost": masked(PING),
+    "answered from a thread": masked(TEXT, "thread") + close_frame(1000),
 }
 
 
@@ -82,46 +86,39 @@ class TestNothingIsLeftToTheGarbageCollector:
     def test_by_http(self, serve: Serve, certificates: Certificates, request_: bytes, secure: bool) -> None:
         files = {"certfile": certificates.certfile, "keyfile": certificates.keyfile} if secure else {}
         site = serve(Echo(), application=application, **files)
-        before = channels()
-        sock = tls_socket(site.port, certificates.client()) if secure else None
-        with RawClient(site.port, sock=sock) as client:
-            client.send(request_)
-            client.half_close()
-            client.read_to_end()
-        wait_until(lambda: channels() == before)
+        with no_channel_left():
+            sock = tls_socket(site.port, certificates.client()) if secure else None
+            with RawClient(site.port, sock=sock) as client:
+                client.send(request_)
+                client.half_close()
+                client.read_to_end()
 
     @pytest.mark.parametrize("sent", [b"", GET[:20], POST[:-1]], ids=["silent", "half a head", "half a body"])
     def test_by_tls_that_is_reset(self, serve: Serve, certificates: Certificates, sent: bytes) -> None:
         site = serve(application=application, certfile=certificates.certfile, keyfile=certificates.keyfile)
-        before = channels()
-        sock = tls_socket(site.port, certificates.client())
-        with RawClient(site.port, sock=sock) as client:
+        with no_channel_left():
+            client = RawClient(site.port, sock=tls_socket(site.port, certificates.client()))
             client.send(GET.replace(b"close", b"keep-alive"))
             client.read_head()
             client.send(sent)
             client.reset()
-        wait_until(lambda: channels() == before)
 
     @pytest.mark.parametrize("frames", WEBSOCKETS.values(), ids=WEBSOCKETS)
     def test_by_a_websocket(self, serve: Serve, frames: bytes) -> None:
         site = serve(Echo())
-        before = channels()
-        with site.connect() as client:
+        with no_channel_left(), site.connect() as client:
             client.send(frames)
             client.half_close()
             client.read_to_end()
-        wait_until(lambda: channels() == before)
 
     def test_by_one_that_is_turned_away(self, serve: Serve) -> None:
         site = serve(max_connections=1)
         with site.connect(None):
             wait_until(lambda: site.server.http_connections == 1)
-            before = channels()
-            with site.connect(None) as client:
+            with no_channel_left(), site.connect(None) as client:
                 client.send(GET)
                 assert client.read_head().startswith("HTTP/1.1 503")
                 client.read_to_end()
-            wait_until(lambda: channels() == before)
 
 
 def test_nobody_does_nothing_but_explain_errors(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:

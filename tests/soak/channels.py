@@ -21,10 +21,11 @@ from gevent.event import Event
 
 from tests.pubsub.conftest import RedisServer
 from tests.soak.book import Book, Entry, Place, Reading
+from tests.soak.crowd import EXCUSE
 from tests.soak.health import gauged
 from tests.soak.link import HOST
 from tests.soak.part import part
-from tests.soak.tally import Tally
+from tests.soak.tally import Delay, Tally
 from tests.waiting import LONG, PATIENCE
 
 READERS = 4
@@ -97,25 +98,29 @@ class Channel:
 
     def _publish(self, name: str, port: int) -> None:
         random = Random(f"{self._seed} {name}")
-        number = 0
+        number, heard = 0, monotonic()
         with closing(HTTPConnection(HOST, port, timeout=2 * PATIENCE)) as connection:
             while not self._over.is_set():
                 message = f"{name} {number}"
-                if place := self._published(connection, message):  # otherwise nobody knows, and we repeat it
+                try:
+                    place = self._published(connection, message)
+                except (OSError, HTTPException) as error:
+                    connection.close()  # the next request opens another
+                    delay = Delay(f"{message} was not answered: {error!r}", heard, monotonic(), EXCUSE)
+                    self._tally.delays.append(delay)
+                    place = None
+                heard = monotonic()
+                if place is not None:  # otherwise nobody knows, and we repeat it
                     self.book.enter(place, message)
                     self.book.published += 1
                     number += 1
                 gevent.sleep(random.uniform(0, PAUSE))
 
     def _published(self, connection: HTTPConnection, message: str) -> Place | None:
-        """Publish a message; return its position, or ``None`` if that is not known."""
-        try:
-            connection.request("POST", "/", message)
-            answer = connection.getresponse()
-            place = json.loads(answer.read())
-        except (OSError, HTTPException):
-            connection.close()  # we were so late that the server ended it, and the next request opens another
-            return None
+        """Publish a message; return its position, or ``None`` if the server does not know it."""
+        connection.request("POST", "/", message)
+        answer = connection.getresponse()
+        place = json.loads(answer.read())
         return (place[0], place[1]) if answer.status == 200 else None
 
     def _read(self, port: int, random: Random) -> None:

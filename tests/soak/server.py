@@ -196,7 +196,7 @@ def main() -> None:
     """Serve until SIGTERM, with new certificates at SIGHUP; the first line of output says, in JSON, where.
 
     Nothing collects garbage: what a connection leaves behind in a cycle adds up, and shows in the figures.
-    (Where channels are it is collected, since redis-py leaves its parsers to the collector.)
+    The channel servers do collect it, because redis-py leaves them a parser for each connection.
     """
     gc.disable()
     parser = argparse.ArgumentParser(description="Serve the soak, until SIGTERM or the end of input.")
