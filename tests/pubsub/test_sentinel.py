@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from geventkws import ConnectionClosed
 from geventkws.pubsub import PubSub
@@ -64,7 +66,7 @@ class Site:
     def ask(self, *words: str) -> object:
         """Run a command in the sentinel; return ``None`` if it does not answer."""
         try:
-            with Redis(port=self._port, protocol=2) as client:
+            with Redis(port=self._port, protocol=2, retry=Retry(NoBackoff(), 0)) as client:
                 return client.execute_command(*words)
         except RedisError:
             return None
