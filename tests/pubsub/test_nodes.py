@@ -15,7 +15,9 @@ from geventkws import ConnectionClosed
 from geventkws.pubsub import PubSub
 from geventkws.pubsub.redis import lease
 from geventkws.pubsub.redis.commands import Commands
+from geventkws.pubsub.redis.lease import Lease
 from geventkws.pubsub.redis.link import Backoff
+from geventkws.pubsub.redis.reader import Reader
 from tests.pubsub.conftest import Connect, RedisServer, configured
 from tests.waiting import PATIENCE, wait_until
 
@@ -205,6 +207,34 @@ class TestLeases:
         assert "joined=False" in str(ann.receive())
         assert nodes[0].presence("seen:room") == {ann.connection.id: "Ann"}
 
+    def test_what_arrives_while_a_node_says_goodbye_is_no_error(
+        self,
+        nodes: list[PubSub],
+        client: Connect,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        nodes[0].subscribe(client().connection, "seen:room", "Ann")
+        wait_until(lambda: not nodes[0].is_deaf)
+        arrived: list[str] = []
+        receive, say_goodbye = Reader._receive, Lease._say_goodbye
+
+        def received(reader: Reader, name: str, data: bytes) -> None:
+            receive(reader, name, data)
+            arrived.append(name)
+
+        def slowly(lease: Lease) -> None:
+            arrived.clear()
+            nodes[1].publish("seen:room", "late")
+            wait_until(lambda: arrived)
+            say_goodbye(lease)
+
+        monkeypatch.setattr(Reader, "_receive", received)
+        monkeypatch.setattr(Lease, "_say_goodbye", slowly)
+        nodes[0].close()
+        assert arrived
+        assert not caplog.records
+
     def test_a_node_that_redis_has_forgotten_tells_its_members_again(
         self, nodes: list[PubSub], client: Connect, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -213,8 +243,8 @@ class TestLeases:
         nodes[0].subscribe(ann.connection, "seen:room", "Ann")
         wait_until(lambda: nodes[0].nodes())
         prefix = nodes[0]._broker._prefix  # type: ignore[attr-defined]
-        for name in ("leases", "nodes", "in:seen:room"):
-            redis_server.ask("DEL", f"{prefix}:{name}")
+        # In one step: the lease is renewed meanwhile.
+        redis_server.ask("DEL", *(f"{prefix}:{name}" for name in ("leases", "nodes", "in:seen:room")))
         wait_until(lambda: nodes[1].presence("seen:room") == {ann.connection.id: "Ann"})
 
     def test_a_pause_of_redis_ends_no_lease(

@@ -373,5 +373,7 @@ class RedisBroker:
         self._node.flush()
 
     def _feed(self, name: str) -> Feed | None:
-        assert self._ears is not None
-        return self._ears.feeds.get(name.removeprefix(self._bus("")))
+        ears = self._ears
+        if ears is None:
+            return None  # we say goodbye, and Redis has not heard it yet
+        return ears.feeds.get(name.removeprefix(self._bus("")))
