@@ -36,6 +36,7 @@ COMPILED = (
     *(f"http.{name}" for name in ("response", "stream")),
     *(f"loop.{name}" for name in ("channel", "durations", "loop", "roles")),
     "net.transport",
+    *(f"protocol.{name}" for name in ("field_index", "handshake", "tokens")),
     *(f"server.{name}" for name in ("connections", "reception")),
     *(f"websocket.{name}" for name in ("census", "conversation", "delegate", "ending", "lifecycle")),
     *(f"websocket.{name}" for name in ("tally", "transitions")),

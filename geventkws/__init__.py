@@ -3,7 +3,7 @@
 from geventkws.backend import BACKEND
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
 from geventkws.protocol.extensions import PerMessageDeflate
-from geventkws.protocol.handshake import HandshakeError
+from geventkws.protocol.refusals import HandshakeError
 from geventkws.registry import ServiceRegistry, WebSocket
 from geventkws.request import QueryParameters, Request
 from geventkws.server.acceptance import accept

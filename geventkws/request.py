@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl, unquote
 
 from geventkws.net.address import Address
 from geventkws.net.client_certificate import PEER_CERTIFICATE
-from geventkws.protocol.headers import OWS, Headers
+from geventkws.protocol.headers import Headers
+from geventkws.protocol.tokens import OWS
 
 
 class RequestHead(Protocol):

@@ -16,8 +16,8 @@ from typing import Any
 
 from geventkws.lazy import PLAIN_FUNCTION, lazy_kind
 from geventkws.protocol.extensions import PerMessageDeflate
-from geventkws.protocol.headers import is_token
 from geventkws.protocol.origin import ANY_ORIGIN, parse_origin
+from geventkws.protocol.tokens import is_token
 from geventkws.service import PUSH_STYLE, WebSocketService, defines, pull_style_run
 from geventkws.websocket.meter import LEAST_BURST, POLICIES
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from geventkws.once import remember_together
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
-from geventkws.protocol.handshake import HandshakeError
+from geventkws.protocol.refusals import HandshakeError
 from geventkws.request import Request
 from geventkws.server.acceptance import ApplicationError
 from geventkws.service import WebSocketService, pull_style_run

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fuzzing.inputs import Input
 from geventkws.protocol.deflate import Deflate
 from geventkws.protocol.extensions import PerMessageDeflate
-from geventkws.protocol.handshake import HandshakeError, negotiate
-from geventkws.protocol.headers import Headers
+from geventkws.protocol.handshake import negotiate
+from geventkws.protocol.refusals import HandshakeError
 
 VALID = (
     ("Host", "localhost:8080"),
@@ -67,7 +67,7 @@ def one_input(data: bytes) -> None:
         kept = [line for line in lines if line[0] != name] if given.choose([True, False]) else lines
         lines = [*kept, (name, value.decode("latin-1"))]
     try:
-        accepted = negotiate("GET", "1.1", Headers(lines), policy)
+        accepted = negotiate("GET", "1.1", lines, policy)
     except HandshakeError as error:
         if not 400 <= error.status < 500:
             raise

@@ -15,7 +15,7 @@ import simple_websocket
 from wsproto.events import Request
 from wsproto.frame_protocol import CloseReason
 
-from geventkws.protocol.headers import tokens
+from geventkws.protocol.tokens import tokens
 from geventkws.server.acceptance import ACCEPTOR, Acceptor
 from geventkws.server.wsgi_websocket import hold_for_application
 from geventkws.websocket.closed import ConnectionClosed

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections
 from django.http import HttpResponse, HttpResponseBadRequest
 
-from geventkws.protocol.handshake import HandshakeError
+from geventkws.protocol.refusals import HandshakeError
 from geventkws.server.acceptance import acceptor_of
 from geventkws.service import WebSocketService
 from geventkws.service_check import check_service

@@ -19,7 +19,7 @@ from werkzeug.local import LocalProxy
 from geventkws.flask.services import View, acceptor_here, log, the_app
 from geventkws.once import remember_together
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode
-from geventkws.protocol.handshake import HandshakeError
+from geventkws.protocol.refusals import HandshakeError
 from geventkws.server.acceptance import Acceptor, UpgradeAnswer
 from geventkws.service import WebSocketService
 from geventkws.service_check import check_service

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, abort, copy_current_request_context, current_app, got_request_exception, request
 
 from geventkws.escape import escape
-from geventkws.protocol.handshake import HandshakeError
+from geventkws.protocol.refusals import HandshakeError
 from geventkws.server.acceptance import Acceptor, acceptor_of
 from geventkws.service import WebSocketService
 from geventkws.websocket.connection import WebSocketConnection

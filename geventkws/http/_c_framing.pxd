@@ -1,11 +1,13 @@
 cimport cython
 
+from geventkws.protocol._c_field_index cimport FieldIndex as _FieldIndex
+
 cdef int NO_BODY, BY_LENGTH, BY_CHUNKS, BY_CLOSE
+cdef _FieldIndex _DECISIVE
 
 
-@cython.locals(lines=dict, known=dict, name=str, decisive=str, length=Py_ssize_t)
+@cython.locals(lines=dict, length=Py_ssize_t)
 cpdef frame_request(str method, str target, str version, tuple headers)
-cdef str _decisive(str name)
 cdef _check_host(hosts, str version)
 cpdef bint valid_host(str host) except -1
 @cython.locals(lengths=list, codings=list)

@@ -19,7 +19,7 @@ from geventkws.loop.channel import Channel
 from geventkws.loop.workers import Borrower
 from geventkws.net.address import Address
 from geventkws.options import ServerOptions
-from geventkws.protocol.handshake import HandshakeError
+from geventkws.protocol.refusals import HandshakeError
 
 Application = Callable[..., Iterable[bytes]]
 """A WSGI application: ``(environ, start_response)`` to an iterable of bytes."""

@@ -9,8 +9,8 @@ from urllib.parse import unquote_to_bytes
 
 from geventkws.backend import use_compiled
 from geventkws.http.files import FileWrapper
-from geventkws.http.head import MAX_KNOWN_NAME, MAX_KNOWN_NAMES
 from geventkws.net.address import Address
+from geventkws.protocol.field_index import MAX_KNOWN_NAME, MAX_KNOWN_NAMES
 from geventkws.version import __version__
 
 

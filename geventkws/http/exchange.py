@@ -30,7 +30,7 @@ from geventkws.http.stream import Stream
 from geventkws.http.takeover import Takeover
 from geventkws.loop.channel import Channel
 from geventkws.net.address import Address
-from geventkws.protocol.handshake import HandshakeError
+from geventkws.protocol.refusals import HandshakeError
 
 # What becomes of the connection after a request: plain numbers, since every request returns one.
 NEXT = 0  # it persists

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from geventkws.backend import use_compiled
-from geventkws.protocol.headers import OWS
+from geventkws.protocol.tokens import OWS
 
 TOO_MANY = None
 """What is returned instead of the fields if there are too many."""

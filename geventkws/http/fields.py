@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 from geventkws.backend import use_compiled
 from geventkws.http.log import logger
-from geventkws.protocol.headers import is_token
+from geventkws.protocol.tokens import is_token
 
 # Applications use a few statuses and names over and over; the bounds are for those that make them up.
 MAX_KNOWN = 1024

@@ -15,8 +15,8 @@ from typing import NamedTuple, TypeVar
 from geventkws.http.errors import HTTPError
 from geventkws.http.head import RequestHead
 from geventkws.net.address import Address, parse_ip
-from geventkws.protocol.headers import TOKEN_CHARACTER
 from geventkws.protocol.origin import DEFAULT_PORTS, MAX_PORT, parse_authority
+from geventkws.protocol.tokens import TOKEN_CHARACTER
 
 UNIX = "unix"
 """The entry that trusts every peer of a Unix-domain socket, which has no address."""

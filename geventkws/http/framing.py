@@ -11,23 +11,19 @@ from collections.abc import Iterable, Sequence
 
 from geventkws.backend import use_compiled
 from geventkws.http.errors import HTTPError
-from geventkws.http.head import CHUNKED, MAX_KNOWN_NAME, MAX_KNOWN_NAMES, RequestHead
-from geventkws.protocol.headers import tokens
+from geventkws.http.head import CHUNKED, RequestHead
+from geventkws.protocol.field_index import FieldIndex
 from geventkws.protocol.origin import parse_authority
+from geventkws.protocol.tokens import tokens
 
 SEVERAL_HOSTS = "The request has more than one Host header"
 
 # At most 18 digits: less than an exabyte, which fits in 64 bits.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
-_DECISIVE = frozenset(
-    {
-        *("host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"),
-        "sec-websocket-key",
-    }
+_DECISIVE = FieldIndex(
+    *("host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"), "sec-websocket-key"
 )
-_known_names: dict[str, str] = {}
-"""The name of a field, as sent -> the same in lower case if it is decisive, else ``""``."""
 
 
 def frame_request(
@@ -37,14 +33,7 @@ def frame_request(
 
     Raises ``HTTPError`` (400, 417, 501) if the head leaves that open, or open to interpretation.
     """
-    lines: dict[str, list[str]] = {}
-    known = _known_names
-    for name, value in headers:
-        decisive = known.get(name)
-        if decisive is None:
-            decisive = _decisive(name)
-        if decisive:
-            lines.setdefault(decisive, []).append(value)
+    lines = _DECISIVE.lines(headers)
     _check_host(lines.get("host", ()), version)
     if len(lines) == 1 and "host" in lines and version == "1.1":
         return RequestHead(method, target, version, headers)
@@ -63,14 +52,6 @@ def frame_request(
     expects_continue = "expect" in lines and _expects_continue(lines["expect"], version) and length != 0
     lost = not upgrade and "sec-websocket-key" in lines
     return RequestHead(method, target, version, headers, length, keep_alive, expects_continue, upgrade, lost)
-
-
-def _decisive(name: str) -> str:
-    lower = name.lower()
-    decisive = lower if lower in _DECISIVE else ""
-    if len(name) <= MAX_KNOWN_NAME and len(_known_names) < MAX_KNOWN_NAMES:
-        _known_names[name] = decisive
-    return decisive
 
 
 def _check_host(hosts: Sequence[str], version: str) -> None:

@@ -7,10 +7,6 @@ from geventkws.backend import use_compiled
 CHUNKED = -1
 """The ``body_length`` of a chunked body, whose length is known only when the last chunk has arrived."""
 
-MAX_KNOWN_NAMES = 1024
-MAX_KNOWN_NAME = 64
-"""Characters of the longest field name that is remembered: clients choose them, and could fill the memory."""
-
 
 class RequestHead:
     """A request line and its header fields, checked, and what they say about the connection.

@@ -24,7 +24,7 @@ from geventkws.http.framing import frame_request
 from geventkws.http.head import CHUNKED, RequestHead
 from geventkws.http.target import ALLOWED, normalise
 from geventkws.options import DEFAULTS, ServerOptions
-from geventkws.protocol.headers import is_token
+from geventkws.protocol.tokens import is_token
 
 _START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]")
 _CLIENT_HELLO = b"\x16\x03"

@@ -18,7 +18,7 @@ from geventkws.http.head import RequestHead
 from geventkws.http.log import logger
 from geventkws.http.stream import CHUNK, NEVER, NOTHING, OPEN_END, Stream
 from geventkws.net.transport import JOIN_MAX
-from geventkws.protocol.handshake import HandshakeError
+from geventkws.protocol.refusals import HandshakeError
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 

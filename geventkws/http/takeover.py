@@ -16,7 +16,7 @@ from geventkws.http.taken import LentTransport, TakenSocket, refuse
 from geventkws.loop.farewell import LAST_MOMENT
 from geventkws.loop.pump import Pump
 from geventkws.net.transport import PlainTransport
-from geventkws.protocol.handshake import HandshakeError
+from geventkws.protocol.refusals import HandshakeError
 
 SOCKET = "geventkws.socket"
 """The key of the socket in the environ of an upgrade request."""

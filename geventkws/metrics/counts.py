@@ -15,7 +15,7 @@ from geventkws.loop.loop import Loop
 from geventkws.metrics import catalogue, hub
 from geventkws.metrics.catalogue import Family
 from geventkws.metrics.services import Services
-from geventkws.protocol.handshake import HandshakeError, Refusal
+from geventkws.protocol.refusals import HandshakeError, Refusal
 from geventkws.pubsub.tally import TALLY
 from geventkws.pubsub.tally import Tally as Channels
 from geventkws.server.connections import Connections

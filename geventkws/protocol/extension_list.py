@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from geventkws.protocol.headers import TOKEN_CHARACTER
+from geventkws.protocol.tokens import TOKEN_CHARACTER
 
 # extension-param = token [ "=" (token | quoted-string) ], and "the value after quoted-string unescaping MUST
 # conform to the 'token' ABNF": so a string has the characters of a token, each with or without a backslash.

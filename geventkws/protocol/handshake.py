@@ -23,17 +23,19 @@ accepted even if it is badly written: an empty list counts as no list, and a sla
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from geventkws.backend import use_compiled
 from geventkws.protocol.extension_list import ExtensionOffer, parse_extensions
 from geventkws.protocol.extensions import PerMessageDeflate, negotiate_deflate
-from geventkws.protocol.headers import Headers, is_token, list_members, tokens
-from geventkws.protocol.origin import MAX_CACHED, origin_allowed, parse_authority, parse_origin
+from geventkws.protocol.field_index import FieldIndex
+from geventkws.protocol.origin import origin_allowed, parse_authority
+from geventkws.protocol.refusals import OWN_ORIGINS, ForeignOriginError, HandshakeError
+from geventkws.protocol.tokens import is_token, list_members, tokens
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 VERSION = "13"
@@ -42,104 +44,16 @@ VERSION = "13"
 # that (RFC 4648, 3.5), and clients that invent the text of their key do it.
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
-# Visible characters, spaces, tabs and Latin-1 (RFC 9110, 5.5): nothing that could end the line.
-_FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-
-
-class Refusal(StrEnum):
-    """Why an upgrade is refused, in one word, for the metrics."""
-
-    REQUEST = "request"
-    """The handshake is malformed."""
-    VERSION = "version"
-    """It asks for a version of the protocol other than 13."""
-    ORIGIN = "origin"
-    """The page is of a foreign origin."""
-    PATH = "path"
-    """There is no service at its path."""
-    SERVICE = "service"
-    """The service has refused in ``connecting``."""
-    APPLICATION = "application"
-    """The application has refused, or answered with a response of its own."""
-    FAILURE = "failure"
-    """The service has failed."""
-    STOPPING = "stopping"
-    """The server is shutting down."""
-
-
-class HandshakeError(Exception):
-    """An upgrade is refused with an HTTP response. Raise it in ``connecting`` to refuse a connection.
-
-    ``status`` is the status of the response, 300 to 599, ``message`` its body, as plain text, and ``headers``
-    are further header fields, as a mapping or (name, value) pairs, such as ``{"Location": "/login"}``.
-
-    Raises ``TypeError`` for other types, and ``ValueError`` for another status or an invalid header field.
-    """
-
-    status: int
-    message: str
-    headers: list[tuple[str, str]]
-
-    _refusal = Refusal.APPLICATION
-
-    def __init__(
-        self,
-        status: int,
-        message: str = "",
-        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
-    ) -> None:
-        _check_types(status, message)
-        if not 300 <= status <= 599:
-            raise ValueError(f"an upgrade is refused with a status of 300 to 599, not {status!r}")
-        self.status = status
-        self.message = message
-        self.headers = list(headers.items() if isinstance(headers, Mapping) else headers)
-        for name, value in self.headers:
-            if not is_token(name):
-                raise ValueError(f"{name!r} is not a valid name for a header field (RFC 9110, 5.1)")
-            if _FIELD_VALUE.fullmatch(value) is None:
-                raise ValueError(
-                    f"the value of {name} has characters that a header field cannot have: {value!r}"
-                )
-        super().__init__(status, message, self.headers)
-
-    def __str__(self) -> str:
-        return f"{self.status} {self.message}".rstrip()
-
-
-_ALLOWED_ORIGINS = "the service's allowed_origins"
-
-
-class ForeignOriginError(HandshakeError):
-    """The page that opens the connection has a foreign origin (RFC 6455, 10.2).
-
-    ``origin`` is as sent. With ``by_host``, it was compared with ``host``; otherwise only with the list that
-    ``listed`` names.
-    """
-
-    _refusal = Refusal.ORIGIN
-
-    def __init__(self, origin: str, host: str, *, by_host: bool, listed: str = _ALLOWED_ORIGINS) -> None:
-        # An invalid origin is not repeated: it would help nobody.
-        is_origin = len(origin) <= MAX_CACHED and parse_origin(origin) is not None
-        named = f"The origin {origin}" if is_origin else "The origin of the upgrade request"
-        reason = (
-            "it is not that of the Host field, which must reach the server as the browser sent it"
-            if by_host
-            else f"it is not one of {listed}"
-        )
-        super().__init__(403, f"{named} is not allowed to connect: {reason}")
-        self.origin = origin
-        self.host = host
-        self.by_host = by_host
-
-
-def _check_types(status: object, message: object) -> None:
-    if not isinstance(status, int) or not isinstance(message, str):
-        raise TypeError(
-            "HandshakeError takes a status and a message, as in HandshakeError(403, 'Members only'),"
-            f" not {status!r} and {message!r}"
-        )
+_FIELDS = FieldIndex(
+    "Host",
+    "Upgrade",
+    "Connection",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Key",
+    "Origin",
+    "Sec-WebSocket-Protocol",
+    "Sec-WebSocket-Extensions",
+)
 
 
 class HandshakePolicy(Protocol):
@@ -158,6 +72,10 @@ class HandshakePolicy(Protocol):
         """Whether and how messages may be compressed, in the form that ``negotiate_deflate`` takes."""
 
 
+Lines = dict[str, list[str]]
+"""The values of the fields that matter, by the names in ``_FIELDS``."""
+
+
 class Acceptance(NamedTuple):
     """A handshake to be completed: the header fields of the 101 response, and what was agreed."""
 
@@ -170,24 +88,28 @@ def accept_key(key: str) -> str:
     """Return the ``Sec-WebSocket-Accept`` that answers a ``Sec-WebSocket-Key`` (RFC 6455, 4.2.2, item 5)."""
     # Here, SHA-1 only shows that the server understood the handshake; it protects nothing.
     digest = hashlib.sha1(key.encode("ascii") + GUID, usedforsecurity=False).digest()
-    return base64.b64encode(digest).decode("ascii")
+    return binascii.b2a_base64(digest, newline=False).decode("ascii")
 
 
-def negotiate(method: str, version: str, headers: Headers, service: HandshakePolicy) -> Acceptance:
+def negotiate(
+    method: str, version: str, fields: Iterable[tuple[str, str]], service: HandshakePolicy
+) -> Acceptance:
     """Return the answer to a client's opening handshake.
 
-    ``method`` is as sent, ``version`` is the HTTP version, such as ``"1.1"``, and ``service`` is the service
-    at the requested path. Raises ``HandshakeError`` for a request that must be refused; the table in the
-    module's docstring says with which status.
+    ``method`` is as sent, ``version`` is the HTTP version, such as ``"1.1"``, ``fields`` are the header
+    fields as (name, value), without the whitespace around a value, and ``service`` is the service at the
+    requested path. Raises ``HandshakeError`` for a request that must be refused; the table in the module's
+    docstring says with which status.
     """
     _check_request_line(method, version)
-    host = _check_host(headers)
-    _check_upgrade(headers)
-    _check_version(headers)
-    key = _check_key(headers)
-    _check_origin(headers, host, service.allowed_origins)
-    subprotocol = _choose_subprotocol(headers, service.subprotocols)
-    offers = _read_extensions(headers)
+    lines = _FIELDS.lines(fields)
+    host = _check_host(lines)
+    _check_upgrade(lines)
+    _check_version(lines)
+    key = _check_key(lines)
+    _check_origin(lines, host, service.allowed_origins, OWN_ORIGINS)
+    subprotocol = _choose_subprotocol(lines, service.subprotocols)
+    offers = _read_extensions(lines)
     answer = [
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
@@ -202,12 +124,13 @@ def negotiate(method: str, version: str, headers: Headers, service: HandshakePol
     return Acceptance(answer, subprotocol, agreement.compression)
 
 
-def check_origin(headers: Headers, allowed: Sequence[str] | str | None) -> None:
+def check_origin(fields: Iterable[tuple[str, str]], allowed: Sequence[str] | str | None) -> None:
     """Raise ``HandshakeError`` if the ``Origin`` of an upgrade request is not allowed; check nothing else.
 
     For applications that do the rest of the handshake. ``allowed`` is as ``origin_allowed`` takes it.
     """
-    _check_origin(headers, _check_host(headers), allowed, "the server's upgrade_origins")
+    lines = _FIELDS.lines(fields)
+    _check_origin(lines, _check_host(lines), allowed, "the server's upgrade_origins")
 
 
 def _check_request_line(method: str, version: str) -> None:
@@ -218,9 +141,9 @@ def _check_request_line(method: str, version: str) -> None:
         raise HandshakeError(400, f"A WebSocket is opened by HTTP/1.1, not by HTTP/{version}")
 
 
-def _check_host(headers: Headers) -> str:
+def _check_host(lines: Lines) -> str:
     # 4.2.1, item 2: "A |Host| header field containing the server's authority."
-    host = _single(headers, "Host")
+    host = _single(lines, "Host")
     if host is None:
         raise HandshakeError(400, "Host header missing in the upgrade request")
     if parse_authority(host) is None:
@@ -228,16 +151,16 @@ def _check_host(headers: Headers) -> str:
     return host
 
 
-def _check_upgrade(headers: Headers) -> None:
+def _check_upgrade(lines: Lines) -> None:
     # 4.2.1, items 3 and 4: both "treated as an ASCII case-insensitive value".
-    if not _lists(headers, "Upgrade", "websocket"):
+    if not _lists(lines, "Upgrade", "websocket"):
         raise HandshakeError(400, "Upgrade header in the upgrade request does not name websocket")
-    if not _lists(headers, "Connection", "upgrade"):
+    if not _lists(lines, "Connection", "upgrade"):
         raise HandshakeError(400, "Connection header in the upgrade request does not name Upgrade")
 
 
-def _check_version(headers: Headers) -> None:
-    version = _single(headers, "Sec-WebSocket-Version")
+def _check_version(lines: Lines) -> None:
+    version = _single(lines, "Sec-WebSocket-Version")
     if version is None:
         raise HandshakeError(400, "Sec-WebSocket-Version header missing in the upgrade request")
     if version != VERSION:
@@ -248,9 +171,9 @@ def _check_version(headers: Headers) -> None:
         raise HandshakeError(426, f"Only WebSocket protocol version {VERSION} is supported", answer)
 
 
-def _check_key(headers: Headers) -> str:
+def _check_key(lines: Lines) -> str:
     # 4.2.1, item 5: "a base64-encoded value that, when decoded, is 16 bytes in length".
-    key = _single(headers, "Sec-WebSocket-Key")
+    key = _single(lines, "Sec-WebSocket-Key")
     if key is None:
         raise HandshakeError(400, "Sec-WebSocket-Key header missing in the upgrade request")
     if _KEY.fullmatch(key) is None:
@@ -258,21 +181,20 @@ def _check_key(headers: Headers) -> str:
     return key
 
 
-def _check_origin(
-    headers: Headers, host: str, allowed: Sequence[str] | str | None, listed: str = _ALLOWED_ORIGINS
-) -> None:
+def _check_origin(lines: Lines, host: str, allowed: Sequence[str] | str | None, listed: str) -> None:
     # 4.2.2, item 4: "If the server does not wish to accept this connection, it MUST return an appropriate
     # HTTP error code (e.g., 403 Forbidden)". 10.2: a client that sends no origin is not a browser.
-    origin = _single(headers, "Origin")
+    origin = _single(lines, "Origin")
     if origin is not None and not origin_allowed(origin, host, allowed):
         raise ForeignOriginError(origin, host, by_host=allowed is None, listed=listed)
 
 
-def _choose_subprotocol(headers: Headers, spoken: Sequence[str]) -> str | None:
+def _choose_subprotocol(lines: Lines, spoken: Sequence[str]) -> str | None:
     # 4.2.1, item 8: "a list of values indicating which protocols the client would like to speak, ordered by
     # preference"; 11.3.4: it may be split over several lines. Repeated values do no harm and are accepted.
     # Clients that were given an empty list send an empty field, which means none.
-    offered = list_members(headers.get_all("Sec-WebSocket-Protocol"))
+    values = lines.get("Sec-WebSocket-Protocol")
+    offered = [] if values is None else list_members(values)
     if not offered:
         return None
     # 4.2.1: on "any violations of the ABNF grammar [...] the server MUST stop processing"; 4.3: 1#token.
@@ -281,27 +203,42 @@ def _choose_subprotocol(headers: Headers, spoken: Sequence[str]) -> str | None:
     # 4.2.2, item 5: "if the server does not wish to agree to one of the suggested subprotocols, it MUST NOT
     # send back a |Sec-WebSocket-Protocol| header field". The comparison is case-sensitive.
     known = frozenset(spoken)
-    return next((subprotocol for subprotocol in offered if subprotocol in known), None)
+    for subprotocol in offered:
+        if subprotocol in known:
+            return subprotocol
+    return None
 
 
-def _read_extensions(headers: Headers) -> list[ExtensionOffer]:
+def _read_extensions(lines: Lines) -> list[ExtensionOffer]:
     # 9.1: for a value "that does not conform to the ABNF below, the recipient of such malformed data MUST
     # immediately _Fail the WebSocket Connection_", whether or not the service has any extension.
+    values = lines.get("Sec-WebSocket-Extensions")
+    if values is None:
+        return []
     try:
-        return parse_extensions(headers.get_all("Sec-WebSocket-Extensions"))
+        return parse_extensions(values)
     except ValueError as error:
         message = f"Sec-WebSocket-Extensions header malformed in the upgrade request, {error}"
         raise HandshakeError(400, message) from None
 
 
-def _lists(headers: Headers, name: str, member: str) -> bool:
-    return member in tokens(headers.get_all(name))
+def _lists(lines: Lines, name: str, member: str) -> bool:
+    values = lines.get(name)
+    if values is None:
+        return False
+    alone = len(values) == 1 and values[0].lower() == member  # as most clients send it
+    return alone or member in tokens(values)
 
 
-def _single(headers: Headers, name: str) -> str | None:
+def _single(lines: Lines, name: str) -> str | None:
     # 11.3.1 and 11.3.5: the key and the version "MUST NOT appear more than once in an HTTP request";
     # RFC 9112, 3.2 says the same of Host, and RFC 6454, 7.3 of Origin.
-    values = headers.get_all(name)
+    values = lines.get(name)
+    if values is None:
+        return None
     if len(values) > 1:
         raise HandshakeError(400, f"{name} header repeated in the upgrade request")
-    return values[0] if values else None
+    return values[0]
+
+
+use_compiled(__name__, globals())

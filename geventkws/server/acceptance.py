@@ -11,8 +11,9 @@ from geventkws.http.context import Upgradable
 from geventkws.http.response import Response
 from geventkws.http.takeover import OnEnd
 from geventkws.options import ServerOptions
-from geventkws.protocol.handshake import VERSION, HandshakeError
-from geventkws.protocol.headers import tokens
+from geventkws.protocol.handshake import VERSION
+from geventkws.protocol.refusals import HandshakeError
+from geventkws.protocol.tokens import tokens
 from geventkws.service import WebSocketService
 from geventkws.service_check import check_service
 from geventkws.websocket.connection import NO_PARAMETERS, WebSocketConnection

@@ -20,17 +20,9 @@ from geventkws.lazy import check_result
 from geventkws.loop.loop import Loop
 from geventkws.once import first_time
 from geventkws.protocol.deflate import deflate_for
-from geventkws.protocol.handshake import (
-    VERSION,
-    Acceptance,
-    ForeignOriginError,
-    HandshakeError,
-    Refusal,
-    check_origin,
-    negotiate,
-)
-from geventkws.protocol.headers import Headers
+from geventkws.protocol.handshake import VERSION, Acceptance, check_origin, negotiate
 from geventkws.protocol.origin import ANY_ORIGIN, MAX_CACHED
+from geventkws.protocol.refusals import ForeignOriginError, HandshakeError, Refusal
 from geventkws.registry import ServiceRegistry
 from geventkws.request import Request, split_target
 from geventkws.server.acceptance import ACCEPTOR, Acceptor
@@ -133,7 +125,7 @@ def _check_takeover(host: UpgradeHost, head: RequestHead) -> None:
     _check_running(host)
     listed = host.options.upgrade_origins
     try:
-        check_origin(Headers(head.headers), ANY_ORIGIN if listed == (ANY_ORIGIN,) else listed or None)
+        check_origin(head.headers, ANY_ORIGIN if listed == (ANY_ORIGIN,) else listed or None)
     except ForeignOriginError as error:
         _tell_foreign_origin(host, error, "The server", "upgrade_origins", listed)
         raise
@@ -147,7 +139,7 @@ def _check_running(host: UpgradeHost) -> None:
 def _negotiate(host: UpgradeHost, head: RequestHead, service: WebSocketService) -> Acceptance:
     _check_running(host)
     try:
-        return negotiate(head.method, head.version, Headers(head.headers), service)
+        return negotiate(head.method, head.version, head.headers, service)
     except HandshakeError as error:
         if isinstance(error, ForeignOriginError):
             _tell_foreign_origin(

@@ -7,13 +7,13 @@ import re
 import pytest
 
 from geventkws import PerMessageDeflate, WebSocketService
-from geventkws.http import connection, fields, head, spool, stream
+from geventkws.http import connection, fields, spool, stream
 from geventkws.loop import channel, loop
 from geventkws.net.tls_records import MAX_PLAINTEXT
 from geventkws.net.transport import JOIN_MAX
 from geventkws.once import MAX_TOLD
 from geventkws.options import BYTES, SECONDS, ServerOptions, shown
-from geventkws.protocol import deflate, headers, origin
+from geventkws.protocol import deflate, field_index, origin, tokens
 from geventkws.protocol.close import MAX_REASON_SIZE
 from geventkws.pubsub import listener, outlet
 from geventkws.server import reception, shutdown
@@ -52,9 +52,9 @@ LINES = {
         f"keep {shown(loop.KEPT_MEMORY, BYTES)} of free memory",
         f"| `protocol/origin.py` | {origin._known_authority.cache_info().maxsize} | {origin.MAX_CACHED} |",
         f"| `protocol/origin.py` | {origin._known_origin.cache_info().maxsize} | {origin.MAX_CACHED} |",
-        f"| `protocol/headers.py` | {headers._known_tokens.cache_info().maxsize} | {headers.MAX_CACHED} |",
-        f"| `http/environ.py` | {head.MAX_KNOWN_NAMES:,} | {head.MAX_KNOWN_NAME} |",
-        f"| `http/framing.py` | {head.MAX_KNOWN_NAMES:,} | {head.MAX_KNOWN_NAME} |",
+        f"| `protocol/tokens.py` | {tokens._known_tokens.cache_info().maxsize} | {tokens.MAX_CACHED} |",
+        f"| `http/environ.py` | {field_index.MAX_KNOWN_NAMES:,} | {field_index.MAX_KNOWN_NAME} |",
+        f"| `protocol/field_index.py` | {field_index.MAX_KNOWN_NAMES:,} | {field_index.MAX_KNOWN_NAME} |",
         f"| `http/fields.py` | {fields.MAX_KNOWN:,} | {fields.MAX_KNOWN_LENGTH} |",
         f"| `http/fields.py` | {fields.MAX_KNOWN:,} | {fields.MAX_WARNING} |",
         f"| `once.py` | {MAX_TOLD} | {origin.MAX_CACHED} |",

@@ -11,7 +11,7 @@ import pytest
 
 from docs import metrics_table
 from geventkws.metrics.catalogue import FAMILIES, LABELS
-from geventkws.protocol.handshake import Refusal
+from geventkws.protocol.refusals import Refusal
 from tests.metrics.queries import check_query
 from tests.programs import ROOT
 

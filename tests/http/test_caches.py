@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from geventkws.http import fields as readable_fields
-from geventkws.http import framing as readable_framing
 from geventkws.http.environ import EnvironBuilder
-from geventkws.http.head import MAX_KNOWN_NAME, MAX_KNOWN_NAMES
 from geventkws.http.reader import RequestReader
-from geventkws.protocol import headers, origin
+from geventkws.protocol import origin
+from geventkws.protocol import tokens as readable_tokens
+from geventkws.protocol.field_index import MAX_KNOWN_NAME, MAX_KNOWN_NAMES
 from tests.helpers import forms, running
 
 FIELD_LINES = forms("geventkws.http.field_lines")
+TOKENS = running(readable_tokens)
 
 LONG = 60_000
 MANY = 3_000
@@ -28,19 +29,6 @@ def size_of(texts: Iterable[str]) -> int:
 def read(reader: RequestReader, lines: str):
     reader.feed(f"GET / HTTP/1.1\r\n{lines}\r\n\r\n".encode())
     return reader.head()
-
-
-def test_names_that_say_how_a_request_is_framed_are_remembered_within_limits(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    framing = running(readable_framing)
-    monkeypatch.setattr(framing, "_known_names", {})
-    reader = RequestReader()
-    for number in range(MANY):
-        assert read(reader, f"hOST: h\r\nX-{number}: x\r\n{number}{'n' * MAX_KNOWN_NAME}: x") is not None
-    assert framing._known_names["hOST"] == "host"
-    assert len(framing._known_names) == MAX_KNOWN_NAMES
-    assert max(map(len, framing._known_names)) <= MAX_KNOWN_NAME
 
 
 @pytest.mark.skipif("compiled" not in FIELD_LINES, reason="the readable form remembers no names")
@@ -77,7 +65,7 @@ def test_only_a_limited_number_of_short_names_is_remembered() -> None:
     [
         (origin._known_authority, lambda text: origin.parse_authority(text)),
         (origin._known_origin, lambda text: origin.parse_origin(f"http://{text}")),
-        (headers._known_tokens, lambda text: headers.tokens([text])),
+        (TOKENS._known_tokens, lambda text: TOKENS.tokens([text])),
     ],
     ids=["hosts", "origins", "lists"],
 )

@@ -15,7 +15,7 @@ from geventkws.http.errors import HTTPError
 from geventkws.http.exchange import ABORT, CLOSE, GIVEN, LINGER, NEXT, Exchange
 from geventkws.http.reader import RequestReader
 from geventkws.options import ServerOptions
-from geventkws.protocol.handshake import HandshakeError
+from geventkws.protocol.refusals import HandshakeError
 from tests.http.memory import MemoryTransport, stream_on
 from tests.raw import upgrade_request
 

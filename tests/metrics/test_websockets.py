@@ -17,7 +17,7 @@ from geventkws import HandshakeError, WebSocketConnection, WebSocketServer, WebS
 from geventkws.loop.leaf import thread_id
 from geventkws.metrics import services
 from geventkws.metrics.metrics import Metrics
-from geventkws.protocol.handshake import Refusal
+from geventkws.protocol.refusals import Refusal
 from tests.integration.conftest import Echo, Recorder, Site
 from tests.metrics.conftest import PUNCTUAL, Count, Scraped, scrape, wait_for
 from tests.raw import BINARY, TEXT, RawClient, close_frame, masked, upgrade_request

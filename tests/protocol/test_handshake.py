@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import pickle
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,10 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geventkws.protocol.extensions import PerMessageDeflate
-from geventkws.protocol.handshake import Acceptance, HandshakeError, accept_key, negotiate
-from geventkws.protocol.headers import Headers, tokens
+from geventkws.protocol.headers import Headers
+from geventkws.protocol.refusals import HandshakeError
+from geventkws.protocol.tokens import tokens
 from tests.cost import linear_time
+from tests.helpers import forms
 from tests.protocol.extension_lines import MALFORMED
+
+FORMS = forms("geventkws.protocol.handshake")
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -43,25 +46,58 @@ def request(*lines, without=(), **replaced):
     return Headers([*fields.items(), *lines])
 
 
-def accepted(headers, policy=None):
-    return negotiate("GET", "1.1", headers, policy or Policy())
+@pytest.fixture(scope="module", params=FORMS)
+def handshake(request):
+    """The readable form of the module, or the compiled one."""
+    return FORMS[request.param]
 
 
-def refused(headers, policy=None, method="GET", version="1.1"):
-    with pytest.raises(HandshakeError) as caught:
-        negotiate(method, version, headers, policy or Policy())
-    return caught.value
+@pytest.fixture(scope="module")
+def answered(handshake):
+    """A function that returns what a request gets: an ``Acceptance``, or the ``HandshakeError`` raised."""
+
+    def answered(headers, policy=None, method="GET", version="1.1"):
+        try:
+            return handshake.negotiate(method, version, headers.pairs, policy or Policy())
+        except HandshakeError as error:
+            return error
+
+    return answered
+
+
+@pytest.fixture(scope="module")
+def accepted(handshake, answered):
+    """A function that returns the answer to a request that must be accepted."""
+
+    def accepted(headers, policy=None):
+        answer = answered(headers, policy)
+        assert isinstance(answer, handshake.Acceptance), answer
+        return answer
+
+    return accepted
+
+
+@pytest.fixture(scope="module")
+def refused(answered):
+    """A function that returns why a request is refused, which it must be."""
+
+    def refused(*request, **more):
+        error = answered(*request, **more)
+        assert isinstance(error, HandshakeError), error
+        return error
+
+    return refused
 
 
 # The answer
 
 
-def test_the_example_of_the_rfc_is_accepted():
+def test_the_example_of_the_rfc_is_accepted(accepted):
     headers = request(
         ("Origin", "http://example.com"),
         ("Sec-WebSocket-Protocol", "chat, superchat"),
     )
-    assert accepted(headers, Policy(["chat"], ["http://example.com"])) == Acceptance(
+    assert accepted(headers, Policy(["chat"], ["http://example.com"])) == (
         [
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
@@ -69,21 +105,22 @@ def test_the_example_of_the_rfc_is_accepted():
             ("Sec-WebSocket-Protocol", "chat"),
         ],
         "chat",
+        None,
     )
 
 
-def test_without_a_subprotocol_the_answer_has_no_field_for_one():
+def test_without_a_subprotocol_the_answer_has_no_field_for_one(accepted):
     acceptance = accepted(request())
     assert acceptance.subprotocol is None
     assert [name for name, _ in acceptance.headers] == ["Upgrade", "Connection", "Sec-WebSocket-Accept"]
 
 
-def test_an_offered_extension_is_not_taken_by_a_service_without_it():
+def test_an_offered_extension_is_not_taken_by_a_service_without_it(accepted):
     acceptance = accepted(request(("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")))
     assert "Sec-WebSocket-Extensions" not in dict(acceptance.headers)
 
 
-def test_an_extension_that_the_service_has_is_agreed_and_answered():
+def test_an_extension_that_the_service_has_is_agreed_and_answered(accepted):
     headers = request(
         ("Sec-WebSocket-Protocol", "chat"),
         ("Sec-WebSocket-Extensions", "permessage-deflate; unknown"),
@@ -100,28 +137,28 @@ def test_an_extension_that_the_service_has_is_agreed_and_answered():
     assert acceptance.compression == PerMessageDeflate()
 
 
-def test_a_declined_extension_does_not_refuse_the_connection():
+def test_a_declined_extension_does_not_refuse_the_connection(accepted):
     headers = request(("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=7"))
     acceptance = accepted(headers, Policy(compression=True))
     assert "Sec-WebSocket-Extensions" not in dict(acceptance.headers)
     assert acceptance.compression is None
 
 
-def test_the_accept_key_is_that_of_the_rfc():
-    assert accept_key(KEY) == ACCEPT
+def test_the_accept_key_is_that_of_the_rfc(handshake):
+    assert handshake.accept_key(KEY) == ACCEPT
 
 
 # 4.2.1, item 1: the request line
 
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "OPTIONS", "get", ""])
-def test_a_method_other_than_get_is_refused_with_405_and_allow(method):
+def test_a_method_other_than_get_is_refused_with_405_and_allow(refused, method):
     error = refused(request(), method=method)
     assert (error.status, error.headers) == (405, [("Allow", "GET")])
 
 
 @pytest.mark.parametrize("version", ["1.0", "0.9", "2.0", "1.2", "", "1"])
-def test_a_version_other_than_http_1_1_is_refused(version):
+def test_a_version_other_than_http_1_1_is_refused(refused, version):
     error = refused(request(), version=version)
     assert (error.status, error.headers) == (400, [])
     assert error.message == f"A WebSocket is opened by HTTP/1.1, not by HTTP/{version}"
@@ -142,7 +179,7 @@ def test_a_version_other_than_http_1_1_is_refused(version):
         (request(host="[::1"), "Host header malformed in the upgrade request"),
     ],
 )
-def test_a_missing_repeated_or_malformed_host_is_refused(headers, message):
+def test_a_missing_repeated_or_malformed_host_is_refused(refused, headers, message):
     error = refused(headers)
     assert (error.status, error.message, error.headers) == (400, message, [])
 
@@ -172,12 +209,12 @@ NO_CONNECTIONS = ["", "keep-alive", "close", "upgraded", "keep-alive upgrade", '
 
 
 @pytest.mark.parametrize(("upgrade", "connection"), UPGRADES)
-def test_upgrade_and_connection_are_lists_that_ignore_case(upgrade, connection):
+def test_upgrade_and_connection_are_lists_that_ignore_case(accepted, upgrade, connection):
     headers = request(upgrade=upgrade, connection=connection)
     assert accepted(headers).headers[2] == ("Sec-WebSocket-Accept", ACCEPT)
 
 
-def test_upgrade_and_connection_may_take_several_lines():
+def test_upgrade_and_connection_may_take_several_lines(accepted):
     headers = request(
         ("upgrade", "WebSocket"), ("connection", "Upgrade"), upgrade="h2c", connection="keep-alive"
     )
@@ -187,7 +224,7 @@ def test_upgrade_and_connection_may_take_several_lines():
 @pytest.mark.parametrize(
     "headers", [request(without=["Upgrade"]), *(request(upgrade=value) for value in NO_UPGRADES)]
 )
-def test_an_upgrade_to_something_else_is_refused(headers):
+def test_an_upgrade_to_something_else_is_refused(refused, headers):
     error = refused(headers)
     assert error.status == 400
     assert error.message == "Upgrade header in the upgrade request does not name websocket"
@@ -196,7 +233,7 @@ def test_an_upgrade_to_something_else_is_refused(headers):
 @pytest.mark.parametrize(
     "headers", [request(without=["Connection"]), *(request(connection=value) for value in NO_CONNECTIONS)]
 )
-def test_a_connection_field_without_upgrade_is_refused(headers):
+def test_a_connection_field_without_upgrade_is_refused(refused, headers):
     error = refused(headers)
     assert error.status == 400
     assert error.message == "Connection header in the upgrade request does not name Upgrade"
@@ -205,7 +242,7 @@ def test_a_connection_field_without_upgrade_is_refused(headers):
 # 4.2.1, item 6, and 4.4: the version
 
 
-def test_a_missing_version_is_refused_with_400():
+def test_a_missing_version_is_refused_with_400(refused):
     error = refused(request(without=["Sec-WebSocket-Version"]))
     assert error.status == 400
     assert error.message == "Sec-WebSocket-Version header missing in the upgrade request"
@@ -215,7 +252,7 @@ def test_a_missing_version_is_refused_with_400():
 @pytest.mark.parametrize(
     "version", ["8", "7", "0", "12", "14", "255", "013", "+13", "13.0", "13, 8", "1 3", "", "x"]
 )
-def test_another_version_is_refused_with_426_and_the_supported_one(version):
+def test_another_version_is_refused_with_426_and_the_supported_one(refused, version):
     error = refused(request(sec_websocket_version=version))
     assert error.status == 426
     assert error.message == "Only WebSocket protocol version 13 is supported"
@@ -226,7 +263,7 @@ def test_another_version_is_refused_with_426_and_the_supported_one(version):
     ]
 
 
-def test_a_repeated_version_is_refused_with_400():
+def test_a_repeated_version_is_refused_with_400(refused):
     error = refused(request(("sec-websocket-version", "13")))
     assert (error.status, error.message) == (
         400,
@@ -237,14 +274,14 @@ def test_a_repeated_version_is_refused_with_400():
 # 4.2.1, item 5: the key
 
 
-def test_a_missing_key_is_refused():
+def test_a_missing_key_is_refused(refused):
     error = refused(request(without=["Sec-WebSocket-Key"]))
     assert error.status == 400
     assert error.message == "Sec-WebSocket-Key header missing in the upgrade request"
 
 
 @pytest.mark.parametrize("second", [KEY, "AAAAAAAAAAAAAAAAAAAAAA=="])
-def test_a_repeated_key_is_refused(second):
+def test_a_repeated_key_is_refused(refused, second):
     error = refused(request(("sec-websocket-key", second)))
     assert (error.status, error.message) == (400, "Sec-WebSocket-Key header repeated in the upgrade request")
 
@@ -276,32 +313,32 @@ def test_a_repeated_key_is_refused(second):
         "\x00" + KEY[1:],
     ],
 )
-def test_a_key_that_is_not_16_bytes_in_base64_is_refused(key):
+def test_a_key_that_is_not_16_bytes_in_base64_is_refused(refused, key):
     error = refused(request(("Sec-WebSocket-Key", key.strip(" ")), without=["Sec-WebSocket-Key"]))
     assert error.status == 400
     assert error.message == "Sec-WebSocket-Key header in the upgrade request is not 16 bytes in base64"
 
 
-def test_a_key_may_set_the_spare_bits_of_its_last_digit():
+def test_a_key_may_set_the_spare_bits_of_its_last_digit(accepted):
     # RFC 4648, 3.5: a decoder may refuse that, but need not.
     assert len(base64.b64decode("AAAAAAAAAAAAAAAAAAAAAB==")) == 16
     assert accepted(request(sec_websocket_key="AAAAAAAAAAAAAAAAAAAAAB=="))
 
 
 @given(st.binary(min_size=16, max_size=16))
-def test_any_16_bytes_are_a_key(nonce):
+def test_any_16_bytes_are_a_key(accepted, nonce):
     assert accepted(request(sec_websocket_key=base64.b64encode(nonce).decode()))
 
 
 @given(st.binary(max_size=64).filter(lambda nonce: len(nonce) != 16))
-def test_any_other_number_of_bytes_is_not_a_key(nonce):
+def test_any_other_number_of_bytes_is_not_a_key(refused, nonce):
     assert refused(request(sec_websocket_key=base64.b64encode(nonce).decode())).status == 400
 
 
 # 4.2.2, item 4, and 10.2: the origin
 
 
-def test_a_request_without_an_origin_passes_whatever_is_allowed():
+def test_a_request_without_an_origin_passes_whatever_is_allowed(accepted):
     assert accepted(request(), Policy(allowed_origins=["https://example.com"]))
 
 
@@ -317,7 +354,7 @@ def test_a_request_without_an_origin_passes_whatever_is_allowed():
         ("https://page.example/", ["https://page.example"]),
     ],
 )
-def test_an_allowed_origin_passes(origin, allowed):
+def test_an_allowed_origin_passes(accepted, origin, allowed):
     assert accepted(request(("Origin", origin)), Policy(allowed_origins=allowed))
 
 
@@ -336,7 +373,7 @@ def test_an_allowed_origin_passes(origin, allowed):
         ("http://page.example", ["https://page.example"]),
     ],
 )
-def test_a_foreign_origin_is_refused_with_403(origin, allowed):
+def test_a_foreign_origin_is_refused_with_403(refused, origin, allowed):
     error = refused(request(("Origin", origin)), Policy(allowed_origins=allowed))
     assert (error.status, error.headers) == (403, [])
     assert error.message.startswith("The origin ")
@@ -365,12 +402,12 @@ UNNAMED = "The origin of the upgrade request"
         ("http://" + "x" * 254, [], f"{UNNAMED} is not allowed to connect: {UNLISTED}"),
     ],
 )
-def test_a_403_says_where_to_look_and_repeats_no_more_than_the_origin(origin, allowed, message):
+def test_a_403_says_where_to_look_and_repeats_no_more_than_the_origin(refused, origin, allowed, message):
     error = refused(request(("Origin", origin)), Policy(allowed_origins=allowed))
     assert error.message == message
 
 
-def test_a_repeated_origin_is_refused_with_400():
+def test_a_repeated_origin_is_refused_with_400(refused):
     headers = request(("Origin", "http://server.example.com"), ("origin", "http://server.example.com"))
     assert refused(headers, Policy(allowed_origins="*")).status == 400
 
@@ -398,7 +435,7 @@ def test_a_repeated_origin_is_refused_with_400():
         ([], ["chat"], None),
     ],
 )
-def test_the_subprotocol_is_the_first_of_the_client_that_the_service_speaks(lines, spoken, chosen):
+def test_the_subprotocol_is_the_first_of_the_client_that_the_service_speaks(accepted, lines, spoken, chosen):
     acceptance = accepted(request(*(("Sec-WebSocket-Protocol", line) for line in lines)), Policy(spoken))
     assert acceptance.subprotocol == chosen
     assert dict(acceptance.headers).get("Sec-WebSocket-Protocol") == chosen
@@ -415,7 +452,7 @@ def test_the_subprotocol_is_the_first_of_the_client_that_the_service_speaks(line
         ["a/b"],
     ],
 )
-def test_malformed_subprotocols_are_refused_even_if_one_would_match(lines):
+def test_malformed_subprotocols_are_refused_even_if_one_would_match(refused, lines):
     error = refused(request(*(("Sec-WebSocket-Protocol", line) for line in lines)), Policy(["chat"]))
     assert (error.status, error.message) == (
         400,
@@ -428,7 +465,7 @@ def test_malformed_subprotocols_are_refused_even_if_one_would_match(lines):
 
 @pytest.mark.parametrize("policy", [Policy(), Policy(compression=True)])
 @pytest.mark.parametrize("line", MALFORMED)
-def test_malformed_extensions_are_refused_whatever_the_service_has(line, policy):
+def test_malformed_extensions_are_refused_whatever_the_service_has(refused, line, policy):
     error = refused(request(("Sec-WebSocket-Extensions", line)), policy)
     assert error.status == 400
     assert error.message.startswith("Sec-WebSocket-Extensions header malformed in the upgrade request, at ")
@@ -473,7 +510,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("first", range(len(FAULTS)))
-def test_the_first_fault_in_the_order_of_the_table_is_the_answer(first):
+def test_the_first_fault_in_the_order_of_the_table_is_the_answer(refused, first):
     faulty = {name: values for name, values, _, _ in FAULTS[first:]}
     lines = [(name, value) for name, value in REQUEST.items() if name not in faulty]
     lines += [(name, value) for name, values in faulty.items() for value in values]
@@ -481,72 +518,12 @@ def test_the_first_fault_in_the_order_of_the_table_is_the_answer(first):
     assert (error.status, error.message) == FAULTS[first][2:]
 
 
-def test_the_method_comes_first_and_the_version_of_http_second():
+def test_the_method_comes_first_and_the_version_of_http_second(refused):
     assert refused(Headers(), method="POST", version="1.0").status == 405
     assert refused(Headers(), version="1.0").message == "A WebSocket is opened by HTTP/1.1, not by HTTP/1.0"
 
 
-# HandshakeError
-
-
-@pytest.mark.parametrize("status", [300, 302, 400, 401, 403, 426, 503, 599])
-def test_a_refusal_has_a_status_of_300_to_599(status):
-    assert HandshakeError(status).status == status
-
-
-@pytest.mark.parametrize("status", [-1, 0, 100, 101, 200, 299, 600, 1000])
-def test_another_status_is_a_value_error(status):
-    with pytest.raises(ValueError, match="300 to 599"):
-        HandshakeError(status)
-
-
-@pytest.mark.parametrize(
-    "headers", [{"Location": "/login", "Set-Cookie": "a=é"}, (("Location", "/login"), ("Set-Cookie", "a=é"))]
-)
-def test_headers_are_a_mapping_or_pairs(headers):
-    error = HandshakeError(302, "Log in first", headers)
-    assert error.headers == [("Location", "/login"), ("Set-Cookie", "a=é")]
-    assert error.message == "Log in first"
-
-
-def test_headers_may_come_from_an_iterator():
-    assert HandshakeError(401, headers=iter([("WWW-Authenticate", "Basic\trealm")])).headers == [
-        ("WWW-Authenticate", "Basic\trealm")
-    ]
-
-
-@pytest.mark.parametrize(
-    "value", ["a\rb", "a\nb", "a\r\nSet-Cookie: b", "a\x00b", "\n", "a\x7f", "\x1b[0m", "€"]
-)
-def test_a_value_that_cannot_be_in_a_header_field_is_a_value_error(value):
-    with pytest.raises(ValueError, match="Location"):
-        HandshakeError(302, "", {"Location": value})
-
-
-@pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "a\x00", "é", " a"])
-def test_a_name_that_a_header_field_cannot_have_is_a_value_error(name):
-    with pytest.raises(ValueError, match="not a valid name for a header field"):
-        HandshakeError(400, "", [(name, "value")])
-
-
-def test_a_refusal_reads_as_its_status_and_message():
-    assert str(HandshakeError(403, "Not you")) == "403 Not you"
-    assert str(HandshakeError(403)) == "403"
-
-
-def test_a_refusal_can_be_pickled():
-    copy = pickle.loads(pickle.dumps(HandshakeError(401, "Who?", {"WWW-Authenticate": "Basic"})))
-    assert (copy.status, copy.message, copy.headers) == (401, "Who?", [("WWW-Authenticate", "Basic")])
-
-
 # Whatever a peer sends
-
-
-def answered(method, version, headers, policy):
-    try:
-        return negotiate(method, version, headers, policy)
-    except HandshakeError as error:
-        return error
 
 
 NAMES = [*REQUEST, "Origin", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Cookie"]
@@ -566,9 +543,11 @@ VALUES = (
     st.sampled_from([None, "*", [], ["http://example.com"]]),
     st.booleans(),
 )
-def test_a_handshake_is_accepted_or_refused_whatever_is_sent(method, version, lines, allowed, complete):
+def test_a_handshake_is_accepted_or_refused_whatever_is_sent(
+    answered, method, version, lines, allowed, complete
+):
     headers = Headers([*(REQUEST.items() if complete else ()), *lines])
-    answer = answered(method, version, headers, Policy(["chat"], allowed))
+    answer = answered(headers, Policy(["chat"], allowed), method, version)
     if isinstance(answer, HandshakeError):
         assert answer.status in (400, 403, 405, 426)
     else:
@@ -580,12 +559,12 @@ def test_a_handshake_is_accepted_or_refused_whatever_is_sent(method, version, li
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("unit", [",", " ", "a", "a,", "=", "A=", "chat, "])
-def test_a_megabyte_in_any_field_is_judged_in_linear_time(name, unit):
+def test_a_megabyte_in_any_field_is_judged_in_linear_time(answered, name, unit):
     headers = Headers(
         [*((known, value) for known, value in REQUEST.items() if known != name), (name, unit * 2**19)]
     )
     with linear_time():
-        answer = answered("GET", "1.1", headers, Policy([f"v{number}.chat" for number in range(1000)]))
-    assert isinstance(answer, Acceptance) or len(answer.message) < 1000, (
+        answer = answered(headers, Policy([f"v{number}.chat" for number in range(1000)]))
+    assert not isinstance(answer, HandshakeError) or len(answer.message) < 1000, (
         "a refusal does not echo what was sent"
     )

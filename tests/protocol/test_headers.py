@@ -1,4 +1,4 @@
-"""Header fields and comma-separated lists (RFC 9110, section 5)."""
+"""Header fields (RFC 9110, section 5)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geventkws.protocol.headers import Headers, is_token, list_members, tokens
+from geventkws.protocol.headers import Headers
 from tests.cost import linear_time
 
 LATIN1 = st.text(st.characters(max_codepoint=0xFF))
@@ -84,39 +84,6 @@ def test_the_repr_shows_the_lines_and_escapes_control_characters():
     assert repr(Headers([("A", "\x1b1")])) == "Headers([('A', '\\x1b1')])"
 
 
-@pytest.mark.parametrize(
-    ("values", "members"),
-    [
-        ([], []),
-        ([""], []),
-        (["Upgrade"], ["upgrade"]),
-        (["keep-alive, Upgrade"], ["keep-alive", "upgrade"]),
-        (["keep-alive ,\tUpgrade\t"], ["keep-alive", "upgrade"]),
-        (["keep-alive", "UPGRADE"], ["keep-alive", "upgrade"]),
-        ([",, a ,,b, ,"], ["a", "b"]),
-        (["a b"], ["a b"]),
-        (["\xa0upgrade"], ["\xa0upgrade"]),
-        (["\x0bupgrade"], ["\x0bupgrade"]),
-    ],
-)
-def test_tokens_are_the_members_of_all_lines_in_lower_case(values, members):
-    assert tokens(values) == members
-
-
-def test_list_members_keep_their_case():
-    assert list_members(["Chat, superChat", "chat"]) == ["Chat", "superChat", "chat"]
-
-
-@pytest.mark.parametrize("text", ["a", "chat.example.com", "!#$%&'*+-.^_`|~09azAZ"])
-def test_a_token_is_a_token(text):
-    assert is_token(text)
-
-
-@pytest.mark.parametrize("text", ["", "a b", "a/b", 'a"', "a\n", "\n", "é", "a,b", "\x7f", "(a)", "１"])
-def test_anything_else_is_not_a_token(text):
-    assert not is_token(text)
-
-
 @given(PAIRS)
 def test_the_mapping_has_each_line_once_and_nothing_else(pairs):
     headers = Headers(pairs)
@@ -124,20 +91,6 @@ def test_the_mapping_has_each_line_once_and_nothing_else(pairs):
     assert len(headers) == len(list(headers))
     assert sum(len(headers.get_all(name)) for name in headers) == len(pairs)
     assert Headers(headers.pairs) == headers
-
-
-@given(st.lists(LATIN1))
-def test_members_of_a_list_are_never_empty_and_hold_no_comma(values):
-    for member in list_members(values):
-        assert member
-        assert "," not in member
-        assert member == member.strip(" \t")
-
-
-@pytest.mark.parametrize("value", ["," * 2**20, " " * 2**20, ", " * 2**19, "a," * 2**19])
-def test_a_list_of_a_megabyte_is_read_in_linear_time(value):
-    with linear_time():
-        assert len(tokens([value])) in (0, 2**19)
 
 
 def test_a_hundred_thousand_lines_of_one_name_are_joined_in_linear_time():
