@@ -1,5 +1,7 @@
 cimport cython
 
+cdef int ABNORMAL, OURS, PEERS, RULE
+
 
 @cython.final
 cdef class Ending:

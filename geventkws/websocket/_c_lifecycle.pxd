@@ -3,6 +3,10 @@ from geventkws.websocket cimport _c_transitions as transitions
 from geventkws.websocket._c_conversation cimport Conversation as _Conversation
 from geventkws.websocket._c_ending cimport Ending as _Ending
 
+cdef int ANSWERING, CLOSE, CLOSED, DROP, FAILED, HANDLED, LEAVE, LEAVING, LOST, OPEN
+cdef int PEER_CLOSE, PEER_END, PEER_ERROR
+cdef int NOTHING, CONNECTED, DISCONNECTED, EVERYTHING
+
 
 cdef class Lifecycle(delegate.Delegate):
     cpdef handle(self, _Conversation connection, event)

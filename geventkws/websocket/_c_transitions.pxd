@@ -5,6 +5,11 @@ from geventkws.websocket._c_ending cimport Ending as _Ending
 
 cimport cython
 
+cdef int ANSWERING, ARM, CLOSED, CLOSING, DISARM, DISCARD, FINISHING, LOST, PAUSE, PEER_CLOSE
+cdef int PEER_END, PEER_ERROR, RELEASE, RESUME, SEND_CLOSE, SENT, SENT_UNREAD, SHUT_DOWN, TIME
+cdef int NOTHING, CONNECTED, DISCONNECTED, EVERYTHING
+
+
 @cython.locals(before=int, state=int, outcome=int, actions=int, ending=_Ending)
 cpdef advance(_Conversation connection, int event, code=*, text=*)
 cdef _Ending _ending_of(_Conversation connection)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from geventkws.backend import use_compiled
-from geventkws.protocol import closing
 from geventkws.protocol.close import Close
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
+from geventkws.protocol.closing import ABNORMAL, OURS, PEERS, RULE
 from geventkws.protocol.errors import ProtocolError
 
 
@@ -33,10 +33,10 @@ class Ending:
             self.outcome = self._code_of(outcome)
 
     def _code_of(self, outcome: int) -> Code:
-        if outcome == closing.OURS:
+        if outcome == OURS:
             return self.close_code
         last_word = self.last_word
-        if outcome == closing.ABNORMAL or last_word is None:
+        if outcome == ABNORMAL or last_word is None:
             return Code.CLOSED_ABNORMALLY
         if isinstance(last_word, Close):
             self.peers_text = last_word.reason
@@ -45,9 +45,9 @@ class Ending:
     def close_frame(self, outcome: int) -> tuple[Code, str]:
         """Return the code and the text of our close frame."""
         last_word = self.last_word
-        if outcome == closing.RULE and isinstance(last_word, ProtocolError):
+        if outcome == RULE and isinstance(last_word, ProtocolError):
             return last_word.code, last_word.message
-        if outcome == closing.PEERS and last_word is not None:
+        if outcome == PEERS and last_word is not None:
             return last_word.code, ""
         return self.close_code, self.close_text
 

@@ -17,9 +17,24 @@ from gevent.hub import Waiter
 
 from geventkws.backend import use_compiled
 from geventkws.lazy import check_result
-from geventkws.protocol import closing
 from geventkws.protocol.close import Close
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
+from geventkws.protocol.closing import (
+    ANSWERING,
+    CLOSE,
+    CLOSED,
+    DROP,
+    FAILED,
+    HANDLED,
+    HELD,
+    LEAVE,
+    LEAVING,
+    LOST,
+    OPEN,
+    PEER_CLOSE,
+    PEER_END,
+    PEER_ERROR,
+)
 from geventkws.protocol.endpoint import Broadcast
 from geventkws.protocol.errors import ProtocolError
 from geventkws.protocol.messages import Event, Ping
@@ -50,21 +65,21 @@ class Lifecycle(delegate.Delegate):
         if isinstance(event, Ping):
             answer_ping(connection, event.payload)
         elif isinstance(event, Close):
-            transitions.take_last_word(connection, event, closing.PEER_CLOSE)
+            transitions.take_last_word(connection, event, PEER_CLOSE)
         elif isinstance(event, ProtocolError):
-            transitions.take_last_word(connection, event, closing.PEER_ERROR)
+            transitions.take_last_word(connection, event, PEER_ERROR)
 
     def measure(self, connection: Conversation, meter: Meter) -> None:
         fault = meter.measure(connection._endpoint, monotonic())
-        if fault is not None and connection._state == closing.OPEN:
-            transitions.advance(connection, closing.DROP, Code.POLICY_VIOLATION, fault)
+        if fault is not None and connection._state == OPEN:
+            transitions.advance(connection, DROP, Code.POLICY_VIOLATION, fault)
 
     def end_of_stream(self, connection: Conversation) -> None:
-        transitions.advance(connection, closing.PEER_END)
+        transitions.advance(connection, PEER_END)
         connection._go_to_work()
 
     def lost(self, connection: Conversation) -> None:
-        transitions.advance(connection, closing.LOST)
+        transitions.advance(connection, LOST)
 
     def crashed(self, connection: Conversation, error: BaseException) -> None:
         """End the connection because of an error on the socket or in our own code. Never raises."""
@@ -87,7 +102,7 @@ class Lifecycle(delegate.Delegate):
             self._refill(connection, connection._meter, now)
         if not transitions.check_deadline(connection, now):
             send_timeout = self.host.options.send_timeout
-            keepalive.check(connection, now, send_timeout, pings=connection._state == closing.OPEN)
+            keepalive.check(connection, now, send_timeout, pings=connection._state == OPEN)
 
     def _refill(self, connection: Conversation, meter: Meter, now: float) -> None:
         """Read on where that was to wait until now."""
@@ -97,18 +112,16 @@ class Lifecycle(delegate.Delegate):
 
     def leave(self, connection: Conversation, code: Code, text: str) -> None:
         """Close for the server, as soon as the service has handled everything that has arrived."""
-        transitions.advance(
-            connection, closing.LEAVE if _is_handling(connection) else closing.CLOSE, code, text
-        )
+        transitions.advance(connection, LEAVE if _is_handling(connection) else CLOSE, code, text)
 
     def abandon(self, connection: Conversation) -> None:
         """Give up the connection; in ``LEAVING``, the peer still gets the close frame that was held back."""
-        is_leaving = connection._state == closing.LEAVING
-        transitions.advance(connection, closing.DROP if is_leaving else closing.LOST)
+        is_leaving = connection._state == LEAVING
+        transitions.advance(connection, DROP if is_leaving else LOST)
 
     def forsake(self, connection: Conversation) -> None:
         """Forget the connection: in a child process, it belongs to the parent."""
-        connection._state = closing.CLOSED
+        connection._state = CLOSED
         connection.active = False
         connection._told = EVERYTHING
         connection._senders = None  # a thread of the parent may hold the lock of its gate
@@ -124,7 +137,7 @@ class Lifecycle(delegate.Delegate):
         outcome = transitions.outcome_of(connection)
         if connection._told == NOTHING:
             self._tell_connected(connection)
-        elif connection._state in closing.HELD:
+        elif connection._state in HELD:
             _go_on_to_last_word(connection)
         elif outcome is not None and connection._told == CONNECTED:
             connection._told = DISCONNECTED
@@ -143,14 +156,14 @@ class Lifecycle(delegate.Delegate):
             with suppress(ConnectionClosed):
                 _call(connection, "run")
             connection._discard_inbox()
-            if connection._state == closing.LEAVING:
-                transitions.advance(connection, closing.HANDLED)
-            transitions.advance(connection, closing.CLOSE, Code.NORMAL)
+            if connection._state == LEAVING:
+                transitions.advance(connection, HANDLED)
+            transitions.advance(connection, CLOSE, Code.NORMAL)
 
     def failed(self, connection: Conversation, error: BaseException) -> None:
         loop = connection._channel.loop
         connection._discard_inbox()
-        transitions.advance(connection, closing.FAILED, Code.SERVER_ERROR)
+        transitions.advance(connection, FAILED, Code.SERVER_ERROR)
         connection._has_news = transitions.is_news_due(connection)
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             loop.report(error)
@@ -158,16 +171,16 @@ class Lifecycle(delegate.Delegate):
         loop.guard(connection.service._log_failure, connection, error)
 
     def read_on(self, connection: Conversation) -> None:
-        if connection._state == closing.OPEN:
+        if connection._state == OPEN:
             connection._resume_reading()
 
     def wait_for_message(self, connection: Conversation) -> None:
         """Wait until there is something new: a message, or the end, which is raised."""
-        if connection._state in closing.HELD:
+        if connection._state in HELD:
             _go_on_to_last_word(connection)
         if connection._has_messages():
             return
-        if connection._state != closing.OPEN or connection._told == DISCONNECTED:
+        if connection._state != OPEN or connection._told == DISCONNECTED:
             ending = connection._ending or Ending()
             raise ConnectionClosed(ending.outcome or ending.close_code, ending.peers_text)
         if connection._receiver is not None:
@@ -183,7 +196,7 @@ class Lifecycle(delegate.Delegate):
     # The output
 
     def closes_at_once(self, connection: Conversation) -> bool:
-        return connection._state == closing.ANSWERING
+        return connection._state == ANSWERING
 
     def output_left(self, connection: Conversation) -> None:
         transitions.output_left(connection)
@@ -201,7 +214,7 @@ class Lifecycle(delegate.Delegate):
         with connection._channel.loop.lock:
             senders: Senders | None = connection._senders  # which the hub may give up at any time
             if senders is None:
-                senders = Senders(connection, partial(advance, connection, closing.DROP))
+                senders = Senders(connection, partial(advance, connection, DROP))
                 connection._senders = senders
             return senders
 
@@ -231,10 +244,10 @@ def _is_handling(connection: Conversation) -> bool:
 
 def _go_on_to_last_word(connection: Conversation) -> None:
     """Let it be said, unless some of what was received before it is still to be parsed."""
-    if connection._state == closing.LEAVING and connection._rest is not None:
+    if connection._state == LEAVING and connection._rest is not None:
         connection._take_rest()
     else:
-        transitions.advance(connection, closing.HANDLED)
+        transitions.advance(connection, HANDLED)
 
 
 def _call(connection: Conversation, name: str, *args: object) -> None:

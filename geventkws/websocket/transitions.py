@@ -14,9 +14,32 @@ from typing import TypeVar
 from geventkws.backend import use_compiled
 from geventkws.loop import leaf
 from geventkws.net.tls_records import MAX_CIPHERTEXT
-from geventkws.protocol import closing
 from geventkws.protocol.close import Close
 from geventkws.protocol.close_codes import WebSocketCloseReasonCode as Code
+from geventkws.protocol.closing import (
+    ACTIVE,
+    ANSWERING,
+    ARM,
+    CLOSED,
+    CLOSING,
+    DISARM,
+    DISCARD,
+    FINISHING,
+    HELD,
+    LOST,
+    PAUSE,
+    PEER_CLOSE,
+    PEER_END,
+    PEER_ERROR,
+    RELEASE,
+    RESUME,
+    SEND_CLOSE,
+    SENT,
+    SENT_UNREAD,
+    SHUT_DOWN,
+    TIME,
+    TRANSITIONS,
+)
 from geventkws.protocol.errors import ProtocolError
 from geventkws.websocket import keepalive
 from geventkws.websocket.conversation import Conversation
@@ -27,7 +50,7 @@ Connection = TypeVar("Connection", bound=Conversation)
 LAST_LOOK = 4 * MAX_CIPHERTEXT
 """Bytes to read when looking for unread input: room for a whole TLS record after a part of another."""
 
-PEER_EVENTS = (closing.PEER_CLOSE, closing.PEER_ERROR, closing.PEER_END)
+PEER_EVENTS = (PEER_CLOSE, PEER_ERROR, PEER_END)
 """The events after which the hub goes to work for the connection in any case."""
 
 
@@ -46,12 +69,12 @@ NOTHING, CONNECTED, DISCONNECTED, EVERYTHING = map(int, Told)
 def advance(connection: Conversation, event: int, code: Code | None = None, text: str = "") -> None:
     """Do what the table says about ``event``; ``code`` and ``text`` are those of our close frame, if any."""
     before = connection._state
-    state, outcome, actions = closing.TRANSITIONS[before][event]
+    state, outcome, actions = TRANSITIONS[before][event]
     if state == before and not actions:
         return
     ending = _ending_of(connection)
     connection._state = state
-    connection.active = state in closing.ACTIVE
+    connection.active = state in ACTIVE
     if code is not None:
         ending.close_code, ending.close_text = code, text
     if outcome:
@@ -60,7 +83,7 @@ def advance(connection: Conversation, event: int, code: Code | None = None, text
     _carry_out(connection, ending, state, outcome, actions)
     if connection._senders is not None:
         connection._senders.make_room()
-        if state == closing.CLOSED:
+        if state == CLOSED:
             connection._senders = None  # they lead back here: kept, they would be a cycle
     if event not in PEER_EVENTS:
         schedule(connection)
@@ -78,28 +101,28 @@ def _ending_of(connection: Conversation) -> Ending:
 def _carry_out(connection: Conversation, ending: Ending, state: int, outcome: int, actions: int) -> None:
     """Carry out the actions, in the order of their flags."""
     channel = connection._channel
-    if actions & closing.DISARM:
+    if actions & DISARM:
         ending.deadline = None
-    elif actions & closing.ARM:
+    elif actions & ARM:
         ending.deadline = monotonic() + connection._lifecycle.host.options.close_timeout
-    if actions & closing.PAUSE:
+    if actions & PAUSE:
         channel.pause()
-    if actions & closing.DISCARD:
+    if actions & DISCARD:
         connection._discard_inbox()
-    if actions & closing.SEND_CLOSE:
+    if actions & SEND_CLOSE:
         connection._endpoint.close(*ending.close_frame(outcome))
         channel.cork()
-    if actions & closing.RESUME:
+    if actions & RESUME:
         connection._resume_reading()
-    if state in (closing.FINISHING, closing.ANSWERING):
+    if state in (FINISHING, ANSWERING):
         connection._watches_output = True
         channel.cork()
-    if actions & closing.SHUT_DOWN:
+    if actions & SHUT_DOWN:
         try:
             channel.transport.shutdown_write()
         except OSError:
-            advance(connection, closing.LOST)
-    if actions & closing.RELEASE:
+            advance(connection, LOST)
+    if actions & RELEASE:
         connection._rest = None
         channel.release()
         check_whether_over(connection)
@@ -124,7 +147,7 @@ def take_last_word(connection: Conversation, word: Close | ProtocolError, event:
     ending = _ending_of(connection)
     if ending.last_word is None:
         ending.last_word = word
-        if connection._state == closing.CLOSING and isinstance(word, Close):
+        if connection._state == CLOSING and isinstance(word, Close):
             ending.peers_text = word.reason
         advance(connection, event)
 
@@ -138,10 +161,10 @@ def output_left(connection: Conversation) -> None:
     if connection._senders is not None and size < connection._lifecycle.max_send_buffer:
         connection._senders.make_room()
     if not size and not connection._channel.is_pending():
-        if state == closing.FINISHING:
-            advance(connection, closing.SENT)
-        elif state == closing.ANSWERING:
-            advance(connection, closing.SENT if _input_is_read(connection) else closing.SENT_UNREAD)
+        if state == FINISHING:
+            advance(connection, SENT)
+        elif state == ANSWERING:
+            advance(connection, SENT if _input_is_read(connection) else SENT_UNREAD)
 
 
 def _input_is_read(connection: Conversation) -> bool:
@@ -171,21 +194,21 @@ def check_deadline(connection: Conversation, now: float) -> bool:
 def _end_waiting(connection: Conversation, ending: Ending) -> None:
     """End a closing handshake that takes too long, unless what was sent is still on its way."""
     state = connection._state
-    if state in closing.HELD:
+    if state in HELD:
         # The service is still busy with earlier messages; the peer need not wait any longer.
         ending.deadline = None
-        advance(connection, closing.TIME)
+        advance(connection, TIME)
         return
     connection._channel.flush()
     keepalive.catch_up(connection)
     if connection._state != state:
         return
     end_of_patience = connection._stuck_since + connection._lifecycle.host.options.close_timeout
-    sending = state in (closing.CLOSING, closing.FINISHING, closing.ANSWERING)
+    sending = state in (CLOSING, FINISHING, ANSWERING)
     if sending and connection._channel.awaits_room and end_of_patience > monotonic():
         ending.deadline = end_of_patience
     else:
-        advance(connection, closing.TIME)
+        advance(connection, TIME)
 
 
 # What is left to do for the service
@@ -193,7 +216,7 @@ def _end_waiting(connection: Conversation, ending: Ending) -> None:
 
 def is_news_due(connection: Conversation) -> bool:
     """Return whether a worker has something to do besides ``received``."""
-    if connection._told == NOTHING or connection._state in closing.HELD:
+    if connection._told == NOTHING or connection._state in HELD:
         return True
     return outcome_of(connection) is not None and connection._told == CONNECTED
 
@@ -220,7 +243,7 @@ def _run_when_scheduled(connection: Conversation) -> None:
 
 def check_whether_over(connection: Conversation) -> None:
     """Tell the host when ``disconnected`` has returned and the descriptor is closed."""
-    if connection._told == EVERYTHING and connection._state == closing.CLOSED:
+    if connection._told == EVERYTHING and connection._state == CLOSED:
         outcome = outcome_of(connection)
         assert outcome is not None
         connection._lifecycle.host.websocket_closed(connection, outcome)
