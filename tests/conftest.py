@@ -84,6 +84,17 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def native_functions_are_meant() -> None:
+    """Let no server warn of the unpatched functions in these modules, which they use on purpose.
+
+    The warning would be in the log of whichever test serves first.
+    """
+    from geventkws.server import start_up
+
+    start_up._warned.append("")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def nothing_is_left_open() -> Iterator[None]:
     """Find what has not been closed while it is still known which tests left it.
