@@ -119,6 +119,8 @@ class RequestReader:
         be used after that.
         """
         data, start = self._buffer, self._position
+        if start == len(data):
+            return None
         if data.startswith(b"\r\n", start):
             start = self._skip_blank_lines()
         end = data.find(b"\r\n\r\n", max(start, self._searched)) + 4
