@@ -1,9 +1,5 @@
 cimport cython
 
-from geventkws.protocol._c_field_index cimport FieldIndex as _FieldIndex
-
-cdef _FieldIndex _FIELDS
-
 
 @cython.locals(lines=dict, answer=list)
 cpdef negotiate(str method, str version, fields, service)
