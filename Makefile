@@ -53,7 +53,7 @@ FILES := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 PYTEST := $(BIN)/python -m pytest -q
 COVERED := --cov --cov-report= --cov-fail-under=0
 # Tests of the protocol wait for nothing, so a second worker for each core would only import and collect them once more.
-# Those of programs, browsers above all, wait most of the time: three workers take a sixth less time than two.
+# Tests that start programs, browsers above all, mostly wait: three workers for each core take a sixth less time than two.
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 ONE_A_CORE := --numprocesses=$(CORES)
 THREE_A_CORE := --numprocesses=$(shell expr 3 \* $(CORES))

@@ -85,8 +85,8 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def native_functions_are_meant() -> None:
-    """Let no server warn of the unpatched functions in these modules, which they use on purpose.
+def native_functions_are_intended() -> None:
+    """Let no server warn of the unpatched functions in the tests' modules, which use them on purpose.
 
     The warning would be in the log of whichever test serves first.
     """

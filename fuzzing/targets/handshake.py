@@ -10,6 +10,7 @@ from geventkws.protocol.deflate import Deflate
 from geventkws.protocol.extensions import PerMessageDeflate
 from geventkws.protocol.handshake import negotiate
 from geventkws.protocol.refusals import HandshakeError
+from geventkws.protocol.tokens import OWS
 
 VALID = (
     ("Host", "localhost:8080"),
@@ -65,7 +66,7 @@ def one_input(data: bytes) -> None:
         name, position = given.choose(NAMES), given.choose(range(8))
         value = given.rest() if position == 7 else bytes(given.choose(range(256)) for _ in range(position))
         kept = [line for line in lines if line[0] != name] if given.choose([True, False]) else lines
-        lines = [*kept, (name, value.decode("latin-1"))]
+        lines = [*kept, (name, value.decode("latin-1").strip(OWS))]
     try:
         accepted = negotiate("GET", "1.1", lines, policy)
     except HandshakeError as error:

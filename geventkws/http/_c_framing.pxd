@@ -3,6 +3,7 @@ cimport cython
 from geventkws.protocol._c_field_index cimport FieldIndex as _FieldIndex
 
 cdef int NO_BODY, BY_LENGTH, BY_CHUNKS, BY_CLOSE
+# Called in C: so this module, unlike that of the handshake, cannot be used beside readable ones.
 cdef _FieldIndex _DECISIVE
 
 

@@ -1,4 +1,4 @@
-"""Finds the fields that matter in the head of a request, whatever else a browser sends."""
+"""Finds the fields that matter in the head of a request, whatever else a client sends."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from geventkws.backend import use_compiled
 
 MAX_KNOWN_NAMES = 1024
+"""The most field names that are remembered."""
 MAX_KNOWN_NAME = 64
 """Characters of the longest field name that is remembered: clients choose them, and could fill the memory."""
 
 
 class FieldIndex:
-    """The names of the fields that matter to somebody, in the spelling in which they are looked up."""
+    """The names of the fields that matter to whoever makes the index, as they are looked up."""
 
     __slots__ = ("_by_lower", "_known")
 

@@ -127,7 +127,8 @@ def negotiate(
 def check_origin(fields: Iterable[tuple[str, str]], allowed: Sequence[str] | str | None) -> None:
     """Raise ``HandshakeError`` if the ``Origin`` of an upgrade request is not allowed; check nothing else.
 
-    For applications that do the rest of the handshake. ``allowed`` is as ``origin_allowed`` takes it.
+    For applications that do the rest of the handshake. ``fields`` are as ``negotiate`` takes them, and
+    ``allowed`` is as ``origin_allowed`` takes it.
     """
     lines = _FIELDS.lines(fields)
     _check_origin(lines, _check_host(lines), allowed, "the server's upgrade_origins")

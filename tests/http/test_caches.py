@@ -10,13 +10,11 @@ import pytest
 from geventkws.http import fields as readable_fields
 from geventkws.http.environ import EnvironBuilder
 from geventkws.http.reader import RequestReader
-from geventkws.protocol import origin
-from geventkws.protocol import tokens as readable_tokens
+from geventkws.protocol import origin, tokens
 from geventkws.protocol.field_index import MAX_KNOWN_NAME, MAX_KNOWN_NAMES
 from tests.helpers import forms, running
 
 FIELD_LINES = forms("geventkws.http.field_lines")
-TOKENS = running(readable_tokens)
 
 LONG = 60_000
 MANY = 3_000
@@ -65,7 +63,7 @@ def test_only_a_limited_number_of_short_names_is_remembered() -> None:
     [
         (origin._known_authority, lambda text: origin.parse_authority(text)),
         (origin._known_origin, lambda text: origin.parse_origin(f"http://{text}")),
-        (TOKENS._known_tokens, lambda text: TOKENS.tokens([text])),
+        (tokens._known_tokens, lambda text: tokens.tokens([text])),
     ],
     ids=["hosts", "origins", "lists"],
 )

@@ -296,7 +296,7 @@ class TestInbox:
     @pytest.mark.parametrize(
         ("size", "count", "options"),
         [
-            pytest.param(2, 20_000, {"max_inbox_messages": 4}, id="by count"),
+            pytest.param(2, 40_000, {"max_inbox_messages": 4}, id="by count"),
             pytest.param(SIZE, 200, {"max_inbox_size": LIMIT, "max_inbox_messages": 100_000}, id="by size"),
         ],
     )
