@@ -12,7 +12,7 @@ import pytest
 from gevent.event import Event
 
 from geventkws import ConnectionClosed
-from geventkws.pubsub import PubSub
+from geventkws.pubsub import BrokerUnavailable, PubSub
 from geventkws.pubsub.redis import lease
 from geventkws.pubsub.redis.commands import Commands
 from geventkws.pubsub.redis.lease import Lease
@@ -221,19 +221,28 @@ class TestLeases:
 
         def received(reader: Reader, name: str, data: bytes) -> None:
             receive(reader, name, data)
-            arrived.append(name)
+            if name.endswith(":seen:room"):
+                arrived.append(name)
 
-        def slowly(lease: Lease) -> None:
+        def slowly(own: Lease) -> None:
             arrived.clear()
             nodes[1].publish("seen:room", "late")
             wait_until(lambda: arrived)
-            say_goodbye(lease)
+            say_goodbye(own)
 
+        monkeypatch.setattr(lease, "GOODBYE_TIMEOUT", PATIENCE)
         monkeypatch.setattr(Reader, "_receive", received)
         monkeypatch.setattr(Lease, "_say_goodbye", slowly)
         nodes[0].close()
         assert arrived
         assert not caplog.records
+
+    def test_nobody_joins_a_node_that_is_closed_meanwhile(
+        self, nodes: list[PubSub], client: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(nodes[0]._broker, "open", lambda channel: nodes[0].close())
+        with pytest.raises(BrokerUnavailable, match="has been closed"):
+            nodes[0].subscribe(client().connection, "seen:room", "Ann")
 
     def test_a_node_that_redis_has_forgotten_tells_its_members_again(
         self, nodes: list[PubSub], client: Connect, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
@@ -243,7 +252,7 @@ class TestLeases:
         nodes[0].subscribe(ann.connection, "seen:room", "Ann")
         wait_until(lambda: nodes[0].nodes())
         prefix = nodes[0]._broker._prefix  # type: ignore[attr-defined]
-        # In one step: the lease is renewed meanwhile.
+        # In one step: otherwise, the lease could be renewed in between.
         redis_server.ask("DEL", *(f"{prefix}:{name}" for name in ("leases", "nodes", "in:seen:room")))
         wait_until(lambda: nodes[1].presence("seen:room") == {ann.connection.id: "Ann"})
 

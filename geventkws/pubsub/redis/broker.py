@@ -342,8 +342,9 @@ class RedisBroker:
             feed.begin_check()
 
     def join(self, channel: str, member: str, info: Any) -> None:
-        assert self._ears is not None
         ears = self._ears
+        if ears is None:
+            raise BrokerUnavailable("this node has been closed")
         if ears.loop.is_foreign_thread():
             ears.loop.wait_for_call(ears.members.join, channel, member, info)
         else:
