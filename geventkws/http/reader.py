@@ -107,7 +107,7 @@ class RequestReader:
         """Return, and forget, what has arrived after the last head and the part of its body that was read."""
         rest = self._buffer[self._position :]
         self._buffer = b""
-        self._position = 0
+        self._position = self._searched = 0
         return rest
 
     # ---------------------------------------------------------------- heads

@@ -122,6 +122,16 @@ def test_a_websocket_upgrade_leaves_what_follows_it(chunked: Feed) -> None:
     assert rest == b"\x81\x80"
 
 
+def test_after_the_rest_was_taken_the_next_request_is_found() -> None:
+    reader = RequestReader()
+    reader.feed(GET[:-2])
+    assert reader.head() is None
+    reader.take_rest()
+    assert reader.head() is None
+    reader.feed(request())
+    assert reader.head() is not None
+
+
 def test_another_upgrade_is_an_ordinary_request_with_its_body(chunked: Feed) -> None:
     fields = (
         b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nContent-Length: 3\r\n"
