@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import geventkws
 from geventkws import backend
+from geventkws.protocol import closing
 
 PACKAGE = Path(geventkws.__file__).parent
 NUMBER = re.compile(r"^(?:cdef [\w ]+ |    )([A-Z][A-Z0-9_]+) = (-?[0-9][\w *]*?)(?:  #.*)?$", re.MULTILINE)
@@ -72,3 +74,41 @@ def test_numbers_that_are_written_twice_are_found() -> None:
         "MAX_RECEIVED",
         "MAX_LOOSE_CHUNKS",
     }
+
+
+def declarations() -> Iterator[tuple[Path, set[str], ast.Module]]:
+    """Return the modules that have a ``.pxd``, the C constants which that declares, and their source."""
+    for path in sorted(PACKAGE.rglob("_c_*.pxd")):
+        source = path.with_name(f"{path.stem.removeprefix('_c_')}.py")
+        if not path.with_suffix(".pyx").exists():
+            lines = re.findall(
+                r"^cdef (?:int|double|Py_ssize_t) (_?[A-Z][^(\n]*)$", path.read_text(), re.MULTILINE
+            )
+            yield (
+                source,
+                {name for line in lines for name in re.findall(r"\w*[A-Z]\w*", line)},
+                ast.parse(source.read_text()),
+            )
+
+
+def test_each_constant_that_is_declared_in_c_has_a_value() -> None:
+    for source, declared, tree in declarations():
+        given = {
+            node.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        given |= {
+            alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+        }
+        assert declared <= given, f"in C, they would be 0: {source.name}"
+
+
+def test_numbers_of_the_closing_handshake_are_declared_in_c() -> None:
+    for source, declared, tree in declarations():
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and node.module == "geventkws.protocol.closing":
+                numbers = {
+                    alias.name for alias in node.names if isinstance(getattr(closing, alias.name), int)
+                }
+                assert numbers <= declared, f"they would be looked up each time: {source.name}"

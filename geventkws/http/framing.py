@@ -22,7 +22,13 @@ SEVERAL_HOSTS = "The request has more than one Host header"
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 _DECISIVE = FieldIndex(
-    *("host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"), "sec-websocket-key"
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "expect",
+    "upgrade",
+    "sec-websocket-key",
 )
 
 

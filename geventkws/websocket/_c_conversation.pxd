@@ -12,6 +12,7 @@ from geventkws.websocket._c_tally cimport Tally as _Tally
 
 cdef int BINARY
 cdef int MAX_FRAMES
+cdef int OPEN
 cdef Py_ssize_t MAX_TAKEN
 cdef Py_ssize_t COMPRESSED_READ
 cdef Py_ssize_t CROWDED_READ

@@ -24,7 +24,7 @@ from geventkws.loop.channel import Channel
 from geventkws.loop.loop import CROWDED_READ
 from geventkws.loop.workers import is_away
 from geventkws.net.tls_records import MAX_CIPHERTEXT
-from geventkws.protocol import closing
+from geventkws.protocol.closing import OPEN
 from geventkws.protocol.endpoint import Broadcast, Endpoint, Message, encode_message
 from geventkws.protocol.messages import Event
 from geventkws.protocol.opcodes import BINARY
@@ -116,7 +116,7 @@ class Conversation(roles.Owner):
         """Where the connection is counted, if anybody keeps count."""
         self._meter: Meter | None = None
         """What measures how fast the client sends, if that is limited."""
-        self._state, self._told = closing.OPEN, 0  # this and the rest is for the delegate
+        self._state, self._told = OPEN, 0  # this and the rest is for the delegate
         self._pulls = self._scheduled = False
         self._ending: Ending | None = None
         self._farewells: tuple[Callable[[Any], object], ...] | None = None
