@@ -158,7 +158,8 @@ clean:  ## Remove everything that these commands made
 	find geventkws tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # One environment for all commands. The package is compiled once; what an extra of pyproject.toml needs is added when a
-# command first needs it. With LOCKED=yes, as in CI, everything in requirements.lock is installed before that.
+# command first needs it. With LOCKED=yes, as in CI, everything in requirements.lock is installed before that: by uv, which
+# takes a sixth of pip's time, or by pip, where only pip is told of a mirror.
 $(VENV)/package.installed: pyproject.toml setup.py $(COMPILED) $(if $(LOCKED),$(VENV)/lock.installed) | $(BIN)/python
 	@echo "Installing geventkws in $(VENV) (compiles: about a minute)"
 	@$(call pip_install,$(if $(LOCKED),--no-deps --no-build-isolation) --editable .,geventkws)
@@ -166,7 +167,9 @@ $(VENV)/package.installed: pyproject.toml setup.py $(COMPILED) $(if $(LOCKED),$(
 
 $(VENV)/lock.installed: requirements.lock | $(BIN)/python
 	@echo "Installing what requirements.lock names"
-	@$(call pip_install,--require-hashes --requirement $<,requirements.lock)
+	@$(call pip_install,uv,uv)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement $< || \
+		{ echo "uv could not install it: trying pip"; $(call pip_install,--require-hashes --requirement $<,requirements.lock); }
 	@touch $@
 
 $(VENV)/%.installed: $(VENV)/package.installed

@@ -62,7 +62,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     modes = partial(add, nargs="+", metavar="MODE", choices=list(MODES))
     modes("--modes", default=list(MODES), help="how the example is served")
-    modes("--sample", default=[], help="modes that run a sixth of cases 12 and 13, and all others")
+    modes("--sample", default=[], help="modes that run one in 18 of cases 12 and 13, and all others")
     add("--server-url", metavar="URL", help="an echo service that runs, in place of the example")
     add("--cases", nargs="+", metavar="PATTERN", default=["*"], help="cases to run, as 1.1.1 or 6.*")
     add("--jobs", type=int, metavar="N", default=os.cpu_count() or 1, help="fuzzing clients side by side")

@@ -22,21 +22,18 @@ def test_a_sample_has_all_short_cases() -> None:
     assert sample([*SHORT, *LONG])[: len(SHORT)] == SHORT
 
 
-def test_a_sample_has_a_sixth_of_the_long_cases() -> None:
-    assert len(sample(LONG)) == len(LONG) / 6
-
-
-@pytest.mark.parametrize("group", ["12", "13"])
-def test_a_sample_has_all_data_and_all_parameters(group: str) -> None:
-    both = [
-        {case.id.rpartition(".")[0] for case in cases if case.id.startswith(group)}
-        for cases in (LONG, sample(LONG))
+def test_a_sample_has_one_case_of_each_kind_of_data_and_of_each_set_of_parameters() -> None:
+    assert [case.id.rpartition(".")[0] for case in sample(LONG)] == [
+        *(f"12.{data}" for data in range(1, 6)),
+        *(f"13.{parameters}" for parameters in range(1, 8)),
     ]
-    assert both[0] == both[1]
 
 
-def test_a_sample_has_all_sizes() -> None:
-    assert {case.number[2] for case in sample(LONG)} == set(range(1, 19))
+def test_a_sample_has_small_and_large_messages_whole_and_in_fragments() -> None:
+    sizes = [case.number[2] for case in sample(LONG)]
+    assert len(set(sizes)) == 12, "no size twice"
+    assert max(size for size in sizes if size <= 10) == 10, "up to 128 KiB, whole"
+    assert sum(size > 10 for size in sizes) == 4, "in fragments"
 
 
 @pytest.mark.parametrize(
