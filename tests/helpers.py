@@ -20,6 +20,7 @@ import pytest
 from gevent.event import AsyncResult
 
 import geventkws.backend
+from geventkws.net.transport import Transport
 from tests.waiting import PATIENCE
 
 FIRST_PORT, FIRST_EPHEMERAL_PORT = 10_000, 32_768
@@ -101,6 +102,14 @@ def running(module: ModuleType) -> ModuleType:
     """Return the module whose globals are in effect: the compiled form of ``module``, if that runs."""
     package, _, name = module.__name__.rpartition(".")
     return sys.modules.get(f"{package}._c_{name}", module)
+
+
+def fill(transport: Transport) -> int:
+    """Send until the socket takes no more; return how many bytes that was."""
+    filled = 0
+    while sent := transport.send([bytes(65536)]):
+        filled += sent
+    return filled
 
 
 def in_hub(function: Callable[..., Result], *args: Any) -> Result:

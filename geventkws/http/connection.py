@@ -159,7 +159,9 @@ class HTTPConnection(roles.Owner):
         limit = self._context.body_timeout
         if stuck and self._phase != _WORK:
             if limit is not None and now - self.stream.stuck_since >= limit:
-                self._lost(TimeoutError("the peer is not reading its answer"))
+                self.channel.flush()  # the peer may have made room while the hub was busy
+                if self.channel.awaits_room:
+                    self._lost(TimeoutError("the peer is not reading its answer"))
         elif now >= self.stream.deadline:
             self._overdue()
         if now >= self.stream.answer_by:

@@ -72,6 +72,7 @@ class Farewell(TransientOwner):
 
     def _check(self, now: float) -> None:
         if now >= self._deadline:
+            self._channel.flush()  # the peer may have made room while the hub was busy
             self._over()
 
     def _hurry(self) -> None:

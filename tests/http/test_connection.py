@@ -18,7 +18,7 @@ from geventkws.loop.channel import Channel
 from geventkws.loop.loop import Loop
 from geventkws.net.transport import PlainTransport
 from geventkws.options import ServerOptions
-from tests.helpers import in_hub
+from tests.helpers import fill, in_hub
 from tests.raw import RawClient
 from tests.waiting import PATIENCE, wait_until
 
@@ -155,6 +155,29 @@ class TestTimeLimits:
 
         in_hub(check_late)
         assert line.answered(b"a")
+
+    def test_an_answer_for_which_there_was_room_while_the_hub_was_busy_is_not_lost(self, start) -> None:
+        line = start(body_timeout=5)
+        filled = fill(line.channel.transport)
+        line.ask(b"a")
+        wait_until(lambda: line.channel.awaits_room)
+
+        def check_late() -> None:
+            line.peer.read_body(filled)
+            line.connection._check(monotonic() + 6)
+
+        in_hub(check_late)
+        assert line.answered(b"a")
+
+    def test_a_peer_that_leaves_its_answer_unread_is_lost(self, start) -> None:
+        line = start(body_timeout=5)
+        fill(line.channel.transport)
+        line.ask(b"a")
+        wait_until(lambda: line.channel.awaits_room)
+        in_hub(line.connection._check, line.connection.stream.stuck_since + 4.9)
+        assert line.channel.is_open
+        in_hub(line.connection._check, line.connection.stream.stuck_since + 5)
+        line.expect_the_end()
 
 
 class TestTheEnd:

@@ -16,6 +16,7 @@ from geventkws.loop.farewell import LAST_MOMENT, Farewell
 from geventkws.loop.loop import Loop
 from geventkws.loop.roles import Owner
 from geventkws.net.transport import PlainTransport
+from tests.helpers import fill
 from tests.raw import RawClient
 from tests.waiting import LONG, PATIENCE, wait_until
 
@@ -92,6 +93,15 @@ class TestTheAnswer:
         farewell = line.take_leave(bytes(8_000_000), timeout=3)
         wait_until(lambda: line.channel.awaits_room)
         farewell._check(monotonic() + 3)
+        line.expect_the_end()
+
+    def test_a_peer_that_has_made_room_while_the_hub_was_busy_gets_it(self, line: Line) -> None:
+        filled = fill(line.channel.transport)
+        farewell = line.take_leave(b"good-bye", timeout=3)
+        wait_until(lambda: line.channel.awaits_room)
+        line.client.read_body(filled)  # without the hub
+        farewell._check(monotonic() + 3)
+        assert line.client.read_to_end() == b"good-bye"
         line.expect_the_end()
 
 

@@ -14,7 +14,7 @@ from tests.programs import ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PYTHONS = re.findall(r"Python :: (3\.\d+)", " ".join(PROJECT["project"]["classifiers"]))
-UNLOCKED = {"fuzz"}  # not in CI, and not on every Python
+UNLOCKED = {"fuzz"}  # not available on every Python
 
 
 def asked_for() -> list[Requirement]:

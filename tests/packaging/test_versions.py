@@ -1,4 +1,4 @@
-"""Versions that several files have to name are the same in all of them."""
+"""What several files have to name, above all versions, is the same in all of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from geventkws.version import __version__
+from tests.packaging.test_licences import EXTRAS
 from tests.programs import ROOT
 
 
@@ -59,6 +60,15 @@ def test_the_oldest_python_is_the_one_that_is_asked_for(path: str, pythons: list
 def test_the_oldest_dependencies_are_tested(project: dict[str, Any], tox: ConfigParser) -> None:
     oldest = [each.replace(">=", "==") for each in project["project"]["dependencies"]]
     assert tox["testenv:lowest"]["deps"].split() == oldest
+
+
+def test_the_wheel_is_tried_with_all_that_users_may_install(tox: ConfigParser) -> None:
+    assert tox["testenv:wheel"]["extras"].split(", ") == sorted(EXTRAS)
+
+
+def test_the_types_of_all_examples_are_checked(tox: ConfigParser) -> None:
+    examples = sorted({f"examples/{path.parent.name}" for path in ROOT.glob("examples/*/*.py")})
+    assert re.findall(r"mypy (\S+)", tox["testenv:type"]["commands"]) == examples
 
 
 def test_modules_are_always_compiled_with_the_same_tools(project: dict[str, Any]) -> None:
