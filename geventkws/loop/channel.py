@@ -138,7 +138,8 @@ class Channel(roles.Corked):
             received = owner._readable()
             if events < 0:
                 self._receive_before_error(received)
-            loop.flush()
+            if not self.is_queued:  # else the loop flushes, after all turns of the slice
+                loop.flush()
         except BaseException as error:
             # libev would stop the watcher, and libuv would throw into the main greenlet.
             self.owner._crashed(error)
@@ -212,7 +213,8 @@ class Channel(roles.Corked):
                 owner = self.owner
                 owner._readable()
             self._is_readable = False
-            loop.flush()
+            if not self.is_queued:
+                loop.flush()
         except BaseException as error:
             self.owner._crashed(error)
         finally:

@@ -8,22 +8,21 @@ from tests.compliance.evaluation import Case
 
 FIRST_LONG_GROUP = 12
 """From here on, each case sends a thousand compressed messages: various data or parameters, in 18 sizes."""
-SHARE = 18
-"""A sample has one long case in so many: one size of each kind."""
+KINDS_OF_DATA = 5
+"""The long cases are 12.1 to 12.5, a kind of data each, and 13.1 to 13.7, a set of parameters each."""
+SIZES = 18
 STEP = 5
-"""From one kind to the next, the size that is chosen goes up by so much, and begins again after the last."""
+"""From one kind to the next, the size goes up by this: it shares no factor with ``SIZES``, so none recurs."""
 
 
 def sample(cases: Iterable[Case]) -> list[Case]:
-    """Return ``cases`` with one of the long ones for each kind of data and for each set of parameters.
-
-    The sizes differ: from 12.1.5 and 12.2.10 to 13.7.8.
-    """
+    """Return ``cases`` with one of the long ones for each kind of data and for each set of parameters."""
     return [case for case in cases if not _long(case) or _chosen(*case.number)]
 
 
 def _chosen(group: int, kind: int, size: int) -> bool:
-    return (size - STEP * kind - SHARE // 2 * (group - FIRST_LONG_GROUP)) % SHARE == 0
+    ordinal = kind if group == FIRST_LONG_GROUP else KINDS_OF_DATA + kind
+    return size % SIZES == STEP * ordinal % SIZES
 
 
 def _long(case: Case) -> bool:

@@ -472,6 +472,25 @@ class TestSending:
         line.in_hub(line.channel.proceed)
         assert owner.told() == [("proceed",), ("flush",)]
 
+    @pytest.mark.parametrize("turn", ["readable", "proceed"])
+    def test_while_it_wants_another_turn_what_it_corks_waits_for_the_end_of_the_slice(
+        self, line: Line, turn: str
+    ) -> None:
+        def work() -> None:
+            line.channel.cork()
+            line.channel.queue()
+
+        owner = line.owner(**{turn: work})
+        line.peer.sendall(b"1")
+        told: list[Call] = []
+        line.in_hub(
+            line.channel if turn == "readable" else line.channel.proceed,
+            lambda: told.extend(owner.told()),
+            owner.acts.clear,
+        )
+        assert [call[0] for call in told] == [turn]
+        owner.expect(("proceed",), ("flush",))
+
     def test_room_is_awaited_by_one_watcher_until_it_is_there(self, line: Line) -> None:
         def until_the_third() -> None:
             flushes.append(line.channel._writer)
